@@ -1,0 +1,2 @@
+//! pcdr
+fn main() {}

@@ -1,0 +1,264 @@
+//! The administrative statements, which no general SQL parser knows.
+//!
+//! Queries, expressions and the procedural language have their own trees beside this one. Names
+//! and paths are evaluated before a statement reaches the engine: `BACKUP LOG @db TO DISK = @path`
+//! arrives here with the variables' values.
+
+/// A name of up to four parts; parts left out are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectName {
+    /// Linked server.
+    pub server: String,
+    /// Database.
+    pub database: String,
+    /// Schema.
+    pub schema: String,
+    /// The object itself.
+    pub name: String,
+}
+
+/// An administrative statement, ready to be carried out by the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admin {
+    /// `BACKUP DATABASE` and `BACKUP LOG`.
+    Backup(Backup),
+    /// `RESTORE DATABASE` and `RESTORE LOG`.
+    Restore(Restore),
+    /// `RESTORE HEADERONLY`, `FILELISTONLY`, `LABELONLY` and `VERIFYONLY`.
+    RestoreInformation(RestoreInformation),
+    /// `CREATE DATABASE name`, with the file clauses ignored except for their paths.
+    CreateDatabase {
+        /// Name.
+        name: String,
+        /// `(NAME = …, FILENAME = …)` pairs, data files first.
+        files: Vec<(String, String)>,
+    },
+    /// `DROP DATABASE [IF EXISTS] name, …`.
+    DropDatabase {
+        /// Names.
+        names: Vec<String>,
+        /// Whether a missing database is no error.
+        if_exists: bool,
+    },
+    /// `ALTER DATABASE name …`.
+    AlterDatabase(AlterDatabase),
+    /// `CREATE ENDPOINT … FOR DATABASE_MIRRORING`.
+    CreateEndpoint(Endpoint),
+    /// `ALTER ENDPOINT name STATE = …`.
+    AlterEndpoint {
+        /// Name.
+        name: String,
+        /// STARTED, STOPPED or DISABLED.
+        state: String,
+    },
+    /// `DROP ENDPOINT name`.
+    DropEndpoint {
+        /// Name.
+        name: String,
+    },
+    /// `CREATE LOGIN`.
+    CreateLogin {
+        /// Name.
+        name: String,
+        /// `None` for `FROM WINDOWS`.
+        password: Option<String>,
+        /// `SID = 0x…`.
+        sid: Option<Vec<u8>>,
+        /// `DEFAULT_DATABASE`.
+        default_database: Option<String>,
+    },
+    /// `DROP LOGIN name`.
+    DropLogin {
+        /// Name.
+        name: String,
+    },
+    /// `ALTER SERVER ROLE role ADD|DROP MEMBER login`.
+    AlterServerRole {
+        /// Role.
+        role: String,
+        /// Login.
+        member: String,
+        /// ADD or DROP.
+        add: bool,
+    },
+    /// `CREATE USER user FOR LOGIN login`, in the current database.
+    CreateUser {
+        /// User.
+        user: String,
+        /// Login.
+        login: String,
+    },
+    /// `ALTER ROLE role ADD|DROP MEMBER user`, in the current database.
+    AlterRole {
+        /// Role.
+        role: String,
+        /// User.
+        member: String,
+        /// ADD or DROP.
+        add: bool,
+    },
+    /// `GRANT`, `DENY` or `REVOKE`, kept as its words: permissions, securable (class and name), grantees.
+    Grant {
+        /// GRANT, DENY or REVOKE.
+        verb: String,
+        /// Permission names.
+        permissions: Vec<String>,
+        /// For example (`ENDPOINT`, `Mirroring`); `None` for a statement permission.
+        securable: Option<(String, String)>,
+        /// Logins or users.
+        grantees: Vec<String>,
+    },
+    /// `KILL n [WITH STATUSONLY]`.
+    Kill {
+        /// Session id.
+        session_id: i64,
+        /// Report only.
+        status_only: bool,
+    },
+    /// `CHECKPOINT`.
+    Checkpoint,
+    /// `DBCC command (arguments) [WITH options]`.
+    Dbcc {
+        /// For example CHECKDB.
+        command: String,
+        /// As written, evaluated.
+        arguments: Vec<String>,
+        /// Upper case.
+        options: Vec<String>,
+    },
+    /// `RECONFIGURE [WITH OVERRIDE]`.
+    Reconfigure,
+}
+
+/// What a backup covers or a restore applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupKind {
+    /// `DATABASE`.
+    Database,
+    /// `LOG`.
+    Log,
+}
+
+/// `BACKUP`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// DATABASE or LOG.
+    pub kind: BackupKind,
+    /// Database name.
+    pub database: String,
+    /// `TO DISK = …`, one a stripe.
+    pub devices: Vec<String>,
+    /// The WITH clause.
+    pub options: Vec<BackupOption>,
+}
+
+/// `RESTORE DATABASE` or `RESTORE LOG`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restore {
+    /// DATABASE or LOG.
+    pub kind: BackupKind,
+    /// Database name.
+    pub database: String,
+    /// `FROM DISK = …`; empty for the form that only recovers.
+    pub devices: Vec<String>,
+    /// The WITH clause.
+    pub options: Vec<BackupOption>,
+}
+
+/// An option of BACKUP or RESTORE, as written: `NAME`, `NAME = value` or `MOVE 'a' TO 'b'`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BackupOption {
+    /// Upper case, for example NORECOVERY.
+    Flag(String),
+    /// For example (`STATS`, `10`), (`STANDBY`, path), (`STOPAT`, time); the name in upper case.
+    Setting(String, String),
+    /// `MOVE logical TO physical`.
+    Move(String, String),
+}
+
+/// `RESTORE HEADERONLY` and its like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreInformation {
+    /// HEADERONLY, FILELISTONLY, LABELONLY or VERIFYONLY.
+    pub verb: String,
+    /// `FROM DISK = …`.
+    pub devices: Vec<String>,
+    /// The WITH clause.
+    pub options: Vec<BackupOption>,
+}
+
+/// `ALTER DATABASE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlterDatabase {
+    /// Database name; empty for CURRENT.
+    pub database: String,
+    /// What to alter.
+    pub action: AlterDatabaseAction,
+}
+
+/// What `ALTER DATABASE` alters.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterDatabaseAction {
+    /// `MODIFY NAME = new`.
+    ModifyName(String),
+    /// `SET option [, …] [WITH termination]`, for example `RECOVERY FULL`, `SINGLE_USER`, `OFFLINE`.
+    Set {
+        /// Words of each option in upper case, for example ["RECOVERY", "FULL"].
+        options: Vec<Vec<String>>,
+        /// `WITH …`.
+        termination: Option<Termination>,
+    },
+    /// `SET PARTNER …`.
+    Partner(PartnerOption),
+    /// `SET WITNESS = 'address'`, or `None` for OFF.
+    Witness(Option<String>),
+}
+
+/// How `ALTER DATABASE … SET` treats other sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Termination {
+    /// `ROLLBACK IMMEDIATE`.
+    RollbackImmediate,
+    /// `ROLLBACK AFTER n SECONDS`.
+    RollbackAfterSeconds(u32),
+    /// `NO_WAIT`.
+    NoWait,
+}
+
+/// `SET PARTNER …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartnerOption {
+    /// `= 'TCP://host:port'`.
+    Address(String),
+    /// `FAILOVER`.
+    Failover,
+    /// `FORCE_SERVICE_ALLOW_DATA_LOSS`.
+    ForceService,
+    /// `OFF`.
+    Off,
+    /// `SUSPEND`.
+    Suspend,
+    /// `RESUME`.
+    Resume,
+    /// `SAFETY FULL` (true) or `OFF`.
+    Safety(bool),
+    /// `TIMEOUT n`, in seconds.
+    Timeout(u32),
+}
+
+/// `CREATE ENDPOINT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name.
+    pub name: String,
+    /// STARTED, STOPPED or DISABLED; STOPPED when left out.
+    pub state: String,
+    /// `LISTENER_PORT`.
+    pub port: u16,
+    /// WITNESS, PARTNER or ALL.
+    pub role: String,
+    /// The AUTHENTICATION words in upper case, certificate name as written.
+    pub authentication: Vec<String>,
+    /// The ENCRYPTION words in upper case.
+    pub encryption: Vec<String>,
+}

@@ -1,0 +1,185 @@
+//! What the language needs from the server it runs in.
+//!
+//! The interpreter parses, evaluates and keeps variables; everything that has state behind it (tables,
+//! views, procedures, administrative statements, server functions) it asks of its [`Host`], which
+//! speaks for one session.
+
+use async_trait::async_trait;
+
+use super::ast::{Admin, ObjectName};
+use crate::message::SqlFailure;
+use crate::value::{Column, Relation, Row, SqlType, Value};
+
+/// A parameter of a procedure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProcedureParameter {
+    /// With its `@`.
+    pub name: String,
+    /// Declared type.
+    pub ty: SqlType,
+    /// `None`: required (error 201 when missing).
+    pub default: Option<Value>,
+    /// Whether the caller may pass it with OUTPUT.
+    pub output: bool,
+}
+
+/// An argument bound to a parameter, converted to its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Argument {
+    /// With its `@`.
+    pub name: String,
+    /// The value on entry.
+    pub value: Value,
+    /// Whether the caller passed it at all.
+    pub given: bool,
+}
+
+/// What a procedure gave back.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CallResult {
+    /// RETURN value.
+    pub status: i32,
+    /// Final values of parameters declared with `output`, by name.
+    pub outputs: Vec<(String, Value)>,
+}
+
+/// Rows and messages that a procedure or an administrative statement produces on its way.
+///
+/// The interpreter decides where result sets go: to the client, or into the table of an
+/// `INSERT … EXEC`.
+#[async_trait]
+pub trait Sink: Send {
+    /// A complete result set.
+    async fn result(&mut self, relation: Relation, command: u16);
+    /// An informational message (severity ≤ 10), to be sent at once.
+    async fn message(&mut self, message: crate::message::SqlMessage);
+}
+
+/// One session's view of the server.
+#[async_trait]
+pub trait Host: Send {
+    /// The session id (`@@SPID`).
+    fn session_id(&self) -> u16;
+
+    /// The current database.
+    fn database(&self) -> String;
+
+    /// Changes the current database. The interpreter sends the ENVCHANGE.
+    ///
+    /// # Errors
+    ///
+    /// 911, 927, 954 and the other reasons why a database cannot be used.
+    fn use_database(&mut self, name: &str) -> Result<(), SqlFailure>;
+
+    /// The rows of a table or view, or of a table-valued function when `arguments` are given.
+    /// Temporary tables (`#t`) and table variables never arrive here: the interpreter keeps them.
+    ///
+    /// # Errors
+    ///
+    /// 208 when there is no such object, 229 without permission, 927 when its database is restoring …
+    fn relation(
+        &self,
+        name: &ObjectName,
+        arguments: Option<&[Value]>,
+    ) -> Result<Relation, SqlFailure>;
+
+    /// Appends rows to a user table, in the order of its columns.
+    ///
+    /// # Errors
+    ///
+    /// 208, 229, 515 (NULL into NOT NULL), 3906 (read-only) …
+    fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure>;
+
+    /// Replaces rows: each pair is (row before, row after); `None` after deletes it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Host::insert`].
+    fn change(
+        &mut self,
+        table: &ObjectName,
+        changes: Vec<(Row, Option<Row>)>,
+    ) -> Result<u64, SqlFailure>;
+
+    /// Creates a user table. `identity` is the index of an identity column, with seed and increment.
+    ///
+    /// # Errors
+    ///
+    /// 2714 when the name is taken.
+    fn create_table(
+        &mut self,
+        name: &ObjectName,
+        columns: Vec<Column>,
+        identity: Option<(usize, i64, i64)>,
+    ) -> Result<(), SqlFailure>;
+
+    /// Drops a user table.
+    ///
+    /// # Errors
+    ///
+    /// 3701 when there is none.
+    fn drop_table(&mut self, name: &ObjectName) -> Result<(), SqlFailure>;
+
+    /// The parameters of a procedure that the server has; `None` when there is no such procedure
+    /// (the interpreter raises 2812).
+    fn procedure(&self, name: &ObjectName) -> Option<Vec<ProcedureParameter>>;
+
+    /// Runs a procedure. `arguments` holds every declared parameter, defaults filled in.
+    ///
+    /// # Errors
+    ///
+    /// What the procedure raises.
+    async fn call(
+        &mut self,
+        name: &ObjectName,
+        arguments: Vec<Argument>,
+        sink: &mut dyn Sink,
+    ) -> Result<CallResult, SqlFailure>;
+
+    /// Carries out an administrative statement and returns the statement's code for DONE (CurCmd).
+    ///
+    /// # Errors
+    ///
+    /// What the statement raises, the cause first and the generic closing error last.
+    async fn admin(&mut self, statement: Admin, sink: &mut dyn Sink) -> Result<u16, SqlFailure>;
+
+    /// A scalar function that needs the server (`SERVERPROPERTY`, `DB_ID`, `DATABASEPROPERTYEX`,
+    /// `IS_SRVROLEMEMBER`, `HAS_PERMS_BY_NAME`, `SUSER_SNAME`, `OBJECT_ID`, the clock functions …).
+    /// `None`: no such function here.
+    fn function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<(SqlType, Value), SqlFailure>>;
+
+    /// A global such as `@@SERVERNAME`, name in upper case with its `@@`. `None`: no such global here.
+    /// The interpreter keeps `@@ERROR`, `@@ROWCOUNT`, `@@TRANCOUNT` and `@@NESTLEVEL` itself.
+    fn global(&self, name: &str) -> Option<(SqlType, Value)>;
+
+    /// Begins a transaction; `savepoint` names a `SAVE TRANSACTION`.
+    ///
+    /// # Errors
+    ///
+    /// None in ordinary states.
+    fn begin(&mut self) -> Result<u64, SqlFailure>;
+
+    /// Commits the open transaction.
+    ///
+    /// # Errors
+    ///
+    /// What the storage raises.
+    fn commit(&mut self) -> Result<(), SqlFailure>;
+
+    /// Undoes everything since [`Host::begin`].
+    fn rollback(&mut self);
+
+    /// Waits, in the server's time, and ends early when the request is cancelled.
+    async fn wait(&mut self, duration: std::time::Duration);
+
+    /// Where the running request was cancelled or the session killed: the interpreter stops at the
+    /// next statement.
+    fn is_cancelled(&self) -> bool;
+
+    /// Notes the statement that runs now, for `sys.dm_exec_requests` (`SELECT`, `BACKUP LOG` …).
+    fn running(&mut self, command: &str);
+}
