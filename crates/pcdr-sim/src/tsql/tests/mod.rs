@@ -34,7 +34,7 @@ impl Server {
         runtime.block_on(async {
             let (sender, mut receiver) = mpsc::channel(16);
             let replies = Replies(sender);
-            let run = self.interpreter.run(&mut self.host, request, &replies);
+            let (interpreter, host) = (&mut self.interpreter, &mut self.host);
             let collect = async {
                 let mut all = Vec::new();
                 while let Some(reply) = receiver.recv().await {
@@ -42,9 +42,8 @@ impl Server {
                 }
                 all
             };
-            let run = async {
-                run.await;
-                drop(replies);
+            let run = async move {
+                interpreter.run(host, request, &replies).await;
             };
             // `replies` moves into the block above, so the collection ends with the run.
             let ((), all) = tokio::join!(run, collect);

@@ -1,6 +1,6 @@
 //! The procedural language and calls.
 
-use super::{Server, first_error, one, rows};
+use super::{Server, first_error, rows};
 use crate::front::{DoneKind, Reply, Request, Rpc, RpcParameter};
 use crate::value::{Length, SqlType, Value};
 
@@ -239,7 +239,7 @@ fn using_a_database_tells_the_client() {
     );
     assert_eq!(first_error("USE nothere"), (911, 1));
     assert_eq!(
-        one("USE [mgc] SELECT DB_NAME()").as_str(),
-        "#Changed database context to 'mgc'.".replace("#Changed database context to 'mgc'.", "mgc")
+        rows("USE [mgc] SELECT DB_NAME()"),
+        ["#Changed database context to 'mgc'.", "mgc"]
     );
 }
