@@ -121,10 +121,10 @@ pub fn resolve(start: Start, files: &[BackupFile]) -> Result<Chain, Broken> {
 
     while let Some(next) = next_file(&chain, &mut forks)? {
         if next.is_damaged {
-            return Err(Broken::Damaged {
-                first: next.first_lsn,
-                file: next.index,
-            });
+            return Err(Broken::Damaged { first: next.first_lsn, file: next.index });
+        }
+        if next.last_fork != chain.fork {
+            refuse_history_beyond_the_fork_point(&chain, &next, &forks)?;
         }
         chain.restore.push(next.index);
         chain.reaches = next.last_lsn;
@@ -164,11 +164,7 @@ fn candidates(start: Start, files: &[BackupFile], chain: &mut Chain) -> Vec<Cand
             Some(SetAside::OtherDatabase)
         } else if header.first_fork == start.fork && header.last_lsn <= start.lsn {
             let same = header.last_fork == start.fork;
-            Some(if same {
-                SetAside::AlreadyRestored
-            } else {
-                SetAside::OtherFork
-            })
+            Some(if same { SetAside::AlreadyRestored } else { SetAside::OtherFork })
         } else if header.first_lsn >= header.last_lsn {
             Some(SetAside::Empty)
         } else {
@@ -200,16 +196,7 @@ struct Fork<'a> {
 fn by_fork(sorted: &[Candidate]) -> BTreeMap<Guid, Fork<'_>> {
     sorted
         .chunk_by(|a, b| a.first_fork == b.first_fork)
-        .map(|files| {
-            (
-                files[0].first_fork,
-                Fork {
-                    files,
-                    seen: 0,
-                    passed_over: Vec::new(),
-                },
-            )
-        })
+        .map(|files| (files[0].first_fork, Fork { files, seen: 0, passed_over: Vec::new() }))
         .collect()
 }
 
@@ -224,19 +211,11 @@ fn next_file(
         return Ok(None);
     };
     let mut best: Option<Candidate> = None;
-    while let Some(file) = fork
-        .files
-        .get(fork.seen)
-        .filter(|file| file.first_lsn <= at)
-    {
+    while let Some(file) = fork.files.get(fork.seen).filter(|file| file.first_lsn <= at) {
         fork.seen += 1;
         if file.last_lsn <= at {
             if file.last_fork != chain.fork {
-                return Err(Broken::Forked {
-                    at,
-                    one: chain.fork,
-                    other: file.last_fork,
-                });
+                return Err(Broken::Forked { at, one: chain.fork, other: file.last_fork });
             }
             fork.passed_over.push(file.index);
             continue;
@@ -246,15 +225,10 @@ fn next_file(
             continue;
         };
         if file.last_fork != other.last_fork {
-            return Err(Broken::Forked {
-                at,
-                one: other.last_fork,
-                other: file.last_fork,
-            });
+            return Err(Broken::Forked { at, one: other.last_fork, other: file.last_fork });
         }
         let better = (!file.is_damaged, file.last_lsn) > (!other.is_damaged, other.last_lsn);
-        fork.passed_over
-            .push(if better { other.index } else { file.index });
+        fork.passed_over.push(if better { other.index } else { file.index });
         if better {
             best = Some(*file);
         }
@@ -271,15 +245,10 @@ fn refuse_history_beyond_the_fork_point(
 ) -> Result<(), Broken> {
     let fork_point = leaving.fork_point.unwrap_or(chain.reaches);
     let stays = |file: &&Candidate| file.last_fork == chain.fork && file.last_lsn > fork_point;
-    match forks
-        .get(&chain.fork)
-        .and_then(|fork| fork.files.iter().find(stays))
-    {
-        Some(file) => Err(Broken::Forked {
-            at: fork_point,
-            one: leaving.last_fork,
-            other: file.last_fork,
-        }),
+    match forks.get(&chain.fork).and_then(|fork| fork.files.iter().find(stays)) {
+        Some(file) => {
+            Err(Broken::Forked { at: fork_point, one: leaving.last_fork, other: file.last_fork })
+        }
         None => Ok(()),
     }
 }
@@ -295,15 +264,10 @@ fn close(mut chain: Chain, forks: BTreeMap<Guid, Fork<'_>>) -> Result<Chain, Bro
                 restorable: chain.restore.len(),
             });
         }
-        let aside = fork
-            .passed_over
-            .into_iter()
-            .map(|index| (index, SetAside::Duplicate));
+        let aside = fork.passed_over.into_iter().map(|index| (index, SetAside::Duplicate));
         chain.set_aside.extend(aside);
         let rest = &fork.files[fork.seen..];
-        chain
-            .set_aside
-            .extend(rest.iter().map(|file| (file.index, SetAside::OtherFork)));
+        chain.set_aside.extend(rest.iter().map(|file| (file.index, SetAside::OtherFork)));
     }
     chain.set_aside.sort_unstable();
     Ok(chain)
@@ -352,54 +316,31 @@ mod tests {
     }
 
     fn start(lsn: u128) -> Start {
-        Start {
-            family: FAMILY,
-            fork: Guid(7),
-            lsn: Lsn::new(lsn).unwrap(),
-        }
+        Start { family: FAMILY, fork: Guid(7), lsn: Lsn::new(lsn).unwrap() }
     }
 
     #[test]
     fn files_are_restored_in_lsn_order_whatever_their_names_say() {
-        let files = [
-            log(300, 400, (7, 7)),
-            log(100, 200, (7, 7)),
-            log(200, 300, (7, 7)),
-        ];
+        let files = [log(300, 400, (7, 7)), log(100, 200, (7, 7)), log(200, 300, (7, 7))];
         let chain = resolve(start(100), &files).unwrap();
         assert_eq!(chain.restore, [1, 2, 0]);
         assert_eq!(chain.reaches.get(), 400);
-        assert_eq!(
-            chain.complete_until,
-            Some(Timestamp::from_unix_millis(400_000))
-        );
+        assert_eq!(chain.complete_until, Some(Timestamp::from_unix_millis(400_000)));
     }
 
     #[test]
     fn a_missing_log_backup_is_a_gap_by_position() {
         let files = [log(100, 200, (7, 7)), log(300, 400, (7, 7))];
-        let Err(Broken::Gap {
-            needed,
-            found,
-            next,
-            restorable,
-        }) = resolve(start(100), &files)
+        let Err(Broken::Gap { needed, found, next, restorable }) = resolve(start(100), &files)
         else {
             panic!("no gap")
         };
-        assert_eq!(
-            (needed.get(), found.get(), next, restorable),
-            (200, 300, 1, 1)
-        );
+        assert_eq!((needed.get(), found.get(), next, restorable), (200, 300, 1, 1));
     }
 
     #[test]
     fn an_overlapping_log_backup_applies_when_it_reaches_further() {
-        let files = [
-            log(100, 250, (7, 7)),
-            log(200, 300, (7, 7)),
-            log(120, 220, (7, 7)),
-        ];
+        let files = [log(100, 250, (7, 7)), log(200, 300, (7, 7)), log(120, 220, (7, 7))];
         let chain = resolve(start(150), &files).unwrap();
         assert_eq!(chain.restore, [0, 1]);
         assert_eq!(chain.set_aside, [(2, SetAside::Duplicate)]);
@@ -407,11 +348,7 @@ mod tests {
 
     #[test]
     fn the_first_log_after_a_failover_carries_the_copy_onto_the_new_fork() {
-        let files = [
-            log(200, 260, (7, 8)),
-            log(260, 300, (8, 8)),
-            log(100, 200, (7, 7)),
-        ];
+        let files = [log(200, 260, (7, 8)), log(260, 300, (8, 8)), log(100, 200, (7, 7))];
         let chain = resolve(start(100), &files).unwrap();
         assert_eq!(chain.restore, [2, 0, 1]);
         assert_eq!(chain.fork, Guid(8));
@@ -419,35 +356,18 @@ mod tests {
 
     #[test]
     fn two_histories_from_one_position_are_a_fork_and_nothing_is_chosen() {
-        let files = [
-            log(200, 260, (7, 8)),
-            log(200, 300, (7, 7)),
-            log(100, 200, (7, 7)),
-        ];
-        assert!(matches!(
-            resolve(start(100), &files),
-            Err(Broken::Forked { .. })
-        ));
+        let files = [log(200, 260, (7, 8)), log(200, 300, (7, 7)), log(100, 200, (7, 7))];
+        assert!(matches!(resolve(start(100), &files), Err(Broken::Forked { .. })));
     }
 
     #[test]
     fn work_left_behind_on_the_old_fork_is_a_fork_even_where_no_position_is_shared() {
-        let mut files = vec![
-            log(100, 200, (7, 7)),
-            log(200, 260, (7, 8)),
-            log(260, 300, (8, 8)),
-        ];
+        let mut files = vec![log(100, 200, (7, 7)), log(200, 260, (7, 8)), log(260, 300, (8, 8))];
         assert!(resolve(start(100), &files).is_ok());
         files.push(log(210, 320, (7, 7)));
-        assert!(matches!(
-            resolve(start(100), &files),
-            Err(Broken::Forked { .. })
-        ));
+        assert!(matches!(resolve(start(100), &files), Err(Broken::Forked { .. })));
         let hidden = [log(100, 300, (7, 7)), log(150, 260, (7, 8))];
-        assert!(matches!(
-            resolve(start(100), &hidden),
-            Err(Broken::Forked { .. })
-        ));
+        assert!(matches!(resolve(start(100), &hidden), Err(Broken::Forked { .. })));
     }
 
     #[test]
@@ -493,10 +413,7 @@ mod tests {
             header.is_damaged = true;
         }
         let alone = [damaged.clone()];
-        assert!(matches!(
-            resolve(start(100), &alone),
-            Err(Broken::Damaged { .. })
-        ));
+        assert!(matches!(resolve(start(100), &alone), Err(Broken::Damaged { .. })));
         let both = [damaged, log(100, 200, (7, 7))];
         assert_eq!(resolve(start(100), &both).unwrap().restore, [1]);
     }

@@ -239,21 +239,17 @@ impl Topology {
 
     /// The instance of a role; the first by name where a role may repeat.
     pub fn role(&self, role: Role) -> Option<&Instance> {
-        self.instances
-            .values()
-            .find(|instance| instance.role == role)
+        self.instances.values().find(|instance| instance.role == role)
     }
 
     /// The primary. Every valid topology has exactly one.
     pub fn primary(&self) -> &Instance {
-        self.role(Role::Primary)
-            .expect("validated: exactly one primary")
+        self.role(Role::Primary).expect("validated: exactly one primary")
     }
 
     /// The log shipping secondary. Every valid topology has exactly one.
     pub fn secondary(&self) -> &Instance {
-        self.role(Role::Secondary)
-            .expect("validated: exactly one secondary")
+        self.role(Role::Secondary).expect("validated: exactly one secondary")
     }
 
     /// The log-shipped databases, in the order of the topology. Never empty.

@@ -33,11 +33,7 @@ pub struct Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
-        write!(
-            f,
-            "{line}:{column}: {} [{}]. {}",
-            self.message, self.code, self.remedy
-        )
+        write!(f, "{line}:{column}: {} [{}]. {}", self.message, self.code, self.remedy)
     }
 }
 
