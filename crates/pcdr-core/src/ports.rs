@@ -5,6 +5,7 @@
 //! servers all pass the same suite.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -37,10 +38,14 @@ impl Progress for Unwatched {
     fn report(&self, _percent: f32, _detail: &str) {}
 }
 
-/// What the clock says. The core has none of its own.
+/// What the clock says, and waiting by it. The core has neither of its own.
+#[async_trait]
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// **Database roles**: what a run needs from one SQL Server instance.
