@@ -5,11 +5,13 @@
 
 pub mod backup;
 pub mod chain;
+pub mod configure;
 pub mod consent;
 pub mod effect;
 pub mod error;
 mod estimate;
 pub mod evidence;
+pub mod execution;
 pub mod failover;
 pub mod invariants;
 pub mod journal;
@@ -18,9 +20,11 @@ pub mod lsn;
 pub mod model;
 pub mod name;
 pub mod observation;
+pub mod observe;
 pub mod plan;
 pub mod ports;
 pub mod refusal;
+pub mod run;
 pub mod step;
 pub mod time;
 pub mod topology;

@@ -4,7 +4,9 @@
 //! [`conformance`](crate::conformance): the in-memory mock, the stand-ins over the wire and real
 //! servers all pass the same suite.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -180,4 +182,21 @@ pub trait RunStore: Send + Sync {
 
     /// Every entry, oldest first.
     async fn entries(&self) -> Result<Vec<Entry>, InstanceError>;
+}
+
+/// Every port of one topology.
+#[derive(Clone)]
+pub struct Ports {
+    /// By instance.
+    pub instances: BTreeMap<InstanceName, Arc<dyn DatabaseInstance>>,
+    /// By instance.
+    pub jobs: BTreeMap<InstanceName, Arc<dyn LogShippingJobs>>,
+    /// The application around the databases, if any.
+    pub pool: Option<Arc<dyn PoolControl>>,
+    /// The folders of log backups.
+    pub files: Arc<dyn BackupFiles>,
+    /// Lock and journal.
+    pub store: Arc<dyn RunStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
 }
