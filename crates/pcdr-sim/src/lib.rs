@@ -9,3 +9,4 @@ pub mod front;
 pub mod message;
 pub mod tsql;
 pub mod value;
+pub mod wire;
