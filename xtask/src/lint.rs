@@ -35,14 +35,13 @@ pub(crate) fn run(shell: &Shell) -> bool {
         "clippy",
         cmd!(
             shell,
-            "cargo clippy --workspace --all-targets --locked --quiet -- -D warnings"
+            "cargo clippy --workspace --all-targets --locked -- -D warnings"
         ),
     );
     report.command_repeated_by(
         "documentation",
-        "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet",
-        cmd!(shell, "cargo doc --workspace --no-deps --locked --quiet")
-            .env("RUSTDOCFLAGS", "-D warnings"),
+        "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked",
+        cmd!(shell, "cargo doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings"),
     );
     report.finish()
 }

@@ -7,10 +7,7 @@ use crate::report::{Checked, Report};
 /// Checks the tools that cargo cannot bring along, and fetches the dependencies.
 pub(crate) fn run(shell: &Shell, report: &mut Report) {
     report.check("C compiler", "cc --version", || c_compiler(shell));
-    report.command(
-        "fetch dependencies",
-        cmd!(shell, "cargo fetch --locked --quiet"),
-    );
+    report.command("fetch dependencies", cmd!(shell, "cargo fetch --locked"));
 }
 
 /// The TLS library (aws-lc-rs) compiles C.
