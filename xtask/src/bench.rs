@@ -10,10 +10,7 @@ pub(crate) fn run(shell: &Shell, criterion: &[String]) -> bool {
     let separator = (!criterion.is_empty()).then_some("--");
     report.command(
         "benches",
-        cmd!(
-            shell,
-            "cargo bench --locked --package pcdr-benches {separator...} {criterion...}"
-        ),
+        cmd!(shell, "cargo bench --locked --package pcdr-benches {separator...} {criterion...}"),
     );
     report.finish()
 }

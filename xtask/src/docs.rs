@@ -41,42 +41,27 @@ fn problem_with(root: &Path, file: &Path, text: &str, target: &str) -> Option<St
     };
     let on_disk = root.join(&linked);
     if !on_disk.exists() {
-        return Some(format!(
-            "link to {target}: there is no {}",
-            linked.display()
-        ));
+        return Some(format!("link to {target}: there is no {}", linked.display()));
     }
     if anchor.is_empty() || linked.extension().is_none_or(|extension| extension != "md") {
         return None;
     }
-    let other = if path.is_empty() {
-        text.to_owned()
-    } else {
-        read(&on_disk).ok()?
-    };
-    (!anchors_in(&other).contains(anchor)).then(|| {
-        format!(
-            "link to {target}: {} has no heading #{anchor}",
-            linked.display()
-        )
-    })
+    let other = if path.is_empty() { text.to_owned() } else { read(&on_disk).ok()? };
+    (!anchors_in(&other).contains(anchor))
+        .then(|| format!("link to {target}: {} has no heading #{anchor}", linked.display()))
 }
 
 /// Checks that the book's table of contents names every page exactly once, and no other.
 pub(crate) fn summary_is_complete(root: &Path) -> Checked {
     let book = root.join(BOOK);
-    let pages: BTreeSet<PathBuf> = markdown_below(&book)
-        .into_iter()
-        .filter(|page| page != Path::new("SUMMARY.md"))
-        .collect();
+    let pages: BTreeSet<PathBuf> =
+        markdown_below(&book).into_iter().filter(|page| page != Path::new("SUMMARY.md")).collect();
     let mut problems = Vec::new();
     let mut named = BTreeSet::new();
     for (line, target) in links_in(&read(&book.join("SUMMARY.md"))?) {
         let page = normal(Path::new(&target));
         if !pages.contains(&page) {
-            problems.push(format!(
-                "{BOOK}/SUMMARY.md:{line}: there is no page {target}"
-            ));
+            problems.push(format!("{BOOK}/SUMMARY.md:{line}: there is no page {target}"));
         }
         if !named.insert(page) {
             problems.push(format!("{BOOK}/SUMMARY.md:{line}: {target} is named twice"));
@@ -162,9 +147,8 @@ fn anchors_in(text: &str) -> BTreeSet<String> {
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fence: Option<&str> = None;
     text.lines().enumerate().filter_map(move |(index, line)| {
-        let marker = ["```", "~~~"]
-            .into_iter()
-            .find(|marker| line.trim_start().starts_with(marker));
+        let marker =
+            ["```", "~~~"].into_iter().find(|marker| line.trim_start().starts_with(marker));
         match (fence, marker) {
             (None, None) => return Some((index + 1, line)),
             (None, Some(opening)) => fence = Some(opening),
@@ -210,11 +194,7 @@ mod tests {
                     [e](e.md#x)";
         assert_eq!(
             links_in(text),
-            [
-                (1, "a.md".to_owned()),
-                (1, "b.md".to_owned()),
-                (5, "e.md#x".to_owned())
-            ]
+            [(1, "a.md".to_owned()), (1, "b.md".to_owned()), (5, "e.md#x".to_owned())]
         );
     }
 

@@ -13,23 +13,15 @@ const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// Checks each package's licence, source and name against `deny.toml`.
 pub(crate) fn check(shell: &Shell) -> Checked {
     let policy = Policy::read(shell)?;
-    let metadata = cmd!(
-        shell,
-        "cargo metadata --locked --format-version 1 --all-features"
-    )
-    .quiet()
-    .read()
-    .map_err(|error| error.to_string())?;
+    let metadata = cmd!(shell, "cargo metadata --locked --format-version 1 --all-features")
+        .quiet()
+        .read()
+        .map_err(|error| error.to_string())?;
     let metadata: Value = serde_json::from_str(&metadata)
         .map_err(|error| format!("cargo metadata printed something else than JSON: {error}"))?;
-    let packages = metadata["packages"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let problems: Vec<String> = packages
-        .iter()
-        .flat_map(|package| policy.problems_with(package))
-        .collect();
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let problems: Vec<String> =
+        packages.iter().flat_map(|package| policy.problems_with(package)).collect();
     if packages.is_empty() {
         Err("cargo metadata names no packages".to_owned())
     } else if problems.is_empty() {
@@ -47,25 +39,14 @@ struct Policy {
 
 impl Policy {
     fn read(shell: &Shell) -> Result<Self, String> {
-        let text = shell
-            .read_file("deny.toml")
-            .map_err(|error| error.to_string())?;
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error| format!("deny.toml: {error}"))?;
+        let text = shell.read_file("deny.toml").map_err(|error| error.to_string())?;
+        let table: toml::Table = text.parse().map_err(|error| format!("deny.toml: {error}"))?;
         let list = |section: &str, key: &str| -> Result<Vec<toml::Value>, String> {
-            let entries = table
-                .get(section)
-                .and_then(|section| section.get(key)?.as_array());
-            entries
-                .cloned()
-                .ok_or_else(|| format!("deny.toml needs a list {section}.{key}"))
+            let entries = table.get(section).and_then(|section| section.get(key)?.as_array());
+            entries.cloned().ok_or_else(|| format!("deny.toml needs a list {section}.{key}"))
         };
         let texts = |values: Vec<toml::Value>| -> Vec<String> {
-            values
-                .iter()
-                .filter_map(|value| Some(value.as_str()?.to_owned()))
-                .collect()
+            values.iter().filter_map(|value| Some(value.as_str()?.to_owned())).collect()
         };
         // Entries that only limit the number of versions, or the crates that may use one, are left to
         // cargo-deny.
@@ -87,9 +68,7 @@ impl Policy {
         let name = text("name");
         let mut problems = Vec::new();
         if self.denied_crates.iter().any(|denied| denied == name) {
-            problems.push(format!(
-                "{name} is denied by deny.toml; see cargo tree -i {name}"
-            ));
+            problems.push(format!("{name} is denied by deny.toml; see cargo tree -i {name}"));
         }
         // A workspace member has no source.
         if let Some(source) = package["source"].as_str()
@@ -115,10 +94,7 @@ impl Policy {
 /// Whether the SPDX expression can be satisfied by the allowed licences; nothing when it is none.
 fn satisfied(expression: &str, allowed: &[String]) -> Option<bool> {
     // `/` is cargo's older spelling of OR.
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut at = 0;
     let result = any_of(&words, &mut at, allowed)?;
@@ -180,10 +156,7 @@ mod tests {
     fn one_of_several_choices_is_enough() {
         assert_eq!(with_mit_and_isc("MIT OR LGPL-2.1-or-later"), Some(true));
         assert_eq!(with_mit_and_isc("GPL-3.0/MIT"), Some(true));
-        assert_eq!(
-            with_mit_and_isc("GPL-3.0 OR LGPL-2.1-or-later"),
-            Some(false)
-        );
+        assert_eq!(with_mit_and_isc("GPL-3.0 OR LGPL-2.1-or-later"), Some(false));
     }
 
     #[test]

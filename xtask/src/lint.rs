@@ -13,30 +13,17 @@ pub(crate) fn run(shell: &Shell) -> bool {
     let mut report = Report::new();
 
     // The quick ones first.
-    report.check("lint tools", "rustup component add rustfmt clippy", || {
-        setup::lint_tools(shell)
-    });
+    report.check("lint tools", "rustup component add rustfmt clippy", || setup::lint_tools(shell));
     report.command("format", cmd!(shell, "cargo fmt --all --check"));
-    report.check("purity of the core", "cargo xtask purity", || {
-        purity::check(shell)
-    });
-    report.check("links in Markdown", "cargo xtask lint", || {
-        docs::links(&root, &markdown(shell))
-    });
-    report.check("the book's summary", "cargo xtask lint", || {
-        docs::summary_is_complete(&root)
-    });
-    report.check("licences and sources", "cargo xtask lint", || {
-        licences::check(shell)
-    });
+    report.check("purity of the core", "cargo xtask purity", || purity::check(shell));
+    report.check("links in Markdown", "cargo xtask lint", || docs::links(&root, &markdown(shell)));
+    report.check("the book's summary", "cargo xtask lint", || docs::summary_is_complete(&root));
+    report.check("licences and sources", "cargo xtask lint", || licences::check(shell));
     advisories(shell, &mut report);
 
     report.command(
         "clippy",
-        cmd!(
-            shell,
-            "cargo clippy --workspace --all-targets --locked -- -D warnings"
-        ),
+        cmd!(shell, "cargo clippy --workspace --all-targets --locked -- -D warnings"),
     );
     report.command_repeated_by(
         "documentation",
@@ -48,11 +35,7 @@ pub(crate) fn run(shell: &Shell) -> bool {
 
 /// Known vulnerabilities need a database that only cargo-deny brings.
 fn advisories(shell: &Shell, report: &mut Report) {
-    let installed = cmd!(shell, "cargo deny --version")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .is_ok();
+    let installed = cmd!(shell, "cargo deny --version").quiet().ignore_stderr().read().is_ok();
     if installed {
         report.command("advisories (cargo-deny)", cmd!(shell, "cargo deny check"));
     } else {
@@ -67,13 +50,10 @@ fn advisories(shell: &Shell, report: &mut Report) {
 
 /// The Markdown files that belong to the project: tracked by git, or new and not ignored.
 fn markdown(shell: &Shell) -> Vec<PathBuf> {
-    let listed = cmd!(
-        shell,
-        "git ls-files --cached --others --exclude-standard -- *.md"
-    )
-    .quiet()
-    .ignore_stderr()
-    .read();
+    let listed = cmd!(shell, "git ls-files --cached --others --exclude-standard -- *.md")
+        .quiet()
+        .ignore_stderr()
+        .read();
     match listed {
         Ok(text) => text
             .lines()

@@ -2,10 +2,7 @@
 //!
 //! A plain program instead of scripts, so that it runs the same everywhere cargo does. Every step
 //! prints its name and its time, and a failed step prints the command that repeats it alone.
-#![allow(
-    clippy::print_stdout,
-    reason = "printing is this program's whole purpose"
-)]
+#![allow(clippy::print_stdout, reason = "printing is this program's whole purpose")]
 
 mod bench;
 mod docs;
@@ -72,17 +69,16 @@ fn main() -> ExitCode {
             testing::run(&shell) && clean
         }
     };
-    if succeeded {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A shell whose current directory is the workspace's, wherever the chore was started.
 fn shell_at_root() -> xshell::Result<Shell> {
     let shell = Shell::new()?;
-    let manifest_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Asked at run time: two checkouts that share a target directory share this program as well, and
+    // what was compiled in may be the other one's path.
+    let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     shell.change_dir(manifest_dir.parent().unwrap_or(&manifest_dir));
     Ok(shell)
 }

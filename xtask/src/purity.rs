@@ -60,10 +60,7 @@ const DENIED: &[(&str, &str)] = &[
     ("nix", "calls the operating system"),
     ("windows*", "calls the operating system"),
     ("winapi*", "calls the operating system"),
-    (
-        "tracing*",
-        "hands events to whatever the process has installed",
-    ),
+    ("tracing*", "hands events to whatever the process has installed"),
     ("log", "hands events to whatever the process has installed"),
 ];
 
@@ -153,11 +150,7 @@ pub(crate) fn check(shell: &Shell) -> Checked {
     }
 
     if problems.is_empty() {
-        Ok(format!(
-            "{} crates, {} source files",
-            crates.len(),
-            files.len()
-        ))
+        Ok(format!("{} crates, {} source files", crates.len(), files.len()))
     } else {
         Err(problems.join("\n"))
     }
@@ -165,19 +158,15 @@ pub(crate) fn check(shell: &Shell) -> Checked {
 
 /// The names in the output of `cargo tree --prefix none`: the first word of each line.
 fn crates_in(tree: &str) -> BTreeSet<&str> {
-    tree.lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .collect()
+    tree.lines().filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 /// Says why the crate `name` is denied, if it is.
 fn denied(name: &str) -> Option<String> {
-    let (_, why) = DENIED
-        .iter()
-        .find(|(pattern, _)| match pattern.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == *pattern,
-        })?;
+    let (_, why) = DENIED.iter().find(|(pattern, _)| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *pattern,
+    })?;
     Some(format!(
         "pcdr-core depends on {name}, which {why}. Move what needs it into an adapter behind a port. \
          {}",
@@ -225,14 +214,7 @@ mod tests {
 
     #[test]
     fn crates_that_act_are_refused_with_the_reason() {
-        for name in [
-            "tokio",
-            "tokio-util",
-            "getrandom",
-            "rand",
-            "rand_core",
-            "crossbeam-deque",
-        ] {
+        for name in ["tokio", "tokio-util", "getrandom", "rand", "rand_core", "crossbeam-deque"] {
             let problem = denied(name).unwrap();
             assert!(problem.contains("behind a port"), "{problem}");
         }
@@ -252,9 +234,6 @@ mod tests {
     #[test]
     fn the_tree_is_read_by_first_words() {
         let tree = "pcdr-core v0.1.0 (/somewhere)\nserde v1.0.229\nserde v1.0.229 (*)\n";
-        assert_eq!(
-            crates_in(tree).into_iter().collect::<Vec<_>>(),
-            ["pcdr-core", "serde"]
-        );
+        assert_eq!(crates_in(tree).into_iter().collect::<Vec<_>>(), ["pcdr-core", "serde"]);
     }
 }

@@ -17,11 +17,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            failed: Vec::new(),
-            done: 0,
-        }
+        Self { started: Instant::now(), failed: Vec::new(), done: 0 }
     }
 
     /// Runs one check of our own; `repeat` is the command that runs it again. Says whether it held.
@@ -64,11 +60,7 @@ impl Report {
         command: Cmd<'_>,
     ) -> bool {
         self.check(name, repeat, || {
-            command
-                .quiet()
-                .run()
-                .map(|()| String::new())
-                .map_err(|error| error.to_string())
+            command.quiet().run().map(|()| String::new()).map_err(|error| error.to_string())
         })
     }
 
@@ -80,11 +72,7 @@ impl Report {
             println!("{} steps ok in {seconds:.1} s", self.done);
             return true;
         }
-        println!(
-            "{} of {} steps FAILED in {seconds:.1} s:",
-            self.failed.len(),
-            self.done
-        );
+        println!("{} of {} steps FAILED in {seconds:.1} s:", self.failed.len(), self.done);
         for (name, repeat) in &self.failed {
             println!("  {name}: repeat with: {repeat}");
         }
@@ -93,9 +81,5 @@ impl Report {
 }
 
 fn after_colon(summary: &str) -> String {
-    if summary.is_empty() {
-        String::new()
-    } else {
-        format!(": {summary}")
-    }
+    if summary.is_empty() { String::new() } else { format!(": {summary}") }
 }

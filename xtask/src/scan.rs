@@ -27,56 +27,20 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     ("std::fs", "reads and writes files", TAKE_A_PORT),
     ("std::process", "spawns and ends processes", TAKE_A_PORT),
-    (
-        "std::thread",
-        "spawns and sleeps",
-        "Leave concurrency to whoever runs the plan",
-    ),
-    (
-        "std::env",
-        "reads the process's surroundings",
-        "Take the value as an argument",
-    ),
+    ("std::thread", "spawns and sleeps", "Leave concurrency to whoever runs the plan"),
+    ("std::env", "reads the process's surroundings", "Take the value as an argument"),
     ("std::os", "reaches the operating system", TAKE_A_PORT),
     ("std::time::Instant", "reads a clock", TAKE_NOW),
     ("std::time::SystemTime", "reads a clock", TAKE_NOW),
     ("std::io::stdin", "reads standard input", TAKE_A_PORT),
-    (
-        "std::io::stdout",
-        "writes standard output",
-        "Return a value",
-    ),
+    ("std::io::stdout", "writes standard output", "Return a value"),
     ("std::io::stderr", "writes standard error", "Return a value"),
-    (
-        "std::collections::HashMap",
-        "has an order drawn at random",
-        TAKE_BTREE,
-    ),
-    (
-        "std::collections::HashSet",
-        "has an order drawn at random",
-        TAKE_BTREE,
-    ),
-    (
-        "std::collections::hash_map",
-        "has an order drawn at random",
-        TAKE_BTREE,
-    ),
-    (
-        "std::collections::hash_set",
-        "has an order drawn at random",
-        TAKE_BTREE,
-    ),
-    (
-        "std::hash::RandomState",
-        "draws a random number",
-        TAKE_BTREE,
-    ),
-    (
-        "std::hash::DefaultHasher",
-        "is not stable between releases",
-        "Use blake3",
-    ),
+    ("std::collections::HashMap", "has an order drawn at random", TAKE_BTREE),
+    ("std::collections::HashSet", "has an order drawn at random", TAKE_BTREE),
+    ("std::collections::hash_map", "has an order drawn at random", TAKE_BTREE),
+    ("std::collections::hash_set", "has an order drawn at random", TAKE_BTREE),
+    ("std::hash::RandomState", "draws a random number", TAKE_BTREE),
+    ("std::hash::DefaultHasher", "is not stable between releases", "Use blake3"),
 ];
 
 /// Macros that write to the process's output.
@@ -107,12 +71,7 @@ pub(crate) fn findings(text: &str) -> Vec<Finding> {
         for (path, line) in paths {
             for &(rule, why, remedy) in RULES {
                 if names(&path, rule) {
-                    found.push(Finding {
-                        line,
-                        path: rule,
-                        why,
-                        remedy,
-                    });
+                    found.push(Finding { line, path: rule, why, remedy });
                 }
             }
         }
@@ -125,20 +84,15 @@ pub(crate) fn findings(text: &str) -> Vec<Finding> {
 /// Whether `path`, which may end in a glob, brings in what `rule` forbids.
 fn names(path: &str, rule: &str) -> bool {
     let below = |path: &str, rule: &str| {
-        path.strip_prefix(rule)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        path.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     };
     if let Some(module) = path.strip_suffix("::*")
-        && rule
-            .rsplit_once("::")
-            .is_some_and(|(parent, _)| parent == module)
+        && rule.rsplit_once("::").is_some_and(|(parent, _)| parent == module)
     {
         return true;
     }
     // After `use std::time;` the clock is `time::Instant`.
-    let short = rule
-        .strip_prefix("std::")
-        .filter(|short| short.contains("::"));
+    let short = rule.strip_prefix("std::").filter(|short| short.contains("::"));
     below(path, rule) || short.is_some_and(|short| below(path, short))
 }
 
@@ -154,20 +108,13 @@ fn collect_paths(
         return at;
     };
     let join = |name: &str| {
-        if prefix.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{prefix}::{name}")
-        }
+        if prefix.is_empty() { name.to_owned() } else { format!("{prefix}::{name}") }
     };
     match &token.kind {
         Kind::Word(word) => {
             // `{self}` is the module itself.
-            let path = if word == "self" && !prefix.is_empty() {
-                prefix.clone()
-            } else {
-                join(word)
-            };
+            let path =
+                if word == "self" && !prefix.is_empty() { prefix.clone() } else { join(word) };
             let continues = is_separator(tokens, at + 1)
                 && tokens.get(at + 3).is_some_and(|next| {
                     matches!(next.kind, Kind::Word(_) | Kind::Symbol('{' | '*'))
@@ -322,38 +269,26 @@ fn tokens(text: &str) -> Vec<Token> {
                         end_of_raw_text(&characters, end).unwrap_or(end)
                     }
                     _ => {
-                        tokens.push(Token {
-                            kind: Kind::Word(word),
-                            line,
-                        });
+                        tokens.push(Token { kind: Kind::Word(word), line });
                         end
                     }
                 }
             }
             _ => {
                 if !here.is_whitespace() {
-                    tokens.push(Token {
-                        kind: Kind::Symbol(here),
-                        line,
-                    });
+                    tokens.push(Token { kind: Kind::Symbol(here), line });
                 }
                 at + 1
             }
         };
-        line += characters[at..end]
-            .iter()
-            .filter(|&&character| character == '\n')
-            .count();
+        line += characters[at..end].iter().filter(|&&character| character == '\n').count();
         at = end;
     }
     tokens
 }
 
 fn end_of_line(characters: &[char], at: usize) -> usize {
-    characters[at..]
-        .iter()
-        .position(|&c| c == '\n')
-        .map_or(characters.len(), |found| at + found)
+    characters[at..].iter().position(|&c| c == '\n').map_or(characters.len(), |found| at + found)
 }
 
 /// Block comments nest.
@@ -402,11 +337,7 @@ fn end_of_quote(characters: &[char], at: usize) -> usize {
             .saturating_add(at + 4)
             .min(characters.len());
     }
-    if characters.get(at + 2) == Some(&'\'') {
-        at + 3
-    } else {
-        at + 1
-    }
+    if characters.get(at + 2) == Some(&'\'') { at + 3 } else { at + 1 }
 }
 
 /// `at` is after the `r`. Nothing for a raw identifier such as `r#type`.
@@ -418,12 +349,7 @@ fn end_of_raw_text(characters: &[char], at: usize) -> Option<usize> {
     let mut at = at + hashes + 1;
     while at < characters.len() {
         let closing = characters[at] == '"'
-            && characters[at + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|&&c| c == '#')
-                .count()
-                == hashes;
+            && characters[at + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
         if closing {
             return Some(at + 1 + hashes);
         }
@@ -437,32 +363,20 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<(usize, &'static str)> {
-        findings(text)
-            .into_iter()
-            .map(|finding| (finding.line, finding.path))
-            .collect()
+        findings(text).into_iter().map(|finding| (finding.line, finding.path)).collect()
     }
 
     #[test]
     fn a_full_path_is_found_with_its_line() {
-        assert_eq!(
-            found("fn f() {\n    std::fs::read(\"x\");\n}"),
-            [(2, "std::fs")]
-        );
-        assert_eq!(
-            found("::std::net::TcpStream::connect(a)"),
-            [(1, "std::net")]
-        );
+        assert_eq!(found("fn f() {\n    std::fs::read(\"x\");\n}"), [(2, "std::fs")]);
+        assert_eq!(found("::std::net::TcpStream::connect(a)"), [(1, "std::net")]);
     }
 
     #[test]
     fn each_leaf_of_a_grouped_use_is_found_on_its_own_line() {
         let text = "use std::{\n    fmt,\n    net::{IpAddr as A, TcpStream},\n    \
                     time::{Duration, Instant},\n    fs::{self, File},\n};";
-        assert_eq!(
-            found(text),
-            [(3, "std::net"), (4, "std::time::Instant"), (5, "std::fs")]
-        );
+        assert_eq!(found(text), [(3, "std::net"), (4, "std::time::Instant"), (5, "std::fs")]);
     }
 
     #[test]
@@ -515,18 +429,9 @@ mod tests {
 
     #[test]
     fn no_input_panics() {
-        for text in [
-            "'",
-            "'\\",
-            "r#\"",
-            "\"\\",
-            "/*",
-            "std::",
-            "use std::{",
-            "#[cfg(test)]",
-            "r#",
-            "*/",
-        ] {
+        for text in
+            ["'", "'\\", "r#\"", "\"\\", "/*", "std::", "use std::{", "#[cfg(test)]", "r#", "*/"]
+        {
             findings(text);
         }
     }

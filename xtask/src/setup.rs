@@ -13,11 +13,7 @@ pub(crate) fn run(shell: &Shell, report: &mut Report) {
 /// The TLS library (aws-lc-rs) compiles C.
 fn c_compiler(shell: &Shell) -> Checked {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    match cmd!(shell, "{compiler} --version")
-        .quiet()
-        .ignore_stderr()
-        .read()
-    {
+    match cmd!(shell, "{compiler} --version").quiet().ignore_stderr().read() {
         Ok(text) => Ok(text.lines().next().unwrap_or_default().to_owned()),
         Err(_) => Err(format!(
             "Needed: a C compiler, because the TLS library compiles C. Found: no program '{compiler}'.\n\
@@ -32,11 +28,7 @@ pub(crate) fn lint_tools(shell: &Shell) -> Checked {
     let missing: Vec<&str> = [("rustfmt", "fmt"), ("clippy", "clippy")]
         .into_iter()
         .filter(|(_, subcommand)| {
-            cmd!(shell, "cargo {subcommand} --version")
-                .quiet()
-                .ignore_stderr()
-                .read()
-                .is_err()
+            cmd!(shell, "cargo {subcommand} --version").quiet().ignore_stderr().read().is_err()
         })
         .map(|(component, _)| component)
         .collect();
@@ -45,14 +37,11 @@ pub(crate) fn lint_tools(shell: &Shell) -> Checked {
     }
     let list = missing.join(" ");
     let components = &missing;
-    cmd!(shell, "rustup component add {components...}")
-        .quiet()
-        .run()
-        .map_err(|error| {
-            format!(
-                "Needed: {list}. Found: not installed, and rustup could not add them ({error}).\n\
+    cmd!(shell, "rustup component add {components...}").quiet().run().map_err(|error| {
+        format!(
+            "Needed: {list}. Found: not installed, and rustup could not add them ({error}).\n\
              Install them with rustup, or with your distribution's packages of these names."
-            )
-        })?;
+        )
+    })?;
     Ok(format!("added {list}"))
 }
