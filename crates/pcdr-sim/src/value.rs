@@ -20,10 +20,7 @@ pub enum Length {
 
 /// A declared type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "each variant is the SQL Server type of its name"
-)]
+#[allow(missing_docs, reason = "each variant is the SQL Server type of its name")]
 pub enum SqlType {
     Bit,
     TinyInt,
@@ -64,10 +61,7 @@ impl SqlType {
     /// `sysname`, which is `nvarchar(128)`.
     pub const SYSNAME: SqlType = SqlType::NVarChar(Length::Up(128));
     /// The type of every LSN column.
-    pub const LSN: SqlType = SqlType::Numeric {
-        precision: 25,
-        scale: 0,
-    };
+    pub const LSN: SqlType = SqlType::Numeric { precision: 25, scale: 0 };
 
     /// `nvarchar(n)`.
     pub const fn nvarchar(characters: u16) -> SqlType {
@@ -78,10 +72,7 @@ impl SqlType {
 /// One value. Names compare and sort without regard to case, as the default collation does; values
 /// keep the case they were written in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "each variant is the SQL Server type of its name"
-)]
+#[allow(missing_docs, reason = "each variant is the SQL Server type of its name")]
 pub enum Value {
     Null,
     Bit(bool),
@@ -124,10 +115,7 @@ impl Value {
 
     /// An LSN, or any other `numeric(25,0)`.
     pub fn lsn(lsn: u128) -> Value {
-        Value::Numeric {
-            unscaled: lsn as i128,
-            scale: 0,
-        }
+        Value::Numeric { unscaled: lsn as i128, scale: 0 }
     }
 
     /// Whether this is SQL's NULL.
@@ -150,11 +138,7 @@ pub struct Column {
 impl Column {
     /// A column that may be NULL.
     pub fn new(name: impl Into<String>, ty: SqlType) -> Column {
-        Column {
-            name: name.into(),
-            ty,
-            nullable: true,
-        }
+        Column { name: name.into(), ty, nullable: true }
     }
 }
 
