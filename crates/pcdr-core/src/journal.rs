@@ -90,14 +90,7 @@ impl Entry {
     }
 
     fn expected_seal(&self) -> String {
-        let content = (
-            &self.number,
-            &self.at,
-            &self.run,
-            &self.who,
-            &self.event,
-            &self.previous,
-        );
+        let content = (&self.number, &self.at, &self.run, &self.who, &self.event, &self.previous);
         let bytes = serde_json::to_vec(&content).expect("plain data always serialises");
         blake3::hash(&bytes).to_hex().to_string()
     }
@@ -126,10 +119,7 @@ mod tests {
     fn journal() -> Vec<Entry> {
         let mut entries: Vec<Entry> = Vec::new();
         for step in 1..=5 {
-            let event = Event::StepSucceeded {
-                step,
-                already: false,
-            };
+            let event = Event::StepSucceeded { step, already: false };
             let at = Timestamp::from_unix_millis(i64::from(step));
             entries.push(Entry::following(entries.last(), at, "r1", "me", event));
         }
@@ -144,10 +134,7 @@ mod tests {
     #[test]
     fn a_changed_removed_or_reordered_entry_is_found() {
         let mut changed = journal();
-        changed[2].event = Event::StepSucceeded {
-            step: 3,
-            already: true,
-        };
+        changed[2].event = Event::StepSucceeded { step: 3, already: true };
         assert_eq!(first_broken(&changed), Some(3));
         let mut removed = journal();
         removed.remove(1);

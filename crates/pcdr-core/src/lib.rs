@@ -4,6 +4,7 @@
 //! is a [port](ports) that somebody else implements.
 
 pub mod backup;
+pub mod chain;
 pub mod error;
 pub mod journal;
 pub mod known;

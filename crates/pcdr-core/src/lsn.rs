@@ -20,11 +20,7 @@ impl Lsn {
 
     /// A position; `None` beyond 25 decimal digits.
     pub const fn new(value: u128) -> Option<Lsn> {
-        if value <= Lsn::MAX.0 {
-            Some(Lsn(value))
-        } else {
-            None
-        }
+        if value <= Lsn::MAX.0 { Some(Lsn(value)) } else { None }
     }
 
     /// The number as SQL Server prints it.
@@ -55,11 +51,7 @@ impl FromStr for Lsn {
 
     fn from_str(text: &str) -> Result<Lsn, ParseLsnError> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let value = if digits {
-            text.parse().ok().and_then(Lsn::new)
-        } else {
-            None
-        };
+        let value = if digits { text.parse().ok().and_then(Lsn::new) } else { None };
         value.ok_or_else(|| ParseLsnError(text.to_owned()))
     }
 }
@@ -124,9 +116,7 @@ impl FromStr for Guid {
         if !well_formed {
             return Err(error());
         }
-        u128::from_str_radix(&groups.concat(), 16)
-            .map(Guid)
-            .map_err(|_| error())
+        u128::from_str_radix(&groups.concat(), 16).map(Guid).map_err(|_| error())
     }
 }
 
@@ -157,15 +147,7 @@ mod tests {
 
     #[test]
     fn more_than_25_digits_signs_and_blanks_are_no_lsn() {
-        for text in [
-            "",
-            "-1",
-            "+1",
-            " 1",
-            "1.0",
-            "10000000000000000000000000",
-            "1e3",
-        ] {
+        for text in ["", "-1", "+1", " 1", "1.0", "10000000000000000000000000", "1e3"] {
             assert!(text.parse::<Lsn>().is_err(), "{text:?}");
         }
     }

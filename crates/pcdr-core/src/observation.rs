@@ -338,9 +338,6 @@ impl DatabaseObservation {
 
     /// The mirroring role, when mirrored and known.
     pub fn mirroring_role(&self) -> Option<MirroringRole> {
-        self.mirroring
-            .known()
-            .and_then(Option::as_ref)
-            .map(|mirroring| mirroring.role)
+        self.mirroring.known().and_then(Option::as_ref).map(|mirroring| mirroring.role)
     }
 }

@@ -58,10 +58,7 @@ pub struct Source {
 impl Source {
     /// A source.
     pub fn new(document: &str, step: impl Into<String>) -> Source {
-        Source {
-            document: document.to_owned(),
-            step: step.into(),
-        }
+        Source { document: document.to_owned(), step: step.into() }
     }
 }
 
@@ -190,10 +187,7 @@ pub enum LogShippingAction {
 /// Settings of a log shipping primary; passed to the server one by one, never left to a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(
-    missing_docs,
-    reason = "each field is the procedure's parameter of that name"
-)]
+#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
 pub struct PrimarySettings {
     pub backup_directory: String,
     pub backup_share: String,
@@ -209,10 +203,7 @@ pub struct PrimarySettings {
 /// Settings of a log shipping secondary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(
-    missing_docs,
-    reason = "each field is the procedure's parameter of that name"
-)]
+#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
 pub struct SecondarySettings {
     pub primary_server: String,
     pub primary_database: DatabaseName,
@@ -310,19 +301,13 @@ impl fmt::Display for Action {
                     DatabaseAction::RestoreDatabase { path, .. } => {
                         write!(f, "restore database {database} from {path} with norecovery")
                     }
-                    DatabaseAction::RestoreLog {
-                        path,
-                        log: Some(log),
-                    } => write!(
+                    DatabaseAction::RestoreLog { path, log: Some(log) } => write!(
                         f,
                         "restore log {}..{} of {database} from {path} with norecovery",
                         log.first_lsn, log.last_lsn
                     ),
                     DatabaseAction::RestoreLog { path, log: None } => {
-                        write!(
-                            f,
-                            "restore the log of {database} from {path} with norecovery"
-                        )
+                        write!(f, "restore the log of {database} from {path} with norecovery")
                     }
                     DatabaseAction::EndSessions => write!(f, "end every session in {database}"),
                     DatabaseAction::Recover { expect: Some(lsn) } => {
@@ -354,9 +339,7 @@ impl fmt::Display for Action {
                         "configure {database} as log shipping secondary of {}",
                         settings.primary_server
                     ),
-                    LogShippingAction::AddPrimarySecondary {
-                        secondary_server, ..
-                    } => {
+                    LogShippingAction::AddPrimarySecondary { secondary_server, .. } => {
                         write!(f, "register {secondary_server} as secondary of {database}")
                     }
                     LogShippingAction::HoldSecondaryJobs => write!(
@@ -364,10 +347,7 @@ impl fmt::Display for Action {
                         "disable the copy and restore jobs of {database} and wait until neither runs"
                     ),
                     LogShippingAction::RemoveSecondary => {
-                        write!(
-                            f,
-                            "remove log shipping from the secondary database {database}"
-                        )
+                        write!(f, "remove log shipping from the secondary database {database}")
                     }
                     LogShippingAction::RunBackupJob => {
                         write!(f, "run the log backup job of {database}")
@@ -379,19 +359,11 @@ impl fmt::Display for Action {
                 }
             }
             Action::Files(database, FileAction::Copy { name, size_bytes }) => {
-                write!(
-                    f,
-                    "copy log backup {name} of {database} ({size_bytes} bytes)"
-                )
+                write!(f, "copy log backup {name} of {database} ({size_bytes} bytes)")
             }
             Action::Pool(pool, action) => match action {
                 PoolAction::SetState(state) => write!(f, "{pool}: set the pool state to {state:?}"),
-                PoolAction::InstallMirror {
-                    primary,
-                    mirror,
-                    database,
-                    ..
-                } => {
+                PoolAction::InstallMirror { primary, mirror, database, .. } => {
                     write!(f, "{pool}: mirror {database} from {primary} to {mirror}")
                 }
                 PoolAction::ClearActiveServers => {

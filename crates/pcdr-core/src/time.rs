@@ -74,11 +74,7 @@ impl FromStr for Timestamp {
 fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-');
-    let (year, month, day) = (
-        digits(date.next()?)?,
-        digits(date.next()?)?,
-        digits(date.next()?)?,
-    );
+    let (year, month, day) = (digits(date.next()?)?, digits(date.next()?)?, digits(date.next()?)?);
     let (time, millis) = match time.split_once('.') {
         Some((time, fraction)) => {
             let three: String = fraction.chars().chain("000".chars()).take(3).collect();
@@ -88,11 +84,7 @@ fn parse(text: &str) -> Option<Timestamp> {
         None => (time, 0),
     };
     let mut time = time.splitn(3, ':');
-    let (h, m, s) = (
-        digits(time.next()?)?,
-        digits(time.next()?)?,
-        digits(time.next()?)?,
-    );
+    let (h, m, s) = (digits(time.next()?)?, digits(time.next()?)?, digits(time.next()?)?);
     let valid = (1..=12).contains(&month) && (1..=31).contains(&day) && h < 24 && m < 60 && s < 60;
     if !valid || year > 9999 {
         return None;
@@ -101,9 +93,7 @@ fn parse(text: &str) -> Option<Timestamp> {
     if civil_from_days(days) != (year, month, day) {
         return None; // 30 February
     }
-    Some(Timestamp(
-        days * 86_400_000 + ((h * 60 + m) * 60 + s) * 1000 + millis,
-    ))
+    Some(Timestamp(days * 86_400_000 + ((h * 60 + m) * 60 + s) * 1000 + millis))
 }
 
 fn digits(text: &str) -> Option<i64> {
@@ -129,10 +119,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
         (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let m = (5 * day_of_year + 2) / 153;
-    let (month, day) = (
-        if m < 10 { m + 3 } else { m - 9 },
-        day_of_year - (153 * m + 2) / 5 + 1,
-    );
+    let (month, day) = (if m < 10 { m + 3 } else { m - 9 }, day_of_year - (153 * m + 2) / 5 + 1);
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -182,13 +169,7 @@ mod tests {
 
     #[test]
     fn impossible_times_are_no_times() {
-        for text in [
-            "2026-02-30T00:00:00Z",
-            "2026-01-01T24:00:00Z",
-            "2026-01-01",
-            "now",
-            "",
-        ] {
+        for text in ["2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01", "now", ""] {
             assert!(text.parse::<Timestamp>().is_err(), "{text:?}");
         }
     }

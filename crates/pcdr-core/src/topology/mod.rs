@@ -242,21 +242,17 @@ impl Topology {
 
     /// The instance of a role; in a valid topology no role has two.
     pub fn role(&self, role: Role) -> Option<&Instance> {
-        self.instances
-            .values()
-            .find(|instance| instance.role == role)
+        self.instances.values().find(|instance| instance.role == role)
     }
 
     /// The primary. Every valid topology has exactly one.
     pub fn primary(&self) -> &Instance {
-        self.role(Role::Primary)
-            .expect("validated: exactly one primary")
+        self.role(Role::Primary).expect("validated: exactly one primary")
     }
 
     /// The log shipping secondary. Every valid topology has exactly one.
     pub fn secondary(&self) -> &Instance {
-        self.role(Role::Secondary)
-            .expect("validated: exactly one secondary")
+        self.role(Role::Secondary).expect("validated: exactly one secondary")
     }
 
     /// The log-shipped databases, in the order of the topology. Never empty.

@@ -46,11 +46,7 @@ impl Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
-        write!(
-            f,
-            "{line}:{column}: {} [{}]. {}",
-            self.message, self.code, self.remedy
-        )
+        write!(f, "{line}:{column}: {} [{}]. {}", self.message, self.code, self.remedy)
     }
 }
 
