@@ -6,6 +6,7 @@
 pub mod backup;
 pub mod chain;
 pub mod configure;
+pub mod conformance;
 pub mod consent;
 pub mod effect;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod invariants;
 pub mod journal;
 pub mod known;
 pub mod lsn;
+pub mod mock;
 pub mod model;
 pub mod name;
 pub mod observation;

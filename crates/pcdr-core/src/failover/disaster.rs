@@ -188,7 +188,7 @@ impl<'a> Runbook<'a> {
         let Some(copy) = databases.get(database) else {
             return Err(Refusal::DatabaseMissing { instance, database: database.clone() });
         };
-        self.draft.fact(format!("{database} on {instance}"), format!("{:?}", copy.state));
+        self.draft.fact(format!("{database} on {instance}"), copy.state);
         if copy.is_writable() {
             self.accept_recovered(database, copy)?;
             return Ok(None);

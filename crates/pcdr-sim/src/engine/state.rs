@@ -76,11 +76,7 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Link {
-        Link {
-            latency: Duration::from_micros(200),
-            bandwidth: 1_000_000_000,
-            cut: false,
-        }
+        Link { latency: Duration::from_micros(200), bandwidth: 1_000_000_000, cut: false }
     }
 }
 
@@ -249,9 +245,7 @@ impl InstanceState {
 
     /// Local time as UTC.
     pub fn utc(&self, local: civil::DateTime) -> Option<Timestamp> {
-        offset(self.config.utc_offset_minutes)
-            .to_timestamp(local)
-            .ok()
+        offset(self.config.utc_offset_minutes).to_timestamp(local).ok()
     }
 
     /// Adds a line to the error log.
@@ -477,9 +471,7 @@ impl Database {
     /// Own role in a mirroring session that has started.
     pub fn is_mirror(&self) -> bool {
         use super::mirroring_state::MirroringRole;
-        self.mirroring
-            .as_ref()
-            .is_some_and(|m| m.role == MirroringRole::Mirror)
+        self.mirroring.as_ref().is_some_and(|m| m.role == MirroringRole::Mirror)
     }
 
     /// The recovery fork that grows.

@@ -42,10 +42,7 @@ impl CertificateAuthority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key)?.pem();
-        Ok(CertificateAuthority {
-            pem,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(CertificateAuthority { pem, issuer: Issuer::new(params, key) })
     }
 
     /// The certificate that clients are to trust, as PEM.
@@ -67,15 +64,11 @@ impl CertificateAuthority {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone())?;
-        params
-            .subject_alt_names
-            .extend(addresses.iter().copied().map(SanType::IpAddress));
+        params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
         params.distinguished_name =
             common_name(names.first().map_or("SQL Server stand-in", String::as_str));
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyEncipherment,
-        ];
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer)?;
         Identity::new(certificate.der().clone(), key.serialize_der())
@@ -113,10 +106,7 @@ impl Identity {
         let inside_packets = settings(&[&TLS12])?;
         let mut strict = settings(&[&TLS12, &TLS13])?;
         strict.alpn_protocols = vec![b"tds/8.0".to_vec()];
-        Ok(Identity {
-            inside_packets: Arc::new(inside_packets),
-            strict: Arc::new(strict),
-        })
+        Ok(Identity { inside_packets: Arc::new(inside_packets), strict: Arc::new(strict) })
     }
 
     pub(super) fn inside_packets(&self) -> Arc<ServerConfig> {

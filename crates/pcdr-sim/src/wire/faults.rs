@@ -36,13 +36,7 @@ pub struct Faulty<S> {
 impl<S> Faulty<S> {
     /// Wraps a stream; `payload_per_packet` is not a matter of the stream and means nothing here.
     pub fn new(inner: S, faults: Faults) -> Faulty<S> {
-        Faulty {
-            inner,
-            faults,
-            read: 0,
-            written: 0,
-            waiting: None,
-        }
+        Faulty { inner, faults, read: 0, written: 0, waiting: None }
     }
 
     fn segment(&self, wanted: usize) -> usize {

@@ -91,10 +91,7 @@ impl InFlight {
     }
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
-        self.shared
-            .ways
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the counts and tells [`keep_awake`](InFlight::keep_awake).
@@ -140,21 +137,14 @@ impl InFlight {
             into.has_reader = true;
             into.closed = false;
         });
-        Counted {
-            stream,
-            in_flight: self.clone(),
-            out: (here, there),
-            into: (there, here),
-        }
+        Counted { stream, in_flight: self.clone(), out: (here, there), into: (there, here) }
     }
 
     /// Keeps the clock still until the guard is dropped, but not longer than [`PATIENCE`] of real
     /// time without movement: for moments at which something is on its way that is no byte.
     pub fn hold(&self) -> Hold {
         self.change(|ways| ways.holds += 1);
-        Hold {
-            in_flight: self.clone(),
-        }
+        Hold { in_flight: self.clone() }
     }
 
     /// Never ends. Spawn it once per runtime with a paused clock; abort it with the test.

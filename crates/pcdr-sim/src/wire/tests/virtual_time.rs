@@ -19,10 +19,7 @@ use crate::wire::{Listener, WireConfig};
 async fn exchanges_over_tcp_never_time_out_and_a_long_statement_passes_at_once() {
     let scripts = Scripts::new();
     scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
-    let minute = vec![
-        Act::Sleep(Duration::from_secs(60)),
-        done(DoneKind::Statement, None),
-    ];
+    let minute = vec![Act::Sleep(Duration::from_secs(60)), done(DoneKind::Statement, None)];
     scripts.script("minute", minute);
     let in_flight = InFlight::new();
     let awake = tokio::spawn(in_flight.clone().keep_awake());
@@ -45,36 +42,20 @@ async fn exchanges_over_tcp_never_time_out_and_a_long_statement_passes_at_once()
             let rows = client.simple_query("one").await?;
             rows.into_row().await
         });
-        let row = answer
-            .await
-            .unwrap_or_else(|_| panic!("exchange {exchange} timed out"));
+        let row = answer.await.unwrap_or_else(|_| panic!("exchange {exchange} timed out"));
         assert_eq!(row.unwrap().unwrap().get::<i32, _>(0), Some(1));
     }
-    assert_eq!(
-        began.elapsed(),
-        Duration::ZERO,
-        "no virtual time has passed"
-    );
+    assert_eq!(began.elapsed(), Duration::ZERO, "no virtual time has passed");
 
     let real = Instant::now();
     let began = tokio::time::Instant::now();
-    client
-        .simple_query("minute")
-        .await
-        .unwrap()
-        .into_results()
-        .await
-        .unwrap();
+    client.simple_query("minute").await.unwrap().into_results().await.unwrap();
     assert!(began.elapsed() >= Duration::from_secs(60));
     assert!(began.elapsed() < Duration::from_secs(61));
     assert!(real.elapsed() < Duration::from_secs(5));
 
     // An answer that nobody reads stops the clock no longer than the patience of its keeper.
-    assert!(
-        timeout(Duration::from_secs(1), client.simple_query("minute"))
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_secs(1), client.simple_query("minute")).await.is_err());
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(real.elapsed() < Duration::from_secs(5) + PATIENCE);
     drop(client);
