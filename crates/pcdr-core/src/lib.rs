@@ -27,6 +27,7 @@ pub mod plan;
 pub mod ports;
 pub mod refusal;
 pub mod run;
+pub mod status;
 pub mod step;
 pub mod time;
 pub mod topology;
