@@ -8,5 +8,6 @@
 pub mod engine;
 pub mod front;
 pub mod message;
+pub mod shell;
 pub mod tsql;
 pub mod value;
