@@ -11,3 +11,4 @@ pub mod message;
 pub mod shell;
 pub mod tsql;
 pub mod value;
+pub mod wire;
