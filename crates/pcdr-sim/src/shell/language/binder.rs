@@ -67,7 +67,15 @@ impl Parameter {
             name,
             kind,
             uses: vec![Use { set: "", mandatory: false, position: None, from_pipeline: false }],
+            rest: false,
         }
+    }
+
+    /// Also takes every value that is left over.
+    #[must_use]
+    pub fn rest(mut self) -> Self {
+        self.rest = true;
+        self
     }
 
     /// Only in these sets.
