@@ -2,7 +2,7 @@
 //!
 //! [`serve`] speaks to one client until it leaves; [`Listener`] is a thin TCP shell around it. The
 //! wire knows bytes and nothing else: what a request means is the business of the
-//! [`Front`](crate::front::Front) it is given.
+//! [`Front`] it is given.
 //!
 //! Source: \[MS-TDS\], sections 2.2.1 to 2.2.7. Where vendor clients disagree with each other the
 //! file concerned says so.
