@@ -76,7 +76,11 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Link {
-        Link { latency: Duration::from_micros(200), bandwidth: 1_000_000_000, cut: false }
+        Link {
+            latency: Duration::from_micros(200),
+            bandwidth: 1_000_000_000,
+            cut: false,
+        }
     }
 }
 
@@ -245,7 +249,9 @@ impl InstanceState {
 
     /// Local time as UTC.
     pub fn utc(&self, local: civil::DateTime) -> Option<Timestamp> {
-        offset(self.config.utc_offset_minutes).to_timestamp(local).ok()
+        offset(self.config.utc_offset_minutes)
+            .to_timestamp(local)
+            .ok()
     }
 
     /// Adds a line to the error log.
@@ -471,7 +477,9 @@ impl Database {
     /// Own role in a mirroring session that has started.
     pub fn is_mirror(&self) -> bool {
         use super::mirroring_state::MirroringRole;
-        self.mirroring.as_ref().is_some_and(|m| m.role == MirroringRole::Mirror)
+        self.mirroring
+            .as_ref()
+            .is_some_and(|m| m.role == MirroringRole::Mirror)
     }
 
     /// The recovery fork that grows.

@@ -131,7 +131,11 @@ impl Storage {
             LogOp::Begin => {
                 self.open.insert(
                     transaction,
-                    OpenTransaction { began: record.at, rows: Vec::new(), tables: Vec::new() },
+                    OpenTransaction {
+                        began: record.at,
+                        rows: Vec::new(),
+                        tables: Vec::new(),
+                    },
                 );
             }
             LogOp::Insert { table, row_id, row } => {
@@ -141,9 +145,11 @@ impl Storage {
                     stored.note_identity(row);
                 }
             }
-            LogOp::Update { table, row_id, after } => {
-                self.change(record, table, *row_id, Some(after.clone()))
-            }
+            LogOp::Update {
+                table,
+                row_id,
+                after,
+            } => self.change(record, table, *row_id, Some(after.clone())),
             LogOp::Delete { table, row_id } => self.change(record, table, *row_id, None),
             LogOp::CreateTable { definition } => {
                 let key = table_key(&definition.schema, &definition.name);
@@ -172,7 +178,13 @@ impl Storage {
                     open.tables.push(table.clone());
                 }
             }
-            LogOp::Commit => self.end(transaction, Some(Commit { lsn: record.lsn, at: record.at })),
+            LogOp::Commit => self.end(
+                transaction,
+                Some(Commit {
+                    lsn: record.lsn,
+                    at: record.at,
+                }),
+            ),
             LogOp::Abort => self.end(transaction, None),
             LogOp::Checkpoint | LogOp::Filler { .. } => {}
         }
@@ -258,8 +270,11 @@ impl Table {
             }
             _ => return,
         };
-        let passed =
-            if increment >= 0 { value >= self.next_identity } else { value <= self.next_identity };
+        let passed = if increment >= 0 {
+            value >= self.next_identity
+        } else {
+            value <= self.next_identity
+        };
         if passed {
             self.next_identity = value.saturating_add(increment);
         }

@@ -72,7 +72,10 @@ impl World {
 
     /// The state. Never hold the guard across an await.
     pub fn lock(&self) -> MutexGuard<'_, WorldState> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells everyone who waits for a state (locks, mirroring) to look again.
@@ -110,6 +113,12 @@ impl SessionRef {
         let state = self.world.lock();
         let instance = state.instances.get(&self.instance)?;
         let session = instance.sessions.get(&self.session_id)?;
-        Some(f(View { world: &self.world, state: &state, instance, session, now }))
+        Some(f(View {
+            world: &self.world,
+            state: &state,
+            instance,
+            session,
+            now,
+        }))
     }
 }

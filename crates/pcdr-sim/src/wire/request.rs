@@ -50,7 +50,7 @@ fn batch(payload: &[u8]) -> Result<Asked, WireError> {
     let mut from = Cursor::new("batch", payload);
     skip_headers(&mut from)?;
     let text = from.rest();
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err(from.fail(format!("{} bytes are no UTF-16", text.len())));
     }
     Ok(Request::Batch(utf16(text)).into())

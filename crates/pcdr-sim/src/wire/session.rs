@@ -239,6 +239,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let ended = session.ended();
         loop {
             while let Some(message) = self.inbox.next()? {
+                if ended.is_cancelled() {
+                    return Ok(());
+                }
                 if message.kind == kind::ATTENTION {
                     // The response had already ended: the acknowledgement is a message of its own.
                     Metrics::count(&self.metrics.attentions);
@@ -422,8 +425,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
                 if stop.ends_session() && !stopping {
                     stopping = true;
                     listening = false;
-                    let limit = tokio::time::Instant::now() + self.connection.stop_grace;
-                    grace.as_mut().reset(limit);
+                    grace.set(tokio::time::sleep(self.connection.stop_grace));
                 }
             }
             let connection = &mut *self.connection;
@@ -563,6 +565,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
     }
 
     async fn finish(mut self, ended: &CancellationToken) -> Result<Outcome, WireError> {
+        // A request may notice the end of its session before the wire does.
+        if self.stop.is_none() && ended.is_cancelled() {
+            self.stop = Some(Stop::Killed);
+        }
         match self.stop.take() {
             None => {
                 if self.held.is_none() {

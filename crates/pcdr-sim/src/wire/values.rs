@@ -404,7 +404,7 @@ fn content(ty: SqlType, collation: [u8; 5], bytes: &[u8]) -> Result<Value, WireE
         }
         SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::NText | SqlType::Xml => {
             let text = from.rest();
-            if text.len() % 2 != 0 {
+            if !text.len().is_multiple_of(2) {
                 return Err(wrong("UTF-16 needs an even number"));
             }
             let text = utf16(text);

@@ -48,7 +48,7 @@ pub(crate) async fn plain(
     (client, served)
 }
 
-fn every_type() -> Vec<(SqlType, Value)> {
+pub(crate) fn every_type() -> Vec<(SqlType, Value)> {
     let at = civil::date(2026, 3, 1).at(13, 14, 15, 123_456_700);
     vec![
         (SqlType::Bit, Value::Bit(true)),
@@ -513,4 +513,44 @@ async fn a_listener_counts_requests_and_its_connections_end_when_it_is_cut() {
     listener.cut().await;
     assert!(client.simple_query("one").await.is_err());
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_anywhere_is_an_error_and_never_a_wrong_answer() {
+    for cut in 0..700 {
+        let scripts = Scripts::new();
+        let mut acts = result(vec![(SqlType::SYSNAME, Value::string("x".repeat(60)))]);
+        acts.extend(result(vec![(SqlType::Int, Value::Int(7))]));
+        scripts.script("two", acts);
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let config = WireConfig {
+            faults: Faults { cut_after_written: Some(cut), ..Faults::default() },
+            ..WireConfig::default()
+        };
+        let server = Arc::new(ScriptServer(Arc::clone(&scripts)));
+        let served = tokio::spawn(serve(far, server, Arc::new(config)));
+        let answer = async {
+            let config = client_config(EncryptionLevel::NotSupported);
+            let mut client = Client::connect(config, near.compat_write()).await?;
+            let sets = client.simple_query("two").await?.into_results().await?;
+            Ok::<_, tiberius::error::Error>(sets.len())
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        match answer.unwrap_or_else(|_| panic!("the client hangs at {cut}")) {
+            Ok(sets) => assert_eq!(sets, 2, "cut after {cut} bytes"),
+            Err(_) => assert!(served.await.unwrap().is_err(), "cut after {cut} bytes"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_write_waits_when_the_line_is_slow() {
+    let scripts = Scripts::new();
+    scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
+    let delay = Duration::from_millis(250);
+    let faults = Faults { delay: Some(delay), ..Faults::default() };
+    let (mut client, _served) = plain(&scripts, faults).await;
+    let began = tokio::time::Instant::now();
+    client.simple_query("one").await.unwrap().into_results().await.unwrap();
+    assert_eq!(began.elapsed(), delay);
 }

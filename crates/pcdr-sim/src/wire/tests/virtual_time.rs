@@ -13,7 +13,7 @@ use super::front::{Act, ScriptServer, Scripts, done, result};
 use crate::front::DoneKind;
 use crate::value::{SqlType, Value};
 use crate::wire::inflight::{InFlight, PATIENCE};
-use crate::wire::{Listener, WireConfig};
+use crate::wire::{Listener, WireConfig, serve};
 
 #[tokio::test(start_paused = true)]
 async fn exchanges_over_tcp_never_time_out_and_a_long_statement_passes_at_once() {
@@ -62,4 +62,84 @@ async fn exchanges_over_tcp_never_time_out_and_a_long_statement_passes_at_once()
     listener.cut().await;
     assert_eq!(in_flight.bytes(), 0);
     awake.abort();
+}
+
+/// Copies between two sockets on threads of its own, so that every byte is away for some real
+/// time: what loopback does on a loaded machine, made certain.
+fn relay(server: SocketAddr) -> SocketAddr {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    fn copy(mut from: TcpStream, mut to: TcpStream) {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            std::thread::sleep(Duration::from_millis(1));
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _closed = to.shutdown(std::net::Shutdown::Both);
+    }
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let server = TcpStream::connect(server).unwrap();
+        let (back, forth) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || copy(client, forth));
+        copy(server, back);
+    });
+    address
+}
+
+/// Exchanges over the relay until one times out; the number of those that did not.
+async fn exchanges_before_a_timeout(keeper: bool) -> u32 {
+    let scripts = Scripts::new();
+    scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
+    let in_flight = InFlight::new();
+    let awake = match keeper {
+        true => tokio::spawn(in_flight.clone().keep_awake()),
+        false => tokio::spawn(async {}),
+    };
+    let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let relay = relay(socket.local_addr().unwrap());
+    // The ends of the relayed connection name each other; the relay itself is not counted.
+    let ends = (SocketAddr::from(([10, 0, 0, 1], 50_000)), SocketAddr::from(([10, 0, 0, 2], 1433)));
+    let near = tokio::net::TcpStream::connect(relay).await.unwrap();
+    let near = in_flight.wrap(near, ends.0, ends.1);
+    let (far, _) = socket.accept().await.unwrap();
+    let far = in_flight.wrap(far, ends.1, ends.0);
+    let front = Arc::new(ScriptServer(Arc::clone(&scripts)));
+    let config = Arc::new(WireConfig::default());
+    let served = tokio::spawn(serve(far, front, config));
+    let settings = client_config(EncryptionLevel::NotSupported);
+    let Ok(mut client) = Client::connect(settings, near.compat_write()).await else {
+        return 0; // the server's own limit has fired
+    };
+    let mut exchanges = 0;
+    while exchanges < 200 {
+        let answer = timeout(Duration::from_secs(15), async {
+            let rows = client.simple_query("one").await?;
+            rows.into_row().await
+        });
+        match answer.await {
+            Ok(row) => assert_eq!(row.unwrap().unwrap().get::<i32, _>(0), Some(1)),
+            Err(_elapsed) => break,
+        }
+        exchanges += 1;
+    }
+    awake.abort();
+    served.abort();
+    exchanges
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_away_for_a_while_stop_the_clock() {
+    assert_eq!(exchanges_before_a_timeout(true).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_its_keeper_the_clock_jumps_over_bytes_that_are_away() {
+    assert!(exchanges_before_a_timeout(false).await < 200);
 }
