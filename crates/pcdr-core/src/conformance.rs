@@ -203,7 +203,11 @@ pub async fn backup_files(
         &again,
     )?;
 
-    let copy = FileAction::Copy { name: file.name.clone(), size_bytes: file.size_bytes };
+    let copy = FileAction::Copy {
+        name: file.name.clone(),
+        size_bytes: file.size_bytes,
+        replaces_unreadable: false,
+    };
     for _ in 0..2 {
         let done = port.run(database, &copy, &Unwatched).await;
         claims.hold("copying a file that is there already succeeds", done.is_ok(), &done)?;
@@ -218,7 +222,11 @@ pub async fn backup_files(
     });
     claims.hold("a copied file is complete under its name", there, &copied)?;
 
-    let missing = FileAction::Copy { name: "no such o'brien].trn".into(), size_bytes: 1 };
+    let missing = FileAction::Copy {
+        name: "no such o'brien].trn".into(),
+        size_bytes: 1,
+        replaces_unreadable: false,
+    };
     let failed = port.run(database, &missing, &Unwatched).await;
     claims.hold("copying a file that is not there fails", failed.is_err(), &failed)?;
     let after = port.list(database, &[]).await;

@@ -141,6 +141,11 @@ impl MockWorld {
         change(self.state().share.entry(database.into()).or_default());
     }
 
+    /// Changes a file in the copy destination, for example to make it unreadable.
+    pub fn change_copied(&self, database: &str, change: impl FnOnce(&mut Vec<BackupFile>)) {
+        change(self.state().copied.entry(database.into()).or_default());
+    }
+
     /// Changes what an instance says of itself.
     pub fn change_instance(&self, instance: &str, change: impl FnOnce(&mut InstanceObservation)) {
         if let Some(seen) = self.state().instances.get_mut(&InstanceName::from(instance)) {
@@ -306,7 +311,7 @@ fn secondary_entry(topology: &Topology, database: &DatabaseName) -> LogShippingS
 pub fn log_backup(database: &str, first: u128, last: u128, at: Timestamp) -> BackupFile {
     let name = format!("{database}_{last:020}.trn");
     BackupFile {
-        path: format!(r"\\mock\share\{name}"),
+        path: format!(r"\\sql-s1.example.net\logcopies\{name}"),
         name,
         size_bytes: 4096,
         modified_at: Some(at),
@@ -669,6 +674,7 @@ impl BackupFiles for MockPort {
             ));
         };
         let copied = state.copied.entry(database.clone()).or_default();
+        copied.retain(|other| other.name != *name || other.header.known().is_some());
         if !copied.iter().any(|other| other.name == *name) {
             copied.push(file);
         }

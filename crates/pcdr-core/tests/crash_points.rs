@@ -87,10 +87,8 @@ fn a_crash_after_any_number_of_polls_is_finished_by_a_new_plan() {
             break;
         }
         crashes += 1;
-        let rest = plan(&world);
-        if !rest.steps.is_empty() {
-            apply(&world, &rest).unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
-        }
+        // The same reviewed plan again: what is left of it is covered by its review.
+        apply(&world, &plan_before).unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
         assert_failed_over(&world, &format!("after {polls} polls"));
     }
     assert!(crashes > 40, "only {crashes} crash points were reached");

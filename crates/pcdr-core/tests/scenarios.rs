@@ -63,6 +63,12 @@ fn answer(question: &str) -> String {
                 file.header = Known::unknown(code, "the header cannot be read");
                 world.change_share(database, |files| files.push(file));
             }
+            ["half-copied", database, range] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                file.header = Known::unknown("backup_damaged", "unexpected end of file");
+                world.change_copied(database, |files| files.push(file));
+            }
             ["damaged", database, range] => {
                 let (first, last) = positions(range);
                 world.change_share(database, |files| {
