@@ -1,5 +1,7 @@
 //! The command transport, with small programs in the place of the shell.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 use std::time::{Duration, Instant};
 
 use pcdr_skype::{CommandTransport, ShellTransport, TransportError};

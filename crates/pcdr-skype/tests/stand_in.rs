@@ -1,5 +1,7 @@
 //! The scripts against the Management Shell stand-in, which reads them as a PowerShell would.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
