@@ -56,11 +56,12 @@ impl CopyError {
 }
 
 /// Copies `source` to `target`, which must be of `expected` bytes. A target that holds the same is
-/// success; one that holds something else is left alone. Blocks.
+/// success; one that holds something else is left alone, unless the copy is to `replace` it. Blocks.
 pub(crate) fn copy(
     source: &Path,
     target: &Path,
     expected: u64,
+    replace: bool,
     state: &CopyState,
 ) -> Result<(), CopyError> {
     let mut input = File::open(source).map_err(CopyError::io(source))?;
@@ -69,11 +70,17 @@ pub(crate) fn copy(
         return Err(CopyError::Size { path: source.to_owned(), expected, found });
     }
     if target.try_exists().map_err(CopyError::io(target))? {
-        return compare(&mut input, source, target, expected, state);
+        match compare(&mut input, source, target, expected, state) {
+            Err(CopyError::Exists { .. }) if replace => {
+                use std::io::Seek;
+                input.rewind().map_err(CopyError::io(source))?;
+            }
+            compared => return compared,
+        }
     }
     let temporary = temporary_name(target);
     let copied = write(&mut input, source, &temporary, expected, state);
-    let copied = copied.and_then(|()| publish(&temporary, target));
+    let copied = copied.and_then(|()| publish(&temporary, target, replace));
     if copied.is_err() {
         // The next attempt begins again over it anyway.
         let _removed = fs::remove_file(&temporary);
@@ -137,8 +144,10 @@ fn write(
 
 /// Gives the copy its name, without taking it from a file that came in between, and makes the name
 /// durable.
-fn publish(temporary: &Path, target: &Path) -> Result<(), CopyError> {
-    match fs::hard_link(temporary, target) {
+fn publish(temporary: &Path, target: &Path, replace: bool) -> Result<(), CopyError> {
+    let linked =
+        if replace { fs::rename(temporary, target) } else { fs::hard_link(temporary, target) };
+    match linked {
         Ok(()) => {
             let _removed = fs::remove_file(temporary);
         }
@@ -204,7 +213,7 @@ mod tests {
         let content: Vec<u8> = (0..5_000_000u32).flat_map(u32::to_le_bytes).collect();
         fs::write(&source, &content).unwrap();
         let state = CopyState::default();
-        copy(&source, &target, content.len() as u64, &state).unwrap();
+        copy(&source, &target, content.len() as u64, false, &state).unwrap();
         assert_eq!(fs::read(&target).unwrap(), content);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(state.done(), 2 * content.len() as u64);
@@ -216,11 +225,13 @@ mod tests {
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"content").unwrap();
         fs::write(&target, b"content").unwrap();
-        copy(&source, &target, 7, &CopyState::default()).unwrap();
+        copy(&source, &target, 7, false, &CopyState::default()).unwrap();
         fs::write(&target, b"CONTENT").unwrap();
-        let refused = copy(&source, &target, 7, &CopyState::default());
+        let refused = copy(&source, &target, 7, false, &CopyState::default());
         assert!(matches!(refused, Err(CopyError::Exists { .. })), "{refused:?}");
         assert_eq!(fs::read(&target).unwrap(), b"CONTENT");
+        copy(&source, &target, 7, true, &CopyState::default()).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"content");
     }
 
     #[test]
@@ -228,7 +239,7 @@ mod tests {
         let folder = folder();
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"growing").unwrap();
-        let refused = copy(&source, &target, 100, &CopyState::default());
+        let refused = copy(&source, &target, 100, false, &CopyState::default());
         assert!(matches!(refused, Err(CopyError::Size { found: 7, .. })), "{refused:?}");
         assert!(!target.exists());
     }
@@ -240,7 +251,7 @@ mod tests {
         fs::write(&source, b"content").unwrap();
         let state = CopyState::default();
         state.stop();
-        let stopped = copy(&source, &target, 7, &state);
+        let stopped = copy(&source, &target, 7, false, &state);
         assert!(matches!(stopped, Err(CopyError::Stopped)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -251,7 +262,7 @@ mod tests {
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"content").unwrap();
         fs::write(temporary_name(&target), b"half of something much longer").unwrap();
-        copy(&source, &target, 7, &CopyState::default()).unwrap();
+        copy(&source, &target, 7, false, &CopyState::default()).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"content");
     }
 }

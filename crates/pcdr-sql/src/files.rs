@@ -17,6 +17,7 @@ use pcdr_core::{DatabaseName, ErrorCode, InstanceError, Known, Timestamp};
 use tokio::sync::Mutex;
 
 use crate::copy::{self, CopyError, CopyState};
+use crate::error::meaning;
 use crate::instance::SqlInstance;
 
 /// How often the operator's wish to stop is looked at.
@@ -220,19 +221,30 @@ impl BackupFiles for ShareFiles {
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         match action {
-            FileAction::Copy { name, size_bytes } => {
-                self.copy(database, name, *size_bytes, progress).await
+            FileAction::Copy { name, size_bytes, replaces_unreadable } => {
+                self.copy(database, name, *size_bytes, *replaces_unreadable, progress).await
             }
         }
     }
 }
 
 impl ShareFiles {
+    /// Whether the instance finds no whole backup in a file that is there.
+    async fn is_unreadable(&self, path: &str) -> bool {
+        match self.reader.header(path).await {
+            Err(error) => {
+                error.number().is_some_and(|number| meaning(number).0 == ErrorCode::BackupDamaged)
+            }
+            Ok(_) => false,
+        }
+    }
+
     async fn copy(
         &self,
         database: &DatabaseName,
         name: &str,
         size_bytes: u64,
+        replaces_unreadable: bool,
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         let needed = format!("log backup {name} of {database} had to be copied");
@@ -250,12 +262,15 @@ impl ShareFiles {
         }
         let source = self.share.mount.join(name);
         let target = self.copied.mount.join(name);
+        // The plan was made some time ago: only a file that still is unreadable may be replaced.
+        let replace = replaces_unreadable && self.is_unreadable(&self.copied.path(name)).await;
         let state = Arc::new(CopyState::default());
         let working = Arc::clone(&state);
         // The copy ends soon after its future is dropped.
         let _stop_when_dropped = StopWhenDropped(Arc::clone(&state));
-        let mut task =
-            tokio::task::spawn_blocking(move || copy::copy(&source, &target, size_bytes, &working));
+        let mut task = tokio::task::spawn_blocking(move || {
+            copy::copy(&source, &target, size_bytes, replace, &working)
+        });
         let mut ticks = tokio::time::interval(TICK);
         let copied = loop {
             tokio::select! {
