@@ -1,15 +1,20 @@
 //! From text to syntax tree. One pass over the characters, because the language has two ways of
 //! reading the same characters: as an expression and as an argument of a command.
 
-use std::sync::Arc;
+mod expression;
+mod literal;
 
-use super::ast::{
-    Argument, Block, Command, Element, Expr, Operator, Piece, Pipeline, Position, Statement,
-};
+use super::ast::{Argument, Block, Command, Element, Expr, Piece, Pipeline, Position, Statement};
 use super::failure::ErrorRecord;
 
 /// How deep constructs may nest: a limit of the stand-in, so that no input exhausts its stack.
 const DEEPEST: u32 = 96;
+
+/// How many operators may follow each other, for the same reason.
+const LONGEST_CHAIN: usize = 1000;
+
+/// How many member accesses may follow each other.
+const LONGEST_ACCESS: usize = 100;
 
 /// Why a text is not a script.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,13 +117,17 @@ impl Parser {
         })
     }
 
+    fn too_complicated(&self) -> ParseFailure {
+        self.failure(
+            "ScriptTooComplicated",
+            "The script nests too deeply, or an expression is too long.",
+            false,
+        )
+    }
+
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= DEEPEST {
-            return Err(self.failure(
-                "ScriptTooComplicated",
-                "The script nests too deeply.",
-                false,
-            ));
+            return Err(self.too_complicated());
         }
         self.depth += 1;
         let result = parse(self);
@@ -403,7 +412,7 @@ impl Parser {
             c if c.is_ascii_digit() => true,
             c if is_dash(c) || c == '+' => {
                 self.ahead(1).is_some_and(|n| n.is_ascii_digit() || n == '$' || n == '(')
-                    || self.word_after_dash() == "not"
+                    || matches!(self.word_after_dash().as_str(), "not" | "join")
             }
             _ => false,
         }
@@ -532,10 +541,10 @@ impl Parser {
             }
             Some(c) if c.is_ascii_digit() => {
                 let before = self.at;
-                if let Ok(number) = self.number() {
-                    if self.word_ended() {
-                        return Ok(number);
-                    }
+                if let Ok(number) = self.number()
+                    && self.word_ended()
+                {
+                    return Ok(number);
                 }
                 self.at = before;
                 self.bare_word()
@@ -590,471 +599,5 @@ impl Parser {
             pieces.push(Piece::Text(text));
         }
         Ok(Expr::Expandable(pieces))
-    }
-
-    // --- expressions, loosest first ---
-
-    fn expression(&mut self) -> Parsed<Expr> {
-        self.nested(|p| p.binary(0))
-    }
-
-    /// The operator here, with its level of binding, without consuming it.
-    fn operator(&self) -> Option<(Operator, u32, usize)> {
-        use Operator as O;
-        let c = self.peek()?;
-        let symbol = |operator, level| Some((operator, level, 1));
-        if is_dash(c) {
-            let word = self.word_after_dash();
-            let plain = word.as_str();
-            let (operator, level) = match plain {
-                "and" => (O::And, 0),
-                "or" => (O::Or, 0),
-                "eq" | "ieq" => (O::Equal, 1),
-                "ceq" => (O::CaseSensitiveEqual, 1),
-                "ne" | "ine" => (O::NotEqual, 1),
-                "cne" => (O::CaseSensitiveNotEqual, 1),
-                "gt" => (O::Greater, 1),
-                "ge" => (O::GreaterOrEqual, 1),
-                "lt" => (O::Less, 1),
-                "le" => (O::LessOrEqual, 1),
-                "like" | "ilike" => (O::Like, 1),
-                "notlike" | "inotlike" => (O::NotLike, 1),
-                "contains" | "icontains" => (O::Contains, 1),
-                "notcontains" | "inotcontains" => (O::NotContains, 1),
-                "in" | "iin" => (O::In, 1),
-                "notin" | "inotin" => (O::NotIn, 1),
-                "join" => (O::Join, 1),
-                "f" => (O::Format, 4),
-                _ => return if plain.is_empty() { symbol(O::Subtract, 2) } else { None },
-            };
-            return Some((operator, level, 1 + word.chars().count()));
-        }
-        match c {
-            '+' => symbol(O::Add, 2),
-            '*' => symbol(O::Multiply, 3),
-            '/' => symbol(O::Divide, 3),
-            '%' => symbol(O::Remainder, 3),
-            '.' if self.ahead(1) == Some('.') => Some((O::Range, 5, 2)),
-            _ => None,
-        }
-    }
-
-    /// Operators that bind at least as tightly as `loosest`.
-    fn binary(&mut self, loosest: u32) -> Parsed<Expr> {
-        let mut left = self.comma_list()?;
-        loop {
-            let before = self.at;
-            self.skip_blanks()?;
-            if self.peek().is_some_and(is_dash)
-                && self.operator().is_none()
-                && self.ahead(1).is_some_and(is_name_start)
-            {
-                return Err(self.failure(
-                    "UnexpectedToken",
-                    format!("'-{}' is not an operator of this shell.", self.word_after_dash()),
-                    false,
-                ));
-            }
-            match self.operator() {
-                Some((operator, level, length)) if level >= loosest => {
-                    self.at += length;
-                    self.skip_lines()?;
-                    let right = self.nested(|p| p.binary(level + 1))?;
-                    left = Expr::Binary(operator, Box::new(left), Box::new(right));
-                }
-                _ => {
-                    self.at = before;
-                    return Ok(left);
-                }
-            }
-        }
-    }
-
-    fn comma_list(&mut self) -> Parsed<Expr> {
-        let mut items = vec![self.unary()?];
-        loop {
-            let before = self.at;
-            self.skip_blanks()?;
-            if self.peek() != Some(',') {
-                self.at = before;
-                break;
-            }
-            self.at += 1;
-            self.skip_lines()?;
-            items.push(self.unary()?);
-        }
-        Ok(if items.len() == 1 { items.remove(0) } else { Expr::List(items) })
-    }
-
-    fn unary(&mut self) -> Parsed<Expr> {
-        self.nested(|p| {
-            p.skip_blanks()?;
-            match p.peek() {
-                Some('!') => {
-                    p.at += 1;
-                    Ok(Expr::Unary(Operator::Not, Box::new(p.unary()?)))
-                }
-                Some(',') => {
-                    p.at += 1;
-                    Ok(Expr::Unary(Operator::Comma, Box::new(p.unary()?)))
-                }
-                Some(c) if is_dash(c) => {
-                    let word = p.word_after_dash();
-                    match word.as_str() {
-                        "not" => {
-                            p.at += 4;
-                            Ok(Expr::Unary(Operator::Not, Box::new(p.unary()?)))
-                        }
-                        "join" => {
-                            p.at += 5;
-                            let empty = Box::new(Expr::String(String::new()));
-                            Ok(Expr::Binary(Operator::Join, Box::new(p.unary()?), empty))
-                        }
-                        "" => {
-                            p.at += 1;
-                            Ok(Expr::Unary(Operator::Subtract, Box::new(p.unary()?)))
-                        }
-                        _ => p.unexpected("an expression"),
-                    }
-                }
-                Some('+') => {
-                    p.at += 1;
-                    p.unary()
-                }
-                Some('[') => {
-                    let name = p.type_name()?;
-                    if p.peek() == Some(':') && p.ahead(1) == Some(':') {
-                        p.at += 2;
-                        let member = p.simple_name()?;
-                        p.expect('(')?;
-                        let arguments = p.call_arguments()?;
-                        let call = Expr::StaticCall(name, member, arguments);
-                        return p.members(call);
-                    }
-                    Ok(Expr::Cast(name, Box::new(p.unary()?)))
-                }
-                _ => p.primary_with_members(),
-            }
-        })
-    }
-
-    fn type_name(&mut self) -> Parsed<String> {
-        self.expect('[')?;
-        let mut name = String::new();
-        while let Some(c) = self.peek() {
-            if !(is_name(c) || c == '.') {
-                break;
-            }
-            name.push(c);
-            self.at += 1;
-        }
-        if self.peek() == Some('[') && self.ahead(1) == Some(']') {
-            name.push_str("[]");
-            self.at += 2;
-        }
-        self.expect(']')?;
-        Ok(name)
-    }
-
-    fn simple_name(&mut self) -> Parsed<String> {
-        let name: String = self.text[self.at..].iter().take_while(|c| is_name(**c)).collect();
-        if name.is_empty() {
-            return self.unexpected("a member name");
-        }
-        self.at += name.chars().count();
-        Ok(name)
-    }
-
-    fn primary_with_members(&mut self) -> Parsed<Expr> {
-        let primary = self.nested(Self::primary)?;
-        self.members(primary)
-    }
-
-    fn members(&mut self, mut target: Expr) -> Parsed<Expr> {
-        loop {
-            match self.peek() {
-                Some('.') if self.ahead(1).is_some_and(|c| c != '.' && !c.is_whitespace()) => {
-                    self.at += 1;
-                    let name = match self.peek() {
-                        Some('$') => self.nested(Self::primary)?,
-                        Some(c) if is_single_quote(c) || is_double_quote(c) => {
-                            self.nested(Self::primary)?
-                        }
-                        _ => Expr::String(self.simple_name()?),
-                    };
-                    target = match (self.peek(), name) {
-                        (Some('('), Expr::String(name)) => {
-                            self.at += 1;
-                            let arguments = self.call_arguments()?;
-                            Expr::Call(Box::new(target), name, arguments)
-                        }
-                        (_, name) => Expr::Member(Box::new(target), Box::new(name)),
-                    };
-                }
-                Some('[') => {
-                    self.at += 1;
-                    self.skip_lines()?;
-                    let index = self.expression()?;
-                    self.skip_lines()?;
-                    self.expect(']')?;
-                    target = Expr::Index(Box::new(target), Box::new(index));
-                }
-                _ => return Ok(target),
-            }
-        }
-    }
-
-    fn call_arguments(&mut self) -> Parsed<Vec<Expr>> {
-        self.skip_lines()?;
-        if self.peek() == Some(')') {
-            self.at += 1;
-            return Ok(Vec::new());
-        }
-        let list = self.expression()?;
-        self.skip_lines()?;
-        self.expect(')')?;
-        Ok(match list {
-            Expr::List(items) => items,
-            one => vec![one],
-        })
-    }
-
-    fn primary(&mut self) -> Parsed<Expr> {
-        let Some(c) = self.peek() else {
-            return self.unexpected("an expression");
-        };
-        match c {
-            '$' if self.ahead(1) == Some('(') => {
-                self.at += 2;
-                let block = self.statements(Some(')'))?;
-                self.expect(')')?;
-                Ok(Expr::Sub(block))
-            }
-            '$' => {
-                self.at += 1;
-                Ok(Expr::Variable(self.variable_name()?))
-            }
-            '(' => {
-                self.at += 1;
-                self.skip_lines()?;
-                let inside = self.nested(Self::statement)?;
-                self.skip_lines()?;
-                self.expect(')')?;
-                Ok(Expr::Paren(Box::new(inside)))
-            }
-            '@' if self.ahead(1) == Some('(') => {
-                self.at += 2;
-                let block = self.statements(Some(')'))?;
-                self.expect(')')?;
-                Ok(Expr::ArrayOf(block))
-            }
-            '@' if self.ahead(1) == Some('{') => {
-                self.at += 2;
-                self.hashtable()
-            }
-            '{' => {
-                self.at += 1;
-                let block = self.statements(Some('}'))?;
-                self.expect('}')?;
-                Ok(Expr::ScriptBlock(Arc::new(block)))
-            }
-            c if is_single_quote(c) => Ok(Expr::String(self.verbatim()?)),
-            c if is_double_quote(c) => {
-                self.at += 1;
-                let (mut pieces, mut text) = (Vec::new(), String::new());
-                self.expandable_content(&mut pieces, &mut text)?;
-                if pieces.is_empty() {
-                    return Ok(Expr::String(text));
-                }
-                if !text.is_empty() {
-                    pieces.push(Piece::Text(text));
-                }
-                Ok(Expr::Expandable(pieces))
-            }
-            c if c.is_ascii_digit() => self.number(),
-            _ => self.unexpected("an expression"),
-        }
-    }
-
-    fn hashtable(&mut self) -> Parsed<Expr> {
-        let mut entries = Vec::new();
-        loop {
-            self.skip_lines()?;
-            while self.peek() == Some(';') {
-                self.at += 1;
-                self.skip_lines()?;
-            }
-            match self.peek() {
-                Some('}') => {
-                    self.at += 1;
-                    return Ok(Expr::Hash(entries));
-                }
-                None => return self.unexpected("'}'"),
-                Some(_) => {}
-            }
-            let key = match self.peek() {
-                Some(c) if is_name_start(c) => Expr::String(self.simple_name()?),
-                _ => self.nested(Self::primary)?,
-            };
-            self.skip_blanks()?;
-            self.expect('=')?;
-            self.skip_lines()?;
-            let value = self.nested(Self::statement)?;
-            entries.push((key, value));
-            self.skip_blanks()?;
-            match self.peek() {
-                Some('}' | ';' | '\n' | '\r') => {}
-                _ => return self.unexpected("';' or '}'"),
-            }
-        }
-    }
-
-    fn number(&mut self) -> Parsed<Expr> {
-        if self.peek() == Some('0') && matches!(self.ahead(1), Some('x' | 'X')) {
-            let digits: String =
-                self.text[self.at + 2..].iter().take_while(|c| c.is_ascii_hexdigit()).collect();
-            self.at += 2 + digits.len();
-            return i64::from_str_radix(&digits, 16).map(Expr::Integer).map_err(|_| {
-                self.failure("BadNumericConstant", "The number is not valid.", false)
-            });
-        }
-        let mut digits: String =
-            self.text[self.at..].iter().take_while(|c| c.is_ascii_digit()).collect();
-        self.at += digits.len();
-        let fraction =
-            self.peek() == Some('.') && self.ahead(1).is_some_and(|c| c.is_ascii_digit());
-        if fraction {
-            let rest: String =
-                self.text[self.at + 1..].iter().take_while(|c| c.is_ascii_digit()).collect();
-            self.at += 1 + rest.len();
-            digits = format!("{digits}.{rest}");
-            if let Ok(number) = digits.parse() {
-                return Ok(Expr::Real(number));
-            }
-        }
-        digits
-            .parse()
-            .map(Expr::Integer)
-            .map_err(|_| self.failure("BadNumericConstant", "The number is too large.", false))
-    }
-
-    /// After the `$`: a name, a special name or `{any text}`.
-    fn variable_name(&mut self) -> Parsed<String> {
-        match self.peek() {
-            Some('{') => {
-                self.at += 1;
-                let name: String = self.text[self.at..].iter().take_while(|c| **c != '}').collect();
-                self.at += name.chars().count();
-                self.expect('}')?;
-                Ok(name)
-            }
-            Some(c @ ('?' | '$' | '^')) => {
-                self.at += 1;
-                Ok(c.to_string())
-            }
-            Some(c) if is_name(c) => {
-                let mut name = String::new();
-                while let Some(c) = self.peek() {
-                    let scope =
-                        c == ':' && !name.contains(':') && self.ahead(1).is_some_and(is_name_start);
-                    if !is_name(c) && !scope {
-                        break;
-                    }
-                    name.push(c);
-                    self.at += 1;
-                }
-                Ok(name)
-            }
-            _ => self.unexpected("a variable name"),
-        }
-    }
-
-    /// `'…'`: any of the single quotes ends it, two in a row stand for the second of them.
-    fn verbatim(&mut self) -> Parsed<String> {
-        self.at += 1;
-        let mut text = String::new();
-        loop {
-            match self.peek() {
-                None => {
-                    return Err(self.failure(
-                        "TerminatorExpectedAtEndOfString",
-                        "The string is missing the terminator: '.",
-                        true,
-                    ));
-                }
-                Some(c) if is_single_quote(c) => {
-                    self.at += 1;
-                    match self.peek() {
-                        Some(second) if is_single_quote(second) => text.push(second),
-                        _ => return Ok(text),
-                    }
-                }
-                Some(c) => text.push(c),
-            }
-            self.at += 1;
-        }
-    }
-
-    /// The rest of `"…"`, through its end.
-    fn expandable_content(&mut self, pieces: &mut Vec<Piece>, text: &mut String) -> Parsed<()> {
-        loop {
-            match self.peek() {
-                None => {
-                    return Err(self.failure(
-                        "TerminatorExpectedAtEndOfString",
-                        "The string is missing the terminator: \".",
-                        true,
-                    ));
-                }
-                Some(c) if is_double_quote(c) => {
-                    self.at += 1;
-                    match self.peek() {
-                        Some(second) if is_double_quote(second) => {
-                            text.push(second);
-                            self.at += 1;
-                        }
-                        _ => return Ok(()),
-                    }
-                }
-                Some('`') => {
-                    self.at += 1;
-                    match self.peek() {
-                        None => continue,
-                        Some('n') => text.push('\n'),
-                        Some('r') => text.push('\r'),
-                        Some('t') => text.push('\t'),
-                        Some('0') => text.push('\0'),
-                        Some('a') => text.push('\u{7}'),
-                        Some('b') => text.push('\u{8}'),
-                        Some('f') => text.push('\u{c}'),
-                        Some('v') => text.push('\u{b}'),
-                        Some(other) => text.push(other),
-                    }
-                    self.at += 1;
-                }
-                Some('$') => self.expansion(pieces, text)?,
-                Some(c) => {
-                    text.push(c);
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    /// `$name`, `${name}` or `$(…)` inside a string; a `$` before anything else is itself.
-    fn expansion(&mut self, pieces: &mut Vec<Piece>, text: &mut String) -> Parsed<()> {
-        let next = self.ahead(1);
-        let is_variable =
-            next.is_some_and(|c| is_name(c) || matches!(c, '{' | '(' | '?' | '$' | '^'));
-        if !is_variable {
-            text.push('$');
-            self.at += 1;
-            return Ok(());
-        }
-        if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(text)));
-        }
-        pieces.push(Piece::Expression(self.nested(Self::primary)?));
-        Ok(())
     }
 }
