@@ -312,7 +312,6 @@ impl Host for SessionHost {
         let named = full_name(table);
         self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
             let target = table_of(database, key, &named, Some(transaction))?;
-            let mut next = target.next_row;
             let mut identity = target.next_identity;
             let mut records = Vec::with_capacity(rows.len());
             for (row_id, mut row) in (target.next_row..).zip(rows) {
@@ -325,7 +324,6 @@ impl Host for SessionHost {
                 }
                 check_nulls(target, &row)?;
                 records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
-                next += 1;
             }
             let count = records.len() as u64;
             for op in records {

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod alter;
 pub mod backup;
 pub mod catalog;
+pub mod client;
 pub mod database;
 pub mod errors;
 pub mod faults;
