@@ -1,2 +1,84 @@
-//! Chores.
-fn main() {}
+//! The workspace's chores, each one command: `cargo xtask --help`.
+//!
+//! A plain program instead of scripts, so that it runs the same everywhere cargo does. Every step
+//! prints its name and its time, and a failed step prints the command that repeats it alone.
+#![allow(clippy::print_stdout, reason = "printing is this program's whole purpose")]
+
+mod bench;
+mod docs;
+mod licences;
+mod lint;
+mod purity;
+mod report;
+mod scan;
+mod setup;
+mod testing;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+/// The workspace's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Set the machine up and run every test: unit, integration, documentation, examples
+    Test,
+    /// Check format, clippy, documentation, purity of the core, licences, links and the book
+    Lint,
+    /// Prove that pcdr-core holds nothing that does I/O, reads a clock, spawns or draws a number
+    Purity,
+    /// Run the measurements; what follows is for criterion, for example a name or --save-baseline
+    Bench {
+        /// Passed on to criterion
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        criterion: Vec<String>,
+    },
+    /// Lint, then test, both to their end
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let shell = match shell_at_root() {
+        Ok(shell) => shell,
+        Err(error) => {
+            println!("cannot work in the workspace: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let succeeded = match arguments.chore {
+        Chore::Test => testing::run(&shell),
+        Chore::Lint => lint::run(&shell),
+        Chore::Purity => {
+            let mut report = report::Report::new();
+            report.check("purity", "cargo xtask purity", || purity::check(&shell));
+            report.finish()
+        }
+        Chore::Bench { criterion } => bench::run(&shell, &criterion),
+        Chore::Ci => {
+            let clean = lint::run(&shell);
+            testing::run(&shell) && clean
+        }
+    };
+    if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A shell whose current directory is the workspace's, wherever the chore was started.
+fn shell_at_root() -> xshell::Result<Shell> {
+    let shell = Shell::new()?;
+    // Asked at run time: two checkouts that share a target directory share this program as well, and
+    // what was compiled in may be the other one's path.
+    let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    shell.change_dir(manifest_dir.parent().unwrap_or(&manifest_dir));
+    Ok(shell)
+}

@@ -1,1 +1,26 @@
-//! pcdr-core
+//! pcdr's core: from what was designed and what was seen to a verified plan, and through its run.
+//!
+//! No socket, no clock, no file, no randomness, no async runtime: everything that touches the world
+//! is a [port](ports) that somebody else implements.
+
+pub mod backup;
+pub mod chain;
+pub mod error;
+pub mod journal;
+pub mod known;
+pub mod lsn;
+pub mod name;
+pub mod observation;
+pub mod ports;
+pub mod step;
+pub mod time;
+pub mod topology;
+
+pub use error::{ErrorCode, InstanceError};
+pub use known::{Known, Reason};
+pub use lsn::{Guid, Lsn};
+pub use name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
+pub use observation::Observation;
+pub use step::{Action, Step, StepId};
+pub use time::Timestamp;
+pub use topology::Topology;

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use jiff::civil;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// How long a character or binary type may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Length {
     /// Characters for character types, bytes for binary types.
     Up(u16),
@@ -18,11 +19,8 @@ pub enum Length {
 }
 
 /// A declared type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "each variant is the SQL Server type of its name"
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each variant is the SQL Server type of its name")]
 pub enum SqlType {
     Bit,
     TinyInt,
@@ -63,10 +61,7 @@ impl SqlType {
     /// `sysname`, which is `nvarchar(128)`.
     pub const SYSNAME: SqlType = SqlType::NVarChar(Length::Up(128));
     /// The type of every LSN column.
-    pub const LSN: SqlType = SqlType::Numeric {
-        precision: 25,
-        scale: 0,
-    };
+    pub const LSN: SqlType = SqlType::Numeric { precision: 25, scale: 0 };
 
     /// `nvarchar(n)`.
     pub const fn nvarchar(characters: u16) -> SqlType {
@@ -76,11 +71,8 @@ impl SqlType {
 
 /// One value. Names compare and sort without regard to case, as the default collation does; values
 /// keep the case they were written in.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(
-    missing_docs,
-    reason = "each variant is the SQL Server type of its name"
-)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each variant is the SQL Server type of its name")]
 pub enum Value {
     Null,
     Bit(bool),
@@ -98,9 +90,9 @@ pub enum Value {
         scale: u8,
     },
     /// Every character type.
-    String(Arc<str>),
+    String(#[serde(with = "shared_text")] Arc<str>),
     /// Every binary type.
-    Binary(Arc<[u8]>),
+    Binary(#[serde(with = "shared_bytes")] Arc<[u8]>),
     Uuid(Uuid),
     Date(civil::Date),
     Time(civil::Time),
@@ -123,10 +115,7 @@ impl Value {
 
     /// An LSN, or any other `numeric(25,0)`.
     pub fn lsn(lsn: u128) -> Value {
-        Value::Numeric {
-            unscaled: lsn as i128,
-            scale: 0,
-        }
+        Value::Numeric { unscaled: lsn as i128, scale: 0 }
     }
 
     /// Whether this is SQL's NULL.
@@ -136,7 +125,7 @@ impl Value {
 }
 
 /// A column of a result set, table or view.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
     /// Empty for an expression without an alias.
     pub name: String,
@@ -149,11 +138,7 @@ pub struct Column {
 impl Column {
     /// A column that may be NULL.
     pub fn new(name: impl Into<String>, ty: SqlType) -> Column {
-        Column {
-            name: name.into(),
-            ty,
-            nullable: true,
-        }
+        Column { name: name.into(), ty, nullable: true }
     }
 }
 
@@ -167,4 +152,32 @@ pub struct Relation {
     pub columns: Vec<Column>,
     /// Every row has as many values as there are columns.
     pub rows: Vec<Row>,
+}
+
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        Ok(Arc::from(String::deserialize(from)?))
+    }
+}
+
+mod shared_bytes {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        bytes.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        Ok(Arc::from(Vec::<u8>::deserialize(from)?))
+    }
 }

@@ -1,0 +1,3 @@
+//! The home of the workspace's benches: each is a file `NAME.rs` beside this crate's manifest.
+//!
+//! Run them with `cargo xtask bench`. The library itself is empty.

@@ -1,0 +1,343 @@
+//! What was seen, by whom, and when. Every fact is known, or unknown for a reason.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::BackupFile;
+use crate::known::Known;
+use crate::lsn::{Guid, Lsn};
+use crate::name::{DatabaseName, InstanceName, ServerName};
+use crate::time::Timestamp;
+
+/// Everything that was seen of a topology at one time. Plain data: it can be written to JSON, sent to
+/// a colleague and planned from again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observation {
+    /// When the observation began, by the observer's clock.
+    pub taken_at: Timestamp,
+    /// Who looked: host and user, or the name of the tool.
+    pub observer: String,
+    /// Every instance of the topology.
+    pub instances: BTreeMap<InstanceName, Known<InstanceObservation>>,
+    /// Log backups found in the backup share and in the copy destination, by database.
+    pub log_backups: BTreeMap<DatabaseName, LogBackupFiles>,
+    /// The Persistent Chat pool; `None` when the topology has none.
+    pub pool: Option<Known<PoolObservation>>,
+}
+
+/// The log backup files of one database, where they lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogBackupFiles {
+    /// In the backup share.
+    pub share: Known<Vec<BackupFile>>,
+    /// In the copy destination folder of the secondary.
+    pub copied: Known<Vec<BackupFile>>,
+}
+
+/// What one instance said of itself, in one batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceObservation {
+    /// When it answered, by its own clock.
+    pub observed_at: Timestamp,
+    /// Minutes that its local time is ahead of UTC.
+    pub utc_offset_minutes: i16,
+    /// `@@SERVERNAME`; log shipping records use it. `None` when it is NULL (error 32053).
+    pub server_name: Option<String>,
+    /// `SERVERPROPERTY('ProductVersion')`, for example `15.0.4153.1`.
+    pub version: String,
+    /// `SERVERPROPERTY('Edition')`.
+    pub edition: String,
+    /// Whether the SQL Server Agent service runs.
+    pub agent_running: Known<bool>,
+    /// The topology's databases that exist here. A name that is missing does not exist.
+    pub databases: Known<BTreeMap<DatabaseName, DatabaseObservation>>,
+    /// Log shipping entries of databases that are primary here.
+    pub log_shipping_primary: Known<BTreeMap<DatabaseName, LogShippingPrimary>>,
+    /// Log shipping entries of databases that are secondary here, by secondary database.
+    pub log_shipping_secondary: Known<BTreeMap<DatabaseName, LogShippingSecondary>>,
+    /// The database mirroring endpoint; `None` when there is none.
+    pub mirroring_endpoint: Known<Option<MirroringEndpoint>>,
+}
+
+/// One database on one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseObservation {
+    /// `sys.databases.state`.
+    pub state: DatabaseState,
+    /// `sys.databases.is_in_standby`: readable between restores.
+    pub is_in_standby: bool,
+    /// `sys.databases.is_read_only`.
+    pub is_read_only: bool,
+    /// `sys.databases.user_access`.
+    pub user_access: UserAccess,
+    /// `sys.databases.recovery_model`.
+    pub recovery_model: RecoveryModel,
+    /// Where its log stands.
+    pub log_position: Known<LogPosition>,
+    /// Its mirroring session; `None` when it is not mirrored.
+    pub mirroring: Known<Option<Mirroring>>,
+    /// User sessions whose current database it is, pcdr's own excepted.
+    pub sessions: Known<Vec<Session>>,
+    /// When each chat server last pinged this copy; only read while it is ONLINE.
+    ///
+    /// Source: `tblServerIdentity.serverLastPingTime` of the published Persistent Chat schema.
+    pub server_pings: Known<BTreeMap<ServerName, Timestamp>>,
+}
+
+/// `sys.databases.state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the documented states by their names")]
+pub enum DatabaseState {
+    Online,
+    Restoring,
+    Recovering,
+    RecoveryPending,
+    Suspect,
+    Emergency,
+    Offline,
+}
+
+/// `sys.databases.user_access`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the documented values by their names")]
+pub enum UserAccess {
+    MultiUser,
+    SingleUser,
+    RestrictedUser,
+}
+
+/// `sys.databases.recovery_model`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the documented values by their names")]
+pub enum RecoveryModel {
+    Full,
+    BulkLogged,
+    Simple,
+}
+
+/// Where a copy's log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPosition {
+    /// `sys.database_recovery_status.family_guid`: the same for every copy of one database.
+    pub family: Guid,
+    /// The fork on which the copy stands: `redo_start_fork_guid` while RESTORING, else
+    /// `recovery_fork_guid`.
+    pub fork: Guid,
+    /// `sys.master_files.redo_start_lsn`: the log that a RESTORING copy needs next. `None` when it is
+    /// not restoring.
+    pub redo_start_lsn: Option<Lsn>,
+    /// `sys.database_recovery_status.last_log_backup_lsn`: where the next log backup starts. `None`
+    /// when the copy is not online or has never been backed up.
+    pub last_log_backup_lsn: Option<Lsn>,
+}
+
+/// A database mirroring session, as its partner sees it.
+///
+/// Source: `sys.database_mirroring`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mirroring {
+    /// `mirroring_role`.
+    pub role: MirroringRole,
+    /// `mirroring_state`; states 4 and 6 both count as synchronized.
+    pub state: MirroringState,
+    /// `mirroring_partner_name`: a server network address.
+    pub partner_address: String,
+    /// `mirroring_witness_name`; `None` when there is no witness.
+    pub witness_address: Option<String>,
+    /// `mirroring_safety_level` is FULL.
+    pub is_safety_full: bool,
+}
+
+/// `sys.database_mirroring.mirroring_role`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the documented values by their names")]
+pub enum MirroringRole {
+    Principal,
+    Mirror,
+}
+
+/// `sys.database_mirroring.mirroring_state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(missing_docs, reason = "the documented values by their names")]
+pub enum MirroringState {
+    Suspended,
+    Disconnected,
+    Synchronizing,
+    PendingFailover,
+    Synchronized,
+    /// State 5: partners not synchronized.
+    Unsynchronized,
+}
+
+/// A user session in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// `session_id`; ids are reused, so a session is named by id *and* login time.
+    pub session_id: i32,
+    /// `login_time`, as the server prints it: local, without zone.
+    pub login_time: String,
+    /// `login_name`.
+    pub login_name: String,
+    /// `program_name`.
+    pub program_name: String,
+}
+
+/// A database's entry as log shipping primary.
+///
+/// Source: `msdb.dbo.log_shipping_primary_databases` and its job and schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogShippingPrimary {
+    /// `backup_directory`.
+    pub backup_directory: String,
+    /// `backup_share`.
+    pub backup_share: String,
+    /// `last_backup_file`.
+    pub last_backup_file: Option<String>,
+    /// `last_backup_date_utc` of `log_shipping_monitor_primary`.
+    pub last_backup_at: Option<Timestamp>,
+    /// `backup_threshold` of `log_shipping_monitor_primary`, in minutes.
+    pub backup_threshold_minutes: Option<i32>,
+    /// The backup job.
+    pub backup_job: Known<Job>,
+    /// Registered secondaries: server and database as spelled in the entry.
+    pub secondaries: Vec<(String, String)>,
+}
+
+/// A database's entry as log shipping secondary.
+///
+/// Source: `msdb.dbo.log_shipping_secondary` and `log_shipping_secondary_databases`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogShippingSecondary {
+    /// `primary_server`, as spelled in the entry.
+    pub primary_server: String,
+    /// `primary_database`.
+    pub primary_database: DatabaseName,
+    /// `backup_source_directory`.
+    pub backup_source_directory: String,
+    /// `backup_destination_directory`.
+    pub backup_destination_directory: String,
+    /// `last_copied_file`.
+    pub last_copied_file: Option<String>,
+    /// `last_restored_file`.
+    pub last_restored_file: Option<String>,
+    /// `last_restored_date_utc` of `log_shipping_monitor_secondary`.
+    pub last_restored_at: Option<Timestamp>,
+    /// `restore_threshold`, in minutes.
+    pub restore_threshold_minutes: Option<i32>,
+    /// `restore_delay`, in minutes.
+    pub restore_delay_minutes: i32,
+    /// The copy job.
+    pub copy_job: Known<Job>,
+    /// The restore job.
+    pub restore_job: Known<Job>,
+}
+
+/// A SQL Server Agent job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// `sysjobs.job_id`.
+    pub id: Guid,
+    /// `sysjobs.name`.
+    pub name: String,
+    /// `sysjobs.enabled`.
+    pub is_enabled: bool,
+    /// Whether a run has started and not stopped, in the current Agent session.
+    pub is_running: bool,
+    /// `run_status` of its newest outcome: 0 failed, 1 succeeded, 2 retry, 3 cancelled, 4 in progress.
+    pub last_run_status: Option<i32>,
+}
+
+/// The database mirroring endpoint of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirroringEndpoint {
+    /// Name.
+    pub name: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether its state is STARTED; no other state can be used.
+    pub is_started: bool,
+    /// Whether its role lets the instance be a partner (PARTNER or ALL).
+    pub allows_partner: bool,
+    /// Whether its role lets the instance be a witness (WITNESS or ALL).
+    pub allows_witness: bool,
+}
+
+/// What the Management Shell said of the Persistent Chat pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolObservation {
+    /// `Get-CsPersistentChatState`.
+    pub state: Known<PoolState>,
+    /// Whether each chat server's replica of the configuration is up to date
+    /// (`Get-CsManagementStoreReplicationStatus`, `UpToDate`).
+    pub replicas_up_to_date: Known<BTreeMap<ServerName, bool>>,
+    /// Whether the Central Management store has a master that answers.
+    pub is_configuration_writable: Known<bool>,
+}
+
+/// The state of a Persistent Chat pool: which databases it uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "documented on the variants' line")]
+pub enum PoolState {
+    /// The pool uses its primary databases.
+    Normal,
+    /// The pool uses the backup databases that the topology defines.
+    FailedOver,
+}
+
+impl Observation {
+    /// What an instance said, or why it did not.
+    pub fn instance(&self, name: &InstanceName) -> Known<&InstanceObservation> {
+        match self.instances.get(name) {
+            Some(known) => known.as_ref(),
+            None => Known::unknown("not_observed", format!("{name} was not observed")),
+        }
+    }
+
+    /// A database on an instance: `Known(None)` when it is known not to exist there.
+    pub fn database(
+        &self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+    ) -> Known<Option<&DatabaseObservation>> {
+        match self.instance(instance) {
+            Known::Known(seen) => seen.databases.as_ref().map(|all| all.get(database)),
+            Known::Unknown(reason) => Known::Unknown(reason),
+        }
+    }
+}
+
+impl DatabaseObservation {
+    /// Whether this copy takes writes: ONLINE, not standby, not read-only.
+    pub fn is_writable(&self) -> bool {
+        self.state == DatabaseState::Online && !self.is_in_standby && !self.is_read_only
+    }
+
+    /// Whether this copy waits for more log: RESTORING, or ONLINE in standby.
+    pub fn is_waiting_for_log(&self) -> bool {
+        self.state == DatabaseState::Restoring
+            || (self.state == DatabaseState::Online && self.is_in_standby)
+    }
+
+    /// The mirroring role, when mirrored and known.
+    pub fn mirroring_role(&self) -> Option<MirroringRole> {
+        self.mirroring.known().and_then(Option::as_ref).map(|mirroring| mirroring.role)
+    }
+}

@@ -1,0 +1,178 @@
+//! The traits that adapters implement: what a run needs from the world, and nothing more.
+//!
+//! All are object safe and used from `Arc<dyn …>`. The contracts are held to account by
+//! [`conformance`](crate::conformance): the in-memory mock, the stand-ins over the wire and real
+//! servers all pass the same suite.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::backup::BackupFile;
+use crate::error::InstanceError;
+use crate::journal::Entry;
+use crate::name::{DatabaseName, InstanceName};
+use crate::observation::{InstanceObservation, LogBackupFiles, PoolObservation};
+use crate::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use crate::time::Timestamp;
+
+/// Tells how far a long step is. Implementations must not block.
+pub trait Progress: Send + Sync {
+    /// `percent` is 0.0 to 100.0; `detail` is for people.
+    fn report(&self, percent: f32, detail: &str);
+
+    /// Whether the operator asked to stop. A step that can stop cleanly does so soon after this turns
+    /// true, and fails with [`ErrorCode::Cancelled`](crate::ErrorCode::Cancelled).
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// A [`Progress`] that nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn report(&self, _percent: f32, _detail: &str) {}
+}
+
+/// What the clock says. The core has none of its own.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// **Database roles**: what a run needs from one SQL Server instance.
+///
+/// # Contract
+///
+/// * `observe` changes nothing and costs one round trip. A section that cannot be read makes that
+///   fact unknown and nothing else; only an instance that cannot be asked at all is an error.
+/// * `run` of an action whose effect is already there succeeds.
+/// * A failed `run` leaves the database as it was before or after the action, never between, or says
+///   [`ErrorCode::ConnectionLost`](crate::ErrorCode::ConnectionLost): then only an observation tells.
+/// * Names are hostile: any text is a legal database name or path.
+#[async_trait]
+pub trait DatabaseInstance: Send + Sync {
+    /// Its name in the topology.
+    fn name(&self) -> &InstanceName;
+
+    /// Observes the instance and these databases on it.
+    async fn observe(
+        &self,
+        databases: &[DatabaseName],
+    ) -> Result<InstanceObservation, InstanceError>;
+
+    /// Carries out one action on a database.
+    async fn run(
+        &self,
+        database: &DatabaseName,
+        action: &DatabaseAction,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError>;
+}
+
+/// **Log shipping jobs** of one instance: its entries, its Agent jobs.
+///
+/// # Contract
+///
+/// * `run` of an action whose effect is already there succeeds; an entry that exists with other
+///   settings is an error, never silently kept.
+/// * Running a job waits for the end of *that* run and fails when the run failed.
+/// * A configuration that fails half way takes back what this call created.
+#[async_trait]
+pub trait LogShippingJobs: Send + Sync {
+    /// The instance's name in the topology.
+    fn name(&self) -> &InstanceName;
+
+    /// Carries out one action on the log shipping of a database.
+    async fn run(
+        &self,
+        database: &DatabaseName,
+        action: &LogShippingAction,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError>;
+}
+
+/// **Pool state**: what a run needs from the application around the databases.
+///
+/// # Contract
+///
+/// * `observe` changes nothing; what the application does not document is unknown.
+/// * `run` of an action whose effect is already there succeeds.
+/// * `run` returns when the change was accepted; whether it took effect is read back by observation.
+#[async_trait]
+pub trait PoolControl: Send + Sync {
+    /// Observes the pool.
+    async fn observe(&self) -> Result<PoolObservation, InstanceError>;
+
+    /// Carries out one action on the pool.
+    async fn run(&self, action: &PoolAction, progress: &dyn Progress) -> Result<(), InstanceError>;
+}
+
+/// **Backup files**: the backup share and the copy destination.
+///
+/// # Contract
+///
+/// * `list` finds every log backup of the database in both folders, with headers read by an instance
+///   that will restore them. A folder that cannot be read is unknown, not empty; a file whose header
+///   cannot be read is listed with an unknown header.
+/// * A copy is complete and verified under its final name, or not there under that name at all.
+#[async_trait]
+pub trait BackupFiles: Send + Sync {
+    /// Lists the log backup files of a database. `known` are files whose headers were read before:
+    /// a file of the same path, size and time need not be read again.
+    async fn list(
+        &self,
+        database: &DatabaseName,
+        known: &[BackupFile],
+    ) -> Result<LogBackupFiles, InstanceError>;
+
+    /// Carries out one action on files.
+    async fn run(
+        &self,
+        database: &DatabaseName,
+        action: &FileAction,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError>;
+}
+
+/// Who holds, or wants to hold, the right to change a topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// For people: user, host, process.
+    pub who: String,
+    /// The run that wants it.
+    pub run: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (run {})", self.who, self.run)
+    }
+}
+
+/// A held lock; dropping it releases it, and so does the death of its process.
+pub trait RunLock: Send + Sync {}
+
+/// **Run store**: the lock and the journal of runs.
+///
+/// # Contract
+///
+/// * At most one lock is held at a time; a second `lock` fails at once with
+///   [`ErrorCode::Locked`](crate::ErrorCode::Locked) and names the holder. The lock of a process that
+///   died is free.
+/// * An appended entry is durable when `append` returns, and entries come back in the order appended.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Takes the lock.
+    async fn lock(&self, owner: &Owner) -> Result<Box<dyn RunLock>, InstanceError>;
+
+    /// Appends one entry.
+    async fn append(&self, entry: &Entry) -> Result<(), InstanceError>;
+
+    /// Every entry, oldest first.
+    async fn entries(&self) -> Result<Vec<Entry>, InstanceError>;
+}

@@ -1,0 +1,378 @@
+//! Steps are data: every instruction that a plan can contain, and its only wording.
+//!
+//! The dry run, the run, the journal, the runbook and the Python and Ansible results all print the
+//! same [`Display`](std::fmt::Display). A new action fails to compile wherever it is not handled.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lsn::{Guid, Lsn};
+use crate::name::{DatabaseName, InstanceName, PoolName, ServerName};
+use crate::observation::PoolState;
+
+/// Position of a step in its plan, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// One instruction of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Position in the plan.
+    pub id: StepId,
+    /// What to do.
+    pub action: Action,
+    /// Steps that must have succeeded before; ascending.
+    pub after: Vec<StepId>,
+    /// The document that prescribes it.
+    pub source: Source,
+    /// Predicted duration.
+    pub expected: Duration,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.action, f)
+    }
+}
+
+/// Where a step comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Title of the document.
+    pub document: String,
+    /// Section and step, for example `Fail over Persistent Chat Server, step 4`.
+    pub step: String,
+}
+
+impl Source {
+    /// A source.
+    pub fn new(document: &str, step: impl Into<String>) -> Source {
+        Source { document: document.to_owned(), step: step.into() }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.document, self.step)
+    }
+}
+
+/// What a step does, by the port that does it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "port", content = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// On a database of an instance.
+    Database(InstanceName, DatabaseName, DatabaseAction),
+    /// On the log shipping jobs and entries of a database on an instance.
+    LogShipping(InstanceName, DatabaseName, LogShippingAction),
+    /// On backup files.
+    Files(DatabaseName, FileAction),
+    /// On the pool.
+    Pool(PoolName, PoolAction),
+}
+
+/// An action on a database of an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseAction {
+    /// Create and start the database mirroring endpoint, and let the partners' accounts connect.
+    CreateMirroringEndpoint {
+        /// Its name.
+        name: String,
+        /// Its TCP port.
+        port: u16,
+        /// Service accounts that may connect.
+        accounts: Vec<String>,
+    },
+    /// Set the recovery model to FULL.
+    SetRecoveryFull,
+    /// Take a full backup into a new file.
+    BackUpDatabase {
+        /// File, as the instance sees it.
+        path: String,
+    },
+    /// Take a log backup into a new file.
+    BackUpLog {
+        /// File, as the instance sees it.
+        path: String,
+    },
+    /// Restore a full backup and wait for log.
+    RestoreDatabase {
+        /// File, as the instance sees it.
+        path: String,
+        /// Folder for the database's files; `None`: where the backup says.
+        data_directory: Option<String>,
+    },
+    /// Restore a log backup and wait for more.
+    RestoreLog {
+        /// File, as the instance sees it.
+        path: String,
+        /// Which log it holds; `None` only where the same plan takes the backup.
+        log: Option<LogRange>,
+    },
+    /// End every user session in the database.
+    EndSessions,
+    /// Recover the database: it goes ONLINE and takes writes. Cannot be undone.
+    Recover {
+        /// The log position that must have been reached; `None`: whatever was restored.
+        expect: Option<Lsn>,
+    },
+    /// Set the mirroring partner.
+    SetPartner {
+        /// Server network address.
+        address: String,
+    },
+    /// Set the mirroring witness.
+    SetWitness {
+        /// Server network address.
+        address: String,
+    },
+    /// Wait until the mirroring session is SYNCHRONIZED.
+    AwaitSynchronized,
+    /// Swap principal and mirror, without loss.
+    FailOverMirror,
+}
+
+/// The log in one backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRange {
+    /// First record, inclusive.
+    pub first_lsn: Lsn,
+    /// Next record after it, exclusive.
+    pub last_lsn: Lsn,
+    /// Fork on which it ends.
+    pub last_fork: Guid,
+}
+
+/// An action on log shipping.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogShippingAction {
+    /// Register the database as log shipping primary, with its backup job and schedule.
+    AddPrimary(Box<PrimarySettings>),
+    /// Register the primary on the secondary and the database as its secondary, with copy and
+    /// restore jobs and schedules.
+    AddSecondary(Box<SecondarySettings>),
+    /// Register a secondary in the primary's entry.
+    AddPrimarySecondary {
+        /// `@@SERVERNAME` of the secondary.
+        secondary_server: String,
+        /// Database on the secondary.
+        secondary_database: DatabaseName,
+    },
+    /// Disable the copy and restore jobs and wait until neither runs.
+    HoldSecondaryJobs,
+    /// Remove the secondary's entry; the copy and restore jobs go with the last one.
+    RemoveSecondary,
+    /// Run the backup job and wait for the end of that run.
+    RunBackupJob,
+    /// Run the copy job and wait for the end of that run.
+    RunCopyJob,
+    /// Run the restore job and wait for the end of that run.
+    RunRestoreJob,
+}
+
+/// Settings of a log shipping primary; passed to the server one by one, never left to a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
+pub struct PrimarySettings {
+    pub backup_directory: String,
+    pub backup_share: String,
+    pub backup_job_name: String,
+    pub backup_retention_minutes: i32,
+    pub backup_threshold_minutes: i32,
+    pub history_retention_minutes: i32,
+    pub schedule_name: String,
+    /// Seconds between runs of the backup job.
+    pub every_seconds: u32,
+}
+
+/// Settings of a log shipping secondary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
+pub struct SecondarySettings {
+    pub primary_server: String,
+    pub primary_database: DatabaseName,
+    pub backup_source_directory: String,
+    pub backup_destination_directory: String,
+    pub copy_job_name: String,
+    pub restore_job_name: String,
+    pub file_retention_minutes: i32,
+    pub restore_delay_minutes: i32,
+    pub restore_threshold_minutes: i32,
+    pub history_retention_minutes: i32,
+    pub copy_schedule_name: String,
+    pub restore_schedule_name: String,
+    /// Seconds between runs of the copy job.
+    pub copy_every_seconds: u32,
+    /// Seconds between runs of the restore job.
+    pub restore_every_seconds: u32,
+}
+
+/// An action on backup files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileAction {
+    /// Copy a log backup from the backup share to the copy destination, verified.
+    Copy {
+        /// File name in both folders.
+        name: String,
+        /// Its size.
+        size_bytes: u64,
+    },
+}
+
+/// An action on the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolAction {
+    /// Set the pool state.
+    SetState(PoolState),
+    /// Establish the mirror of the database that now is the primary.
+    InstallMirror {
+        /// The instance that now is the primary.
+        primary: InstanceName,
+        /// Its mirror.
+        mirror: InstanceName,
+        /// The database.
+        database: DatabaseName,
+        /// UNC path that the cmdlet exports to and imports from.
+        file_share: String,
+    },
+    /// Take every server off the active list.
+    ClearActiveServers,
+    /// Put a server on the active list.
+    AddActiveServer(ServerName),
+}
+
+impl Action {
+    /// The instance it changes, if it changes one.
+    pub fn instance(&self) -> Option<&InstanceName> {
+        match self {
+            Action::Database(instance, ..) | Action::LogShipping(instance, ..) => Some(instance),
+            Action::Files(..) | Action::Pool(..) => None,
+        }
+    }
+
+    /// The database it concerns, if it concerns one.
+    pub fn database(&self) -> Option<&DatabaseName> {
+        match self {
+            Action::Database(_, database, _)
+            | Action::LogShipping(_, database, _)
+            | Action::Files(database, _)
+            | Action::Pool(_, PoolAction::InstallMirror { database, .. }) => Some(database),
+            Action::Pool(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Database(instance, database, action) => {
+                write!(f, "{instance}: ")?;
+                match action {
+                    DatabaseAction::CreateMirroringEndpoint { name, port, .. } => {
+                        write!(f, "create mirroring endpoint {name} on port {port}")
+                    }
+                    DatabaseAction::SetRecoveryFull => {
+                        write!(f, "set the recovery model of {database} to FULL")
+                    }
+                    DatabaseAction::BackUpDatabase { path } => {
+                        write!(f, "back up database {database} to {path}")
+                    }
+                    DatabaseAction::BackUpLog { path } => {
+                        write!(f, "back up the log of {database} to {path}")
+                    }
+                    DatabaseAction::RestoreDatabase { path, .. } => {
+                        write!(f, "restore database {database} from {path} with norecovery")
+                    }
+                    DatabaseAction::RestoreLog { path, log: Some(log) } => write!(
+                        f,
+                        "restore log {}..{} of {database} from {path} with norecovery",
+                        log.first_lsn, log.last_lsn
+                    ),
+                    DatabaseAction::RestoreLog { path, log: None } => {
+                        write!(f, "restore the log of {database} from {path} with norecovery")
+                    }
+                    DatabaseAction::EndSessions => write!(f, "end every session in {database}"),
+                    DatabaseAction::Recover { expect: Some(lsn) } => {
+                        write!(f, "recover {database} at log position {lsn}")
+                    }
+                    DatabaseAction::Recover { expect: None } => write!(f, "recover {database}"),
+                    DatabaseAction::SetPartner { address } => {
+                        write!(f, "set mirroring partner of {database} to {address}")
+                    }
+                    DatabaseAction::SetWitness { address } => {
+                        write!(f, "set mirroring witness of {database} to {address}")
+                    }
+                    DatabaseAction::AwaitSynchronized => {
+                        write!(f, "wait until mirroring of {database} is SYNCHRONIZED")
+                    }
+                    DatabaseAction::FailOverMirror => {
+                        write!(f, "fail mirroring of {database} over to the partner")
+                    }
+                }
+            }
+            Action::LogShipping(instance, database, action) => {
+                write!(f, "{instance}: ")?;
+                match action {
+                    LogShippingAction::AddPrimary(_) => {
+                        write!(f, "configure {database} as log shipping primary")
+                    }
+                    LogShippingAction::AddSecondary(settings) => write!(
+                        f,
+                        "configure {database} as log shipping secondary of {}",
+                        settings.primary_server
+                    ),
+                    LogShippingAction::AddPrimarySecondary { secondary_server, .. } => {
+                        write!(f, "register {secondary_server} as secondary of {database}")
+                    }
+                    LogShippingAction::HoldSecondaryJobs => write!(
+                        f,
+                        "disable the copy and restore jobs of {database} and wait until neither runs"
+                    ),
+                    LogShippingAction::RemoveSecondary => {
+                        write!(f, "remove log shipping from the secondary database {database}")
+                    }
+                    LogShippingAction::RunBackupJob => {
+                        write!(f, "run the log backup job of {database}")
+                    }
+                    LogShippingAction::RunCopyJob => write!(f, "run the copy job of {database}"),
+                    LogShippingAction::RunRestoreJob => {
+                        write!(f, "run the restore job of {database}")
+                    }
+                }
+            }
+            Action::Files(database, FileAction::Copy { name, size_bytes }) => {
+                write!(f, "copy log backup {name} of {database} ({size_bytes} bytes)")
+            }
+            Action::Pool(pool, action) => match action {
+                PoolAction::SetState(state) => write!(f, "{pool}: set the pool state to {state:?}"),
+                PoolAction::InstallMirror { primary, mirror, database, .. } => {
+                    write!(f, "{pool}: mirror {database} from {primary} to {mirror}")
+                }
+                PoolAction::ClearActiveServers => {
+                    write!(f, "{pool}: take every server off the active list")
+                }
+                PoolAction::AddActiveServer(server) => {
+                    write!(f, "{pool}: put {server} on the active list")
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! What was designed: sites, instances and their roles, the pool, shares and settings.
+//!
+//! A [`Topology`] can only be obtained by [`Topology::parse`], which checks every planning rule, so
+//! whoever holds one holds a topology that keeps them.
+
+mod parse;
+mod rules;
+mod violation;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use violation::{Place, Violation, Violations};
+
+use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
+
+/// A designed, validated topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    pub(crate) sites: BTreeMap<SiteName, Site>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) instances: BTreeMap<InstanceName, Instance>,
+    pub(crate) databases: Vec<DatabaseName>,
+    pub(crate) pool: Option<Pool>,
+    pub(crate) shares: BTreeMap<ShareName, Share>,
+    pub(crate) log_shipping: LogShipping,
+    pub(crate) mirroring: Mirroring,
+    pub(crate) connection: Connection,
+    pub(crate) management_shell: Option<ManagementShell>,
+}
+
+/// A data centre.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Name.
+    pub name: SiteName,
+}
+
+/// A network link between two sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The two sites, in no particular order.
+    pub between: (SiteName, SiteName),
+    /// Whether it has low latency and high bandwidth in the sense of the product's documents, which
+    /// give no number: the designer declares it.
+    pub is_fast: bool,
+    /// Bandwidth for copies, in megabits (10^6) per second; `None`: not limited by pcdr.
+    pub megabits_per_second: Option<u32>,
+}
+
+/// A SQL Server instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Name in the topology.
+    pub name: InstanceName,
+    /// The site it stands in.
+    pub site: SiteName,
+    /// What it was designed for.
+    pub role: Role,
+    /// Fully qualified name of the SQL Server host, as the product's cmdlets and mirroring take it.
+    pub host: String,
+    /// Instance part of the name; `None` for the default instance.
+    pub instance: Option<String>,
+    /// `@@SERVERNAME`, as log shipping records spell it.
+    pub server_name: String,
+    /// TCP port of the instance; `None`: found through SQL Server Browser.
+    pub port: Option<u16>,
+    /// Address to connect to instead of `host` (a forwarded port, a test stand-in).
+    pub connect_host: Option<String>,
+    /// TCP port of its database mirroring endpoint.
+    pub mirroring_port: u16,
+    /// Account of the SQL Server service, for endpoint rights: `DOMAIN\name`. `None`: not checked.
+    pub service_account: Option<String>,
+    /// Folder for files of databases restored here; `None`: where the backup says.
+    pub data_directory: Option<String>,
+}
+
+impl Instance {
+    /// The server network address of its mirroring endpoint: `TCP://host:port`.
+    pub fn mirroring_address(&self) -> String {
+        format!("TCP://{}:{}", self.host, self.mirroring_port)
+    }
+}
+
+/// What an instance was designed for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Holds the primary databases.
+    Primary,
+    /// Mirrors the primary, in the same site.
+    PrimaryMirror,
+    /// Witness of the primary's mirroring.
+    PrimaryWitness,
+    /// Log shipping secondary: holds the backup databases, in the other site.
+    Secondary,
+    /// Mirrors the secondary once it has become the primary, in the same site.
+    SecondaryMirror,
+    /// Witness of the secondary's mirroring.
+    SecondaryWitness,
+    /// Log shipping monitor.
+    Monitor,
+}
+
+/// The stretched Persistent Chat pool around the databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Fully qualified domain name.
+    pub fqdn: PoolName,
+    /// Its content database (`mgc`).
+    pub database: DatabaseName,
+    /// Its compliance database (`mgccomp`), which is never failed over; `None` without compliance.
+    pub compliance_database: Option<DatabaseName>,
+    /// Its chat servers, in the order of the topology.
+    pub servers: Vec<Server>,
+}
+
+/// A chat server of the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Fully qualified domain name.
+    pub fqdn: ServerName,
+    /// The site it stands in.
+    pub site: SiteName,
+    /// Whether it serves while the pool is `Normal`.
+    pub is_active: bool,
+    /// Whether it serves while the pool is `FailedOver`.
+    pub is_active_after_failover: bool,
+}
+
+/// A file share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// Name in the topology.
+    pub name: ShareName,
+    /// The site of its file server.
+    pub site: SiteName,
+    /// `\\server\share\folder`, as SQL Server instances see it.
+    pub unc: String,
+    /// The same folder as pcdr sees it, where it is mounted; `None`: pcdr uses the UNC path itself.
+    pub mount: Option<String>,
+}
+
+/// Log shipping settings, the same for every database and for the primary and its mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogShipping {
+    /// The backup share.
+    pub backup_share: ShareName,
+    /// Local path of the backup folder, only when it lies on the primary server.
+    pub backup_directory: Option<String>,
+    /// The share of the copy destination folder on the secondary.
+    pub copy_share: ShareName,
+    /// Minutes a log backup is kept in the backup folder (`@backup_retention_period`).
+    pub backup_retention_minutes: i32,
+    /// Minutes without a log backup before alert 14420 (`@backup_threshold`).
+    pub backup_threshold_minutes: i32,
+    /// Minutes a copied file is kept (`@file_retention_period`).
+    pub file_retention_minutes: i32,
+    /// Minutes without a restore before alert 14421 (`@restore_threshold`).
+    pub restore_threshold_minutes: i32,
+    /// Minutes a log backup waits before it may be restored (`@restore_delay`).
+    pub restore_delay_minutes: i32,
+    /// Minutes history is kept (`@history_retention_period`).
+    pub history_retention_minutes: i32,
+    /// How often the backup job runs.
+    pub backup_every: Duration,
+    /// How often the copy job runs.
+    pub copy_every: Duration,
+    /// How often the restore job runs.
+    pub restore_every: Duration,
+}
+
+/// Database mirroring settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirroring {
+    /// Name of the endpoint to create where an instance has none.
+    pub endpoint_name: String,
+    /// `SET PARTNER TIMEOUT`, in seconds.
+    pub timeout_seconds: u32,
+}
+
+/// How pcdr connects to the instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// SQL login.
+    pub login: String,
+    /// Environment variable with the password.
+    pub password_env: Option<String>,
+    /// File with the password (first line).
+    pub password_file: Option<String>,
+    /// File with the certificates (PEM) that may sign server certificates; `None`: the system's.
+    pub ca_file: Option<String>,
+    /// Expected host name in the certificates; `None`: the host connected to.
+    pub host_name_in_certificate: Option<String>,
+    /// Limit for opening a connection.
+    pub connect_timeout: Duration,
+}
+
+/// How pcdr reaches the product's Management Shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagementShell {
+    /// Program and arguments; the script goes to its standard input.
+    pub command: Vec<String>,
+    /// Limit for one cmdlet.
+    pub timeout: Duration,
+}
+
+impl Topology {
+    /// Reads and validates a topology.
+    ///
+    /// # Errors
+    ///
+    /// Every violation found, each with its code, place and remedy; never empty.
+    pub fn parse(text: &str) -> Result<Topology, Violations> {
+        parse::parse(text)
+    }
+
+    /// Sites, by name.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.sites.values()
+    }
+
+    /// Links between sites.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// Instances, by name.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.values()
+    }
+
+    /// An instance by name.
+    pub fn instance(&self, name: &InstanceName) -> Option<&Instance> {
+        self.instances.get(name)
+    }
+
+    /// The instance of a role; the first by name where a role may repeat.
+    pub fn role(&self, role: Role) -> Option<&Instance> {
+        self.instances.values().find(|instance| instance.role == role)
+    }
+
+    /// The primary. Every valid topology has exactly one.
+    pub fn primary(&self) -> &Instance {
+        self.role(Role::Primary).expect("validated: exactly one primary")
+    }
+
+    /// The log shipping secondary. Every valid topology has exactly one.
+    pub fn secondary(&self) -> &Instance {
+        self.role(Role::Secondary).expect("validated: exactly one secondary")
+    }
+
+    /// The log-shipped databases, in the order of the topology. Never empty.
+    pub fn databases(&self) -> &[DatabaseName] {
+        &self.databases
+    }
+
+    /// The Persistent Chat pool, if there is one.
+    pub fn pool(&self) -> Option<&Pool> {
+        self.pool.as_ref()
+    }
+
+    /// Shares, by name.
+    pub fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.shares.values()
+    }
+
+    /// The share that log backups are written to.
+    pub fn backup_share(&self) -> &Share {
+        &self.shares[&self.log_shipping.backup_share]
+    }
+
+    /// The share that log backups are copied to, on the secondary.
+    pub fn copy_share(&self) -> &Share {
+        &self.shares[&self.log_shipping.copy_share]
+    }
+
+    /// Log shipping settings.
+    pub fn log_shipping(&self) -> &LogShipping {
+        &self.log_shipping
+    }
+
+    /// Mirroring settings.
+    pub fn mirroring(&self) -> &Mirroring {
+        &self.mirroring
+    }
+
+    /// Connection settings.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Management Shell settings; present when there is a pool.
+    pub fn management_shell(&self) -> Option<&ManagementShell> {
+        self.management_shell.as_ref()
+    }
+
+    /// Whether servers in `a` may serve from databases in `b`: the same site, or a declared fast link.
+    pub fn is_near(&self, a: &SiteName, b: &SiteName) -> bool {
+        let joins = |link: &Link| {
+            let (x, y) = &link.between;
+            (x == a && y == b) || (x == b && y == a)
+        };
+        a == b || self.links.iter().any(|link| link.is_fast && joins(link))
+    }
+}
