@@ -6,3 +6,5 @@ pub struct Agent {}
 
 /// Called once when the service of an instance starts.
 pub fn started(_world: &super::world::World, _instance: &str) {}
+/// x
+pub fn signalled(_w: &super::world::World, _i: &str, _s: &[super::msdb::Signal]) {}

@@ -15,4 +15,5 @@ pub mod msdb;
 pub mod security;
 pub mod state;
 pub mod storage;
+pub mod system_procedures;
 pub mod world;

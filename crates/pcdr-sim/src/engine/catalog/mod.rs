@@ -1,5 +1,7 @@
 //! Catalogue views, dynamic management views and functions, server functions and globals.
 
+pub mod columns;
+
 use jiff::Timestamp;
 
 use super::state::{InstanceState, SessionState, WorldState};

@@ -42,12 +42,6 @@ macro_rules! tables {
 }
 
 tables! {
-    BackupSet, "backupset", m::BACKUPSET, Some("backup_set_id");
-    BackupMediaFamily, "backupmediafamily", m::BACKUPMEDIAFAMILY, None;
-    BackupMediaSet, "backupmediaset", m::BACKUPMEDIASET, Some("media_set_id");
-    BackupFile, "backupfile", m::BACKUPFILE, None;
-    RestoreHistory, "restorehistory", m::RESTOREHISTORY, Some("restore_history_id");
-    RestoreFile, "restorefile", m::RESTOREFILE, None;
     Jobs, "sysjobs", m::SYSJOBS, None;
     JobActivity, "sysjobactivity", m::SYSJOBACTIVITY, None;
     Sessions, "syssessions", m::SYSSESSIONS, Some("session_id");
@@ -109,6 +103,12 @@ impl<'a> Record<'a> {
             Some(at) => &self.row[at],
             None => &Value::Null,
         }
+    }
+
+    /// Whether the table has a column of that name.
+    pub fn has_column(&self, column: &str) -> bool {
+        let mut columns = self.table.columns().iter();
+        columns.any(|c| c.name.eq_ignore_ascii_case(column))
     }
 
     /// A whole number of any width, 0 for NULL.
@@ -377,6 +377,8 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Msdb {
     tables: Vec<Table>,
+    /// Backup and restore history.
+    pub history: super::history::History,
     /// What the Agent remembers beside its tables.
     pub agent: super::AgentMemory,
 }
@@ -385,6 +387,7 @@ impl Default for Msdb {
     fn default() -> Msdb {
         let mut msdb = Msdb {
             tables: MsdbTable::ALL.iter().map(|&t| Table::new(t)).collect(),
+            history: Default::default(),
             agent: super::AgentMemory::default(),
         };
         for name in [
