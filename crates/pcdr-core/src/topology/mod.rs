@@ -3,14 +3,17 @@
 //! A [`Topology`] can only be obtained by [`Topology::parse`], which checks every planning rule, so
 //! whoever holds one holds a topology that keeps them.
 
+mod file;
 mod parse;
+mod pool_rules;
+mod read;
 mod rules;
 mod violation;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use violation::{Place, Violation, Violations};
+pub use violation::{ALL_CODES, Place, Violation, Violations};
 
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
 
@@ -237,7 +240,7 @@ impl Topology {
         self.instances.get(name)
     }
 
-    /// The instance of a role; the first by name where a role may repeat.
+    /// The instance of a role; in a valid topology no role has two.
     pub fn role(&self, role: Role) -> Option<&Instance> {
         self.instances.values().find(|instance| instance.role == role)
     }

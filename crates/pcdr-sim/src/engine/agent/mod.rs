@@ -27,8 +27,6 @@ pub struct Agent {
     wake: Arc<Notify>,
     stop: CancellationToken,
     runs: BTreeMap<Uuid, CancellationToken>,
-    /// Names of jobs whose next run is to fail; `*` stands for any.
-    fail_next: Vec<String>,
 }
 
 /// How long a request waits until the Agent notices it.
@@ -74,13 +72,6 @@ pub fn stop(world: &World, instance: &str) {
     }
     drop(state);
     world.notify();
-}
-
-/// Makes the next run of a job fail in its first step; `*` stands for whichever job runs next.
-pub fn fail_next(world: &World, instance: &str, job: &str) {
-    if let Some(own) = world.lock().instances.get_mut(&instance.to_lowercase()) {
-        own.agent.fail_next.push(job.to_owned());
-    }
 }
 
 /// Acts on what a procedure asked of the Agent.
@@ -171,7 +162,9 @@ fn look(world: &World, instance: &str, looked_at: &mut Moment) -> Next {
 /// Queues the schedules that are due and starts every queued run.
 fn pick_up(world: &World, instance: &str, stop: &CancellationToken, looked_at: &mut Moment) {
     let now = world.now();
-    let mut state = world.lock();
+    let mut guard = world.lock();
+    let state = &mut *guard;
+    let fail_jobs = &mut state.fail_jobs;
     let Some(own) = state.instances.get_mut(instance) else {
         return;
     };
@@ -203,14 +196,8 @@ fn pick_up(world: &World, instance: &str, stop: &CancellationToken, looked_at: &
         };
         let cancel = stop.child_token();
         own.agent.runs.insert(request.job, cancel.clone());
-        let fails = own
-            .agent
-            .fail_next
-            .iter()
-            .position(|name| name == "*" || name.eq_ignore_ascii_case(&job.name));
-        if let Some(at) = fails {
-            own.agent.fail_next.remove(at);
-        }
+        let fails = fail_jobs.remove(&(instance.to_owned(), job.name.to_lowercase()))
+            || fail_jobs.remove(&(instance.to_owned(), "*".to_owned()));
         runs.push(steps::Run {
             world: world.clone(),
             instance: instance.to_owned(),
@@ -218,12 +205,12 @@ fn pick_up(world: &World, instance: &str, stop: &CancellationToken, looked_at: &
             request,
             cancel,
             service: stop.clone(),
-            fails: fails.is_some(),
+            fails,
             began: now,
         });
     }
     schedules::refresh_next_runs(&mut own.msdb, at);
-    drop(state);
+    drop(guard);
     for run in runs {
         tokio::spawn(run.execute());
     }

@@ -26,6 +26,9 @@ use crate::tsql::ast::ObjectName;
 use crate::value::{Relation, SqlType, Value};
 
 pub use files::{FileEntry, entries};
+pub(crate) use files::{drives, existence, matches};
+pub(crate) use server::{OPTIONS, configured};
+pub(crate) use sessions::status_and_command;
 
 /// What a view or function is evaluated over. The world's mutex is held: nothing here may lock it.
 #[derive(Debug, Clone, Copy)]

@@ -7,11 +7,13 @@ use crate::engine::world::SessionRef;
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::ObjectName;
 use crate::tsql::host::{Argument, CallResult, ProcedureParameter, Sink};
+use crate::value::Row;
 
 use super::arguments::error;
 use super::signature::resolve;
 use super::{
-    AgentRole, Arguments, Caller, DatabaseFacts, Moment, MonitorChange, Msdb, Outcome, Surroundings,
+    AgentRole, Arguments, Caller, DatabaseFacts, Moment, MonitorChange, Msdb, MsdbTable, Outcome,
+    Surroundings,
 };
 
 /// The release whose parameters are assumed where no instance is known.
@@ -250,6 +252,69 @@ pub async fn call(
         status: outcome.status,
         outputs: outcome.outputs,
     })
+}
+
+/// The table of `msdb` that a name means in a session's current database, if it means one.
+pub fn named_by(current: &str, name: &ObjectName) -> Option<MsdbTable> {
+    let database = if name.database.is_empty() { current } else { &name.database };
+    let schema = name.schema.to_lowercase();
+    let there = name.server.is_empty()
+        && database.eq_ignore_ascii_case("msdb")
+        && matches!(schema.as_str(), "" | "dbo");
+    there.then(|| MsdbTable::named(&name.name)).flatten()
+}
+
+/// Changes a table by hand, as administrators do.
+fn by_hand(
+    session: &SessionRef,
+    table: MsdbTable,
+    permission: &str,
+    f: impl FnOnce(&mut super::store::Table, u8) -> u64,
+) -> Result<u64, SqlFailure> {
+    let mut state = session.world.lock();
+    let instance = state
+        .instances
+        .get_mut(&session.instance)
+        .ok_or_else(crate::engine::errors::killed)?;
+    let login = instance
+        .sessions
+        .get(&session.session_id)
+        .map(|s| s.login.clone())
+        .ok_or_else(crate::engine::errors::killed)?;
+    let role = |r: &str| {
+        crate::engine::security::is_database_role_member(instance, &login, "msdb", r)
+    };
+    if !role("db_owner") && !role("db_datawriter") {
+        return Err(crate::engine::catalog::denied(permission, table.name(), "msdb", "dbo"));
+    }
+    let major = instance.config.version.0;
+    let count = f(&mut instance.msdb[table], major);
+    drop(state);
+    // Schedules and jobs may have been among them.
+    crate::engine::agent::signalled(&session.world, &session.instance, &[super::Signal::Schedules]);
+    Ok(count)
+}
+
+/// Adds rows to a table by hand.
+///
+/// # Errors
+///
+/// 229 without the right to.
+pub fn append(session: &SessionRef, table: MsdbTable, rows: Vec<Row>) -> Result<u64, SqlFailure> {
+    by_hand(session, table, "INSERT", |t, major| t.append(major, rows))
+}
+
+/// Changes or deletes rows of a table by hand.
+///
+/// # Errors
+///
+/// 229 without the right to.
+pub fn change(
+    session: &SessionRef,
+    table: MsdbTable,
+    changes: Vec<(Row, Option<Row>)>,
+) -> Result<u64, SqlFailure> {
+    by_hand(session, table, "UPDATE", |t, major| t.change(major, changes))
 }
 
 /// The code of SELECT in a DONE token.

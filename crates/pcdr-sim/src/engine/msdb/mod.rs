@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use crate::message::SqlFailure;
 
-pub use around::{call, procedure, procedure_for};
+pub use around::{append, call, change, named_by, procedure, procedure_for};
 pub use arguments::{Arguments, Outcome, Signal};
 pub use store::{Msdb, MsdbTable};
 

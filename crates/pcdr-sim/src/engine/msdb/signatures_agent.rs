@@ -7,7 +7,7 @@ use super::signature::{MAX, Signature, msdb, number, optional, output, required,
 use crate::value::{SqlType, SqlType::*};
 
 /// Every procedure of `msdb`.
-pub const ALL: &[Signature] = &[
+pub(super) const ALL: &[Signature] = &[
     msdb("sp_start_job", P::StartJob, &[
         optional("@job_name", SqlType::SYSNAME),
         optional("@job_id", UniqueIdentifier),

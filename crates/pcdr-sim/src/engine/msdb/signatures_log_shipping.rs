@@ -10,7 +10,7 @@ use crate::value::{SqlType, SqlType::*};
 const NONE: &[Parameter] = &[];
 
 /// Every log shipping procedure.
-pub const ALL: &[Signature] = &[
+pub(super) const ALL: &[Signature] = &[
     system("sp_add_log_shipping_primary_database", P::AddPrimaryDatabase, &[
         required("@database", SqlType::SYSNAME),
         required("@backup_directory", SqlType::nvarchar(500)),

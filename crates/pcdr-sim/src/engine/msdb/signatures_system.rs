@@ -11,7 +11,7 @@ const NONE: &[Parameter] = &[];
 const PATH: SqlType = SqlType::nvarchar(4000);
 
 /// Every system procedure that is not about log shipping or the Agent.
-pub const ALL: &[Signature] = &[
+pub(super) const ALL: &[Signature] = &[
     system("sp_who", P::Who, &[optional("@loginame", SqlType::SYSNAME)]),
     system("sp_who2", P::Who2, &[optional("@loginame", SqlType::SYSNAME)]),
     system("sp_helpdb", P::Helpdb, &[optional("@dbname", SqlType::SYSNAME)]),

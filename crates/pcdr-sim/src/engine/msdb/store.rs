@@ -379,6 +379,8 @@ pub struct Msdb {
     tables: Vec<Table>,
     /// Backup and restore history.
     pub history: super::history::History,
+    /// Options of `sp_configure` that were changed: value as set, value in use.
+    pub configuration: std::collections::BTreeMap<&'static str, (i32, i32)>,
     /// What the Agent remembers beside its tables.
     pub agent: super::AgentMemory,
 }
@@ -388,6 +390,7 @@ impl Default for Msdb {
         let mut msdb = Msdb {
             tables: MsdbTable::ALL.iter().map(|&t| Table::new(t)).collect(),
             history: Default::default(),
+            configuration: Default::default(),
             agent: super::AgentMemory::default(),
         };
         for name in [

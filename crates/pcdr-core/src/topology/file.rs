@@ -1,0 +1,394 @@
+//! The topology file as written: what could be read, each part with its place, nothing decided yet.
+//!
+//! A part is `None` when it is absent or when it was unreadable and has been complained about, so
+//! that one mistake does not bring a second complaint.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::Role;
+use super::read::{Fields, Findings, Span, Text};
+use super::violation::Code;
+
+pub(super) struct File {
+    pub(super) sites: Vec<SiteRow>,
+    pub(super) links: Vec<LinkRow>,
+    pub(super) instances: Vec<InstanceRow>,
+    pub(super) databases: Vec<DatabaseRow>,
+    pub(super) pool: Option<PoolRow>,
+    pub(super) shares: Vec<ShareRow>,
+    pub(super) log_shipping: Option<LogShippingRow>,
+    pub(super) mirroring: MirroringRow,
+    pub(super) connection: Option<ConnectionRow>,
+    pub(super) management_shell: Option<ManagementShellRow>,
+}
+
+pub(super) struct SiteRow {
+    pub(super) name: Option<Text>,
+}
+
+pub(super) struct LinkRow {
+    pub(super) between: Option<(Text, Text)>,
+    pub(super) is_fast: Option<bool>,
+    pub(super) megabits_per_second: Option<u32>,
+}
+
+pub(super) struct InstanceRow {
+    pub(super) name: Option<Text>,
+    pub(super) site: Option<Text>,
+    pub(super) role: Option<Spanned<Role>>,
+    pub(super) host: Option<Text>,
+    pub(super) instance: Option<Text>,
+    pub(super) server_name: Option<Text>,
+    pub(super) port: Option<u16>,
+    pub(super) connect_host: Option<Text>,
+    pub(super) mirroring_port: Option<Spanned<u16>>,
+    pub(super) service_account: Option<Text>,
+    pub(super) data_directory: Option<Text>,
+}
+
+pub(super) struct DatabaseRow {
+    pub(super) name: Option<Text>,
+}
+
+pub(super) struct PoolRow {
+    pub(super) head: Span,
+    pub(super) fqdn: Option<Text>,
+    pub(super) database: Option<Text>,
+    pub(super) compliance_database: Option<Text>,
+    pub(super) servers: Vec<ServerRow>,
+}
+
+pub(super) struct ServerRow {
+    pub(super) head: Span,
+    pub(super) fqdn: Option<Text>,
+    pub(super) site: Option<Text>,
+    pub(super) active: Option<Spanned<bool>>,
+    pub(super) active_after_failover: Option<Spanned<bool>>,
+}
+
+pub(super) struct ShareRow {
+    pub(super) name: Option<Text>,
+    pub(super) site: Option<Text>,
+    pub(super) unc: Option<Text>,
+    pub(super) mount: Option<Text>,
+}
+
+pub(super) struct LogShippingRow {
+    pub(super) head: Span,
+    pub(super) backup_share: Option<Text>,
+    pub(super) backup_directory: Option<Text>,
+    pub(super) copy_share: Option<Text>,
+    pub(super) backup_retention_minutes: Setting<i32>,
+    pub(super) backup_threshold_minutes: Setting<i32>,
+    pub(super) file_retention_minutes: Setting<i32>,
+    pub(super) restore_threshold_minutes: Setting<i32>,
+    pub(super) restore_delay_minutes: Setting<i32>,
+    pub(super) history_retention_minutes: Setting<i32>,
+    pub(super) backup_every: Setting<Duration>,
+    pub(super) copy_every: Setting<Duration>,
+    pub(super) restore_every: Setting<Duration>,
+}
+
+/// A value that has a default, and where it was written, if it was.
+pub(super) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) span: Option<Span>,
+}
+
+impl<T> Setting<T> {
+    fn new<U>(written: Option<Spanned<U>>, default: T, convert: impl Fn(U) -> T) -> Self {
+        let span = written.as_ref().map(Spanned::span);
+        let value = written.map_or(default, |written| convert(written.into_inner()));
+        Self { value, span }
+    }
+}
+
+pub(super) struct MirroringRow {
+    pub(super) endpoint_name: Option<Text>,
+    pub(super) timeout_seconds: Option<u32>,
+}
+
+pub(super) struct ConnectionRow {
+    pub(super) head: Span,
+    pub(super) login: Option<Text>,
+    /// `has_…`: the key is there, readable or not.
+    pub(super) has_password_env: bool,
+    pub(super) has_password_file: bool,
+    pub(super) password_env: Option<Text>,
+    pub(super) password_file: Option<Text>,
+    pub(super) ca_file: Option<Text>,
+    pub(super) host_name_in_certificate: Option<Text>,
+    pub(super) connect_timeout: Option<Duration>,
+}
+
+pub(super) struct ManagementShellRow {
+    pub(super) command: Option<Spanned<Vec<Text>>>,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// `sysname`: the longest name SQL Server takes, in UTF-16 code units.
+const NAME: usize = 128;
+/// The longest host name that DNS takes.
+const HOST: usize = 255;
+/// `nvarchar(500)`: folders and shares in the log shipping tables.
+const FOLDER: usize = 500;
+/// `nvarchar(260)`: `sys.master_files.physical_name`.
+const DATA_FOLDER: usize = 260;
+/// Paths and arguments on pcdr's own machine.
+const LOCAL: usize = 4_096;
+
+const MINUTES: std::ops::RangeInclusive<i64> = 1..=i32::MAX as i64;
+/// A day schedule of SQL Server Agent repeats at the earliest after 10 seconds, and within the day.
+const SCHEDULE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(86_399);
+const CONNECT: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(600);
+const CMDLET: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Reads every section.
+pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings) -> File {
+    let mut root = Fields::new(findings, "the file", 0..0, root);
+    let file = File {
+        sites: rows(&mut root, "sites", "[[sites]]", site),
+        links: rows(&mut root, "links", "[[links]]", link),
+        instances: rows(&mut root, "instances", "[[instances]]", instance),
+        databases: rows(&mut root, "databases", "[[databases]]", database),
+        pool: section(&mut root, "pool", "[pool]", pool),
+        shares: rows(&mut root, "shares", "[[shares]]", share),
+        log_shipping: section(&mut root, "log_shipping", "[log_shipping]", log_shipping),
+        mirroring: section(&mut root, "mirroring", "[mirroring]", mirroring)
+            .unwrap_or(MirroringRow { endpoint_name: None, timeout_seconds: None }),
+        connection: section(&mut root, "connection", "[connection]", connection),
+        management_shell: section(
+            &mut root,
+            "management_shell",
+            "[management_shell]",
+            management_shell,
+        ),
+    };
+    for (key, title, purpose) in [
+        ("sites", "[[sites]]", "two data centres"),
+        ("instances", "[[instances]]", "the SQL Server instances"),
+        ("shares", "[[shares]]", "the shares of log shipping"),
+        ("log_shipping", "[log_shipping]", "how logs are shipped"),
+        ("connection", "[connection]", "how to connect to the instances"),
+    ] {
+        if !root.has(key) {
+            root.missing(title, &format!("Add {title}: {purpose}."));
+        }
+    }
+    root.finish();
+    file
+}
+
+fn rows<T>(
+    root: &mut Fields<'_, '_>,
+    key: &'static str,
+    title: &'static str,
+    read: impl Fn(&mut Fields<'_, '_>, Span) -> T,
+) -> Vec<T> {
+    let mut rows = Vec::new();
+    for (head, table) in root.tables(key) {
+        let mut fields = root.inside(title, (head.clone(), table));
+        rows.push(read(&mut fields, head));
+        fields.finish();
+    }
+    rows
+}
+
+fn section<T>(
+    root: &mut Fields<'_, '_>,
+    key: &'static str,
+    title: &'static str,
+    read: impl Fn(&mut Fields<'_, '_>, Span) -> T,
+) -> Option<T> {
+    let (head, table) = root.table(key)?;
+    let mut fields = root.inside(title, (head.clone(), table));
+    let row = read(&mut fields, head);
+    fields.finish();
+    Some(row)
+}
+
+fn site(fields: &mut Fields<'_, '_>, _: Span) -> SiteRow {
+    SiteRow { name: fields.required_text("name", NAME) }
+}
+
+fn link(fields: &mut Fields<'_, '_>, _: Span) -> LinkRow {
+    if !fields.has("between") {
+        fields.missing("between", "Add a line `between = [\"north\", \"south\"]` to [[links]].");
+    }
+    let between = fields.texts("between", NAME).and_then(|sites| {
+        let span = sites.span();
+        match <[Text; 2]>::try_from(sites.into_inner()) {
+            Ok([a, b]) => Some((a, b)),
+            Err(sites) => {
+                let message =
+                    format!("`between` in [[links]] needs two sites, found {}", sites.len());
+                let remedy = "Name the two sites that the link joins.".to_owned();
+                fields.report(Code::WrongType, span, message, remedy);
+                None
+            }
+        }
+    });
+    if !fields.has("fast") {
+        fields.missing(
+            "fast",
+            "Declare `fast = true` for low latency and high bandwidth, `fast = false` otherwise; \
+             the product's documents give no number.",
+        );
+    }
+    LinkRow {
+        between,
+        is_fast: fields.flag("fast").map(Spanned::into_inner),
+        megabits_per_second: fields
+            .number("megabits_per_second", 1..=i64::from(u32::MAX), Code::OutOfRange)
+            .and_then(|number| u32::try_from(number.into_inner()).ok()),
+    }
+}
+
+fn instance(fields: &mut Fields<'_, '_>, _: Span) -> InstanceRow {
+    let name = fields.required_text("name", NAME);
+    let site = fields.required_text("site", NAME);
+    let role = fields.required_text("role", NAME).and_then(|text| role(fields, &text));
+    let port = |number: Spanned<i64>| {
+        let span = number.span();
+        Some(Spanned::new(span, u16::try_from(number.into_inner()).ok()?))
+    };
+    InstanceRow {
+        name,
+        site,
+        role,
+        host: fields.required_text("host", HOST),
+        instance: fields.text("instance", NAME),
+        server_name: fields.text("server_name", NAME),
+        port: fields
+            .number("port", 1..=65_535, Code::OutOfRange)
+            .and_then(port)
+            .map(Spanned::into_inner),
+        connect_host: fields.text("connect_host", HOST),
+        mirroring_port: fields
+            .number("mirroring_port", 1_024..=32_767, Code::BadMirroringPort)
+            .and_then(port),
+        service_account: fields.text("service_account", NAME),
+        data_directory: fields.text("data_directory", DATA_FOLDER),
+    }
+}
+
+const ROLES: [(&str, Role); 7] = [
+    ("primary", Role::Primary),
+    ("primary-mirror", Role::PrimaryMirror),
+    ("primary-witness", Role::PrimaryWitness),
+    ("secondary", Role::Secondary),
+    ("secondary-mirror", Role::SecondaryMirror),
+    ("secondary-witness", Role::SecondaryWitness),
+    ("monitor", Role::Monitor),
+];
+
+fn role(fields: &mut Fields<'_, '_>, text: &Text) -> Option<Spanned<Role>> {
+    let found = ROLES.iter().find(|(name, _)| name == text.get_ref());
+    let Some((_, role)) = found else {
+        let names: Vec<_> = ROLES.iter().map(|(name, _)| *name).collect();
+        let message = format!("`role` needs a known role, found {:?}", text.get_ref());
+        let remedy = format!("Write one of {}.", names.join(", "));
+        fields.report(Code::UnknownRole, text.span(), message, remedy);
+        return None;
+    };
+    Some(Spanned::new(text.span(), *role))
+}
+
+/// A role as the file spells it.
+pub(super) fn role_name(role: Role) -> &'static str {
+    let found = ROLES.iter().find(|(_, known)| *known == role);
+    found.map_or("unknown", |(name, _)| name)
+}
+
+fn database(fields: &mut Fields<'_, '_>, _: Span) -> DatabaseRow {
+    DatabaseRow { name: fields.required_text("name", NAME) }
+}
+
+fn pool(fields: &mut Fields<'_, '_>, head: Span) -> PoolRow {
+    PoolRow {
+        head,
+        fqdn: fields.required_text("fqdn", HOST),
+        database: fields.required_text("database", NAME),
+        compliance_database: fields.text("compliance_database", NAME),
+        servers: rows(fields, "servers", "[[pool.servers]]", |fields, head| ServerRow {
+            head,
+            fqdn: fields.required_text("fqdn", HOST),
+            site: fields.required_text("site", NAME),
+            active: fields.flag("active"),
+            active_after_failover: fields.flag("active_after_failover"),
+        }),
+    }
+}
+
+fn share(fields: &mut Fields<'_, '_>, _: Span) -> ShareRow {
+    ShareRow {
+        name: fields.required_text("name", NAME),
+        site: fields.required_text("site", NAME),
+        unc: fields.required_text("unc", FOLDER),
+        mount: fields.text("mount", LOCAL),
+    }
+}
+
+fn log_shipping(fields: &mut Fields<'_, '_>, head: Span) -> LogShippingRow {
+    let minutes = |fields: &mut Fields<'_, '_>, key, range, default: i32| {
+        let written = fields.number(key, range, Code::OutOfRange);
+        Setting::new(written, default, |minutes| i32::try_from(minutes).unwrap_or(default))
+    };
+    let every = |fields: &mut Fields<'_, '_>, key| {
+        let written = fields.duration(key, SCHEDULE);
+        Setting::new(written, Duration::from_secs(15 * 60), |every| every)
+    };
+    // Defaults: what SQL Server Management Studio's log shipping wizard proposes.
+    LogShippingRow {
+        head,
+        backup_share: fields.required_text("backup_share", NAME),
+        backup_directory: fields.text("backup_directory", FOLDER),
+        copy_share: fields.required_text("copy_share", NAME),
+        backup_retention_minutes: minutes(fields, "backup_retention_minutes", MINUTES, 4_320),
+        backup_threshold_minutes: minutes(fields, "backup_threshold_minutes", MINUTES, 60),
+        file_retention_minutes: minutes(fields, "file_retention_minutes", MINUTES, 4_320),
+        restore_threshold_minutes: minutes(fields, "restore_threshold_minutes", MINUTES, 45),
+        restore_delay_minutes: minutes(fields, "restore_delay_minutes", 0..=i64::from(i32::MAX), 0),
+        history_retention_minutes: minutes(fields, "history_retention_minutes", MINUTES, 5_760),
+        backup_every: every(fields, "backup_every"),
+        copy_every: every(fields, "copy_every"),
+        restore_every: every(fields, "restore_every"),
+    }
+}
+
+fn mirroring(fields: &mut Fields<'_, '_>, _: Span) -> MirroringRow {
+    MirroringRow {
+        endpoint_name: fields.text("endpoint_name", NAME),
+        // The server turns 0 to 4 into 5 and refuses more than 32767 (message 1476).
+        timeout_seconds: fields
+            .number("timeout_seconds", 5..=32_767, Code::OutOfRange)
+            .and_then(|number| u32::try_from(number.into_inner()).ok()),
+    }
+}
+
+fn connection(fields: &mut Fields<'_, '_>, head: Span) -> ConnectionRow {
+    ConnectionRow {
+        head,
+        login: fields.required_text("login", NAME),
+        has_password_env: fields.has("password_env"),
+        has_password_file: fields.has("password_file"),
+        password_env: fields.text("password_env", LOCAL),
+        password_file: fields.text("password_file", LOCAL),
+        ca_file: fields.text("ca_file", LOCAL),
+        host_name_in_certificate: fields.text("host_name_in_certificate", HOST),
+        connect_timeout: fields.duration("connect_timeout", CONNECT).map(Spanned::into_inner),
+    }
+}
+
+fn management_shell(fields: &mut Fields<'_, '_>, _: Span) -> ManagementShellRow {
+    ManagementShellRow {
+        command: fields.texts("command", LOCAL),
+        timeout: fields.duration("timeout", CMDLET).map(Spanned::into_inner),
+    }
+}

@@ -1,0 +1,103 @@
+//! LOGIN7.
+//!
+//! Source: \[MS-TDS\] 2.2.6.4.
+
+use super::WireError;
+use super::cursor::{Cursor, utf16};
+use crate::front::Login;
+
+/// Oldest version whose rows and completions this server can write: TDS 7.2 (SQL Server 2005).
+const OLDEST: u32 = 0x7209_0002;
+const NEWEST: u32 = 0x7400_0004;
+/// TDS 8.0, which differs from 7.4 only in when TLS starts.
+const STRICT: u32 = 0x0800_0000;
+
+/// A decoded LOGIN7.
+#[derive(Debug)]
+pub(super) struct Login7 {
+    pub(super) login: Login,
+    /// The version that both sides speak from here on.
+    pub(super) version: u32,
+    /// Packet size that both sides use from here on.
+    pub(super) packet_size: u16,
+    /// The client wants to be known by its Windows account.
+    pub(super) integrated: bool,
+}
+
+impl Login7 {
+    pub(super) fn decode(payload: &[u8]) -> Result<Login7, WireError> {
+        let mut fixed = Cursor::new("LOGIN7", payload);
+        let length = fixed.u32()?;
+        if length as usize > payload.len() {
+            return Err(fixed
+                .fail(format!("its length is {length}, but {} bytes were sent", payload.len())));
+        }
+        let requested = fixed.u32()?;
+        let packet_size = fixed.u32()?;
+        let _client_version = fixed.u32()?;
+        let process_id = fixed.u32()?;
+        let _connection_id = fixed.u32()?;
+        let _option_flags_1 = fixed.u8()?;
+        let option_flags_2 = fixed.u8()?;
+        let type_flags = fixed.u8()?;
+        let _option_flags_3 = fixed.u8()?;
+        let _time_zone = fixed.u32()?;
+        let _locale = fixed.u32()?;
+
+        let version = match requested {
+            STRICT => STRICT,
+            OLDEST..=NEWEST => requested,
+            0x7400_0005..=0x7FFF_FFFF => NEWEST,
+            older => {
+                return Err(fixed
+                    .fail(format!("TDS 7.2 or later is needed, the client speaks {older:#010x}")));
+            }
+        };
+        let host_name = utf16(field(payload, &mut fixed, "host name")?);
+        let user_name = utf16(field(payload, &mut fixed, "user name")?);
+        let password = reveal(field(payload, &mut fixed, "password")?);
+        let application_name = utf16(field(payload, &mut fixed, "application name")?);
+        let _server_name = field(payload, &mut fixed, "server name")?;
+        let _extension = fixed.u32()?; // offset and length in bytes; every feature is optional
+        let interface_name = utf16(field(payload, &mut fixed, "interface name")?);
+        let _language = field(payload, &mut fixed, "language")?;
+        let database = utf16(field(payload, &mut fixed, "database")?);
+
+        Ok(Login7 {
+            login: Login {
+                host_name,
+                user_name,
+                password,
+                application_name,
+                database,
+                interface_name,
+                read_only_intent: type_flags & 0x20 != 0,
+                process_id,
+            },
+            version,
+            packet_size: match packet_size {
+                0 => 4096,
+                size => size.clamp(512, 32767) as u16,
+            },
+            integrated: option_flags_2 & 0x80 != 0,
+        })
+    }
+}
+
+/// The field whose offset and length in characters come next in the fixed part.
+fn field<'a>(payload: &'a [u8], fixed: &mut Cursor<'_>, what: &str) -> Result<&'a [u8], WireError> {
+    let offset = usize::from(fixed.u16()?);
+    let bytes = usize::from(fixed.u16()?) * 2;
+    if bytes == 0 {
+        return Ok(&[]); // the offset of an empty field means nothing
+    }
+    payload
+        .get(offset..offset + bytes)
+        .ok_or_else(|| fixed.fail(format!("its {what} lies outside of it")))
+}
+
+/// Undoes the obfuscation of a password: every byte xor 0xA5, then its halves swapped.
+fn reveal(bytes: &[u8]) -> String {
+    let bytes: Vec<u8> = bytes.iter().map(|byte| (byte ^ 0xA5).rotate_left(4)).collect();
+    utf16(&bytes)
+}
