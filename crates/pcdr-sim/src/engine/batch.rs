@@ -45,16 +45,10 @@ pub async fn run(
 }
 
 async fn call(host: &mut SessionHost, name: &ObjectName) -> Result<(), SqlFailure> {
-    let parameters = host
-        .procedure(name)
-        .ok_or_else(|| super::errors::no_procedure(&name.name))?;
+    let parameters = host.procedure(name).ok_or_else(|| super::errors::no_procedure(&name.name))?;
     let arguments = parameters
         .into_iter()
-        .map(|p| Argument {
-            name: p.name,
-            value: p.default.unwrap_or(Value::Null),
-            given: false,
-        })
+        .map(|p| Argument { name: p.name, value: p.default.unwrap_or(Value::Null), given: false })
         .collect();
     host.call(name, arguments, &mut Unwatched).await.map(|_| ())
 }
@@ -69,10 +63,8 @@ fn called(batch: &str) -> Option<ObjectName> {
     if words.next().is_some() {
         return None;
     }
-    let mut parts: Vec<String> = name
-        .split('.')
-        .map(|p| p.trim_matches(['[', ']']).to_owned())
-        .collect();
+    let mut parts: Vec<String> =
+        name.split('.').map(|p| p.trim_matches(['[', ']']).to_owned()).collect();
     let fine = |p: &String| p.chars().all(|c| c.is_alphanumeric() || c == '_');
     if parts.len() > 3 || !parts.iter().all(fine) {
         return None;
@@ -80,12 +72,7 @@ fn called(batch: &str) -> Option<ObjectName> {
     let name = parts.pop().filter(|n| !n.is_empty())?;
     let schema = parts.pop().unwrap_or_default();
     let database = parts.pop().unwrap_or_default();
-    Some(ObjectName {
-        server: String::new(),
-        database,
-        schema,
-        name,
-    })
+    Some(ObjectName { server: String::new(), database, schema, name })
 }
 
 #[cfg(test)]
@@ -95,7 +82,10 @@ mod tests {
     #[test]
     fn a_step_names_its_procedure_with_or_without_exec() {
         let name = called("exec sys.sp_check_log_shipping_monitor_alert;");
-        assert_eq!(name.map(|n| (n.schema, n.name)).as_ref().map(|(s, n)| (s.as_str(), n.as_str())), Some(("sys", "sp_check_log_shipping_monitor_alert")));
+        assert_eq!(
+            name.map(|n| (n.schema, n.name)).as_ref().map(|(s, n)| (s.as_str(), n.as_str())),
+            Some(("sys", "sp_check_log_shipping_monitor_alert"))
+        );
         assert!(called("msdb..sp_help_job").is_some());
         assert!(called("select 1").is_none());
         assert!(called("").is_none());

@@ -467,7 +467,7 @@ impl Host for SessionHost {
             }
             Admin::Reconfigure => {
                 self.try_change(|state, key, _| {
-                    let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+                    let instance = state.instances.get_mut(key).ok_or_else(errors::killed)?;
                     security::may(instance, &self.login, Action::Maintenance)?;
                     super::system_procedures::reconfigure(instance);
                     Ok(())

@@ -108,28 +108,12 @@ pub const SERVER_ROLES_16: &[(&str, i32, &[&str])] = &[
     ("##MS_ServerStateReader##", 11, &["VIEW SERVER STATE"]),
     ("##MS_ServerStateManager##", 12, &["ALTER SERVER STATE"]),
     ("##MS_DatabaseConnector##", 13, &["CONNECT ANY DATABASE"]),
-    (
-        "##MS_DatabaseManager##",
-        14,
-        &["CREATE ANY DATABASE", "ALTER ANY DATABASE"],
-    ),
+    ("##MS_DatabaseManager##", 14, &["CREATE ANY DATABASE", "ALTER ANY DATABASE"]),
     ("##MS_DefinitionReader##", 15, &["VIEW ANY DEFINITION"]),
     ("##MS_LoginManager##", 16, &["CREATE LOGIN", "ALTER ANY LOGIN"]),
-    (
-        "##MS_SecurityDefinitionReader##",
-        17,
-        &["VIEW ANY SECURITY DEFINITION"],
-    ),
-    (
-        "##MS_ServerPerformanceStateReader##",
-        18,
-        &["VIEW SERVER PERFORMANCE STATE"],
-    ),
-    (
-        "##MS_ServerSecurityStateReader##",
-        19,
-        &["VIEW SERVER SECURITY STATE"],
-    ),
+    ("##MS_SecurityDefinitionReader##", 17, &["VIEW ANY SECURITY DEFINITION"]),
+    ("##MS_ServerPerformanceStateReader##", 18, &["VIEW SERVER PERFORMANCE STATE"]),
+    ("##MS_ServerSecurityStateReader##", 19, &["VIEW SERVER SECURITY STATE"]),
 ];
 
 /// The fixed database roles.
@@ -146,12 +130,8 @@ pub const DATABASE_ROLES: &[&str] = &[
 ];
 
 /// The roles that `msdb` has besides.
-pub const MSDB_ROLES: &[&str] = &[
-    "SQLAgentUserRole",
-    "SQLAgentReaderRole",
-    "SQLAgentOperatorRole",
-    "dbm_monitor",
-];
+pub const MSDB_ROLES: &[&str] =
+    &["SQLAgentUserRole", "SQLAgentReaderRole", "SQLAgentOperatorRole", "dbm_monitor"];
 
 /// The server roles of a release.
 pub fn server_roles(
@@ -164,10 +144,7 @@ pub fn server_roles(
 impl Security {
     /// The logins of a new instance: `sa`.
     pub fn new(sa_password: &str) -> Security {
-        let mut security = Security {
-            next_id: FIRST_LOGIN_ID,
-            ..Security::default()
-        };
+        let mut security = Security { next_id: FIRST_LOGIN_ID, ..Security::default() };
         security.add("sa", Some(sa_password), vec![1], "master");
         if let Some(sa) = security.logins.get_mut("sa") {
             sa.id = 1;
@@ -263,12 +240,8 @@ pub fn user_of(instance: &InstanceState, login: &str, database: &Database) -> Op
         return Some("dbo".to_owned());
     }
     let sid = &security.logins.get(&login.to_lowercase())?.sid;
-    let mapped = database
-        .security
-        .users
-        .iter()
-        .find(|(_, of)| *of == sid)
-        .map(|(user, _)| user.clone());
+    let mapped =
+        database.security.users.iter().find(|(_, of)| *of == sid).map(|(user, _)| user.clone());
     let open = matches!(database.name.as_str(), "master" | "tempdb" | "msdb");
     mapped.or_else(|| {
         let any = open || has_server_permission(instance, login, "CONNECT ANY DATABASE");
@@ -292,14 +265,9 @@ fn user_in_role(database: &Database, user: &str, role: &str, depth: u8) -> bool 
         .filter(|_| database.name == "msdb")
         .map(|(_, strong)| (*strong).to_owned());
     let members = database.security.roles.get(&role.to_lowercase());
-    members
-        .into_iter()
-        .flatten()
-        .cloned()
-        .chain(stronger)
-        .any(|m| {
-            m.eq_ignore_ascii_case(user) || (depth > 0 && user_in_role(database, user, &m, depth - 1))
-        })
+    members.into_iter().flatten().cloned().chain(stronger).any(|m| {
+        m.eq_ignore_ascii_case(user) || (depth > 0 && user_in_role(database, user, &m, depth - 1))
+    })
 }
 
 /// Whether a login is a member of a role of a database; `dbo` is a member of `db_owner` and counts as
@@ -414,11 +382,8 @@ fn is_allowed(instance: &InstanceState, login: &str, action: Action<'_>) -> bool
     let server = |p: &str| has_server_permission(instance, login, p);
     let role = |db: &str, r: &str| is_database_role_member(instance, login, db, r);
     let granted = |db: &str, p: &str| has_database_permission(instance, login, db, p, None);
-    let owns = |db: &str| {
-        instance
-            .database(db)
-            .is_some_and(|d| d.owner.eq_ignore_ascii_case(login))
-    };
+    let owns =
+        |db: &str| instance.database(db).is_some_and(|d| d.owner.eq_ignore_ascii_case(login));
     if server("CONTROL SERVER") {
         return true;
     }
@@ -431,15 +396,17 @@ fn is_allowed(instance: &InstanceState, login: &str, action: Action<'_>) -> bool
         }
         // Membership of db_owner is not enough: it cannot be checked while the database is closed.
         Action::RestoreExisting(db) => owns(db) || instance.security.in_role(login, "dbcreator"),
-        Action::DropDatabase(db) => owns(db) || role(db, "db_owner") || server("ALTER ANY DATABASE"),
+        Action::DropDatabase(db) => {
+            owns(db) || role(db, "db_owner") || server("ALTER ANY DATABASE")
+        }
         Action::AlterDatabase(db) => {
             owns(db) || role(db, "db_owner") || granted(db, "ALTER") || server("ALTER ANY DATABASE")
         }
         Action::Endpoint => server("CREATE ENDPOINT"),
         Action::Kill => server("ALTER ANY CONNECTION"),
-        Action::Use(db) => instance
-            .database(db)
-            .is_none_or(|d| user_of(instance, login, d).is_some()),
+        Action::Use(db) => {
+            instance.database(db).is_none_or(|d| user_of(instance, login, d).is_some())
+        }
         Action::UseRestricted(db) => {
             role(db, "db_owner") || instance.security.in_role(login, "dbcreator")
         }
@@ -477,9 +444,7 @@ pub fn authenticate(
         .logins
         .get(&name.to_lowercase())
         .filter(|l| {
-            l.password
-                .as_deref()
-                .is_some_and(|p| same_secret(p.as_bytes(), password.as_bytes()))
+            l.password.as_deref().is_some_and(|p| same_secret(p.as_bytes(), password.as_bytes()))
         })
         .ok_or_else(failed)?;
     let refused = |number: i32, reason: &str| {
@@ -511,16 +476,15 @@ fn principal_error(number: i32, text: String) -> SqlFailure {
 }
 
 fn no_permission() -> SqlFailure {
-    principal_error(
-        15_247,
-        "User does not have permission to perform this action.".to_owned(),
-    )
+    principal_error(15_247, "User does not have permission to perform this action.".to_owned())
 }
 
 fn missing(what: &str, name: &str) -> SqlFailure {
     principal_error(
         15_151,
-        format!("Cannot find the {what} '{name}', because it does not exist or you do not have permission."),
+        format!(
+            "Cannot find the {what} '{name}', because it does not exist or you do not have permission."
+        ),
     )
 }
 
@@ -561,12 +525,7 @@ fn change(
     let owns = is_database_role_member(instance, login, database, "db_owner");
     let secures = owns || is_database_role_member(instance, login, database, "db_securityadmin");
     match statement {
-        Admin::CreateLogin {
-            name,
-            password,
-            sid,
-            default_database,
-        } => {
+        Admin::CreateLogin { name, password, sid, default_database } => {
             if !alters_logins {
                 return Err(no_permission());
             }
@@ -587,7 +546,9 @@ fn change(
             if instance.database(default).is_none() {
                 return Err(principal_error(
                     15_010,
-                    format!("The database '{default}' does not exist. Supply a valid database name. To see available databases, use sys.databases."),
+                    format!(
+                        "The database '{default}' does not exist. Supply a valid database name. To see available databases, use sys.databases."
+                    ),
                 ));
             }
             instance.security.add(name, password.as_deref(), sid, default);
@@ -637,14 +598,15 @@ fn change(
                         format!("'{of}' is not a valid login or you do not have permission."),
                     )
                 })?;
-            let database = instance
-                .database_mut(database)
-                .ok_or_else(|| errors::no_database(database))?;
+            let database =
+                instance.database_mut(database).ok_or_else(|| errors::no_database(database))?;
             let taken = |u: &String| u.eq_ignore_ascii_case(user);
             if database.security.users.keys().any(taken) || user.eq_ignore_ascii_case("dbo") {
                 return Err(principal_error(
                     15_023,
-                    format!("User, group, or role '{user}' already exists in the current database."),
+                    format!(
+                        "User, group, or role '{user}' already exists in the current database."
+                    ),
                 ));
             }
             if database.security.users.values().any(|s| *s == sid) {
@@ -660,9 +622,8 @@ fn change(
             if !secures {
                 return Err(missing("role", role));
             }
-            let database = instance
-                .database_mut(database)
-                .ok_or_else(|| errors::no_database(database))?;
+            let database =
+                instance.database_mut(database).ok_or_else(|| errors::no_database(database))?;
             let key = role.to_lowercase();
             let fixed = DATABASE_ROLES.iter().any(|r| r.eq_ignore_ascii_case(role));
             let agents = MSDB_ROLES.iter().any(|r| r.eq_ignore_ascii_case(role));
@@ -672,16 +633,14 @@ fn change(
             if !known {
                 return Err(missing("role", role));
             }
-            let is_user = database
-                .security
-                .users
-                .keys()
-                .any(|u| u.eq_ignore_ascii_case(member));
+            let is_user = database.security.users.keys().any(|u| u.eq_ignore_ascii_case(member));
             let is_role = database.security.roles.contains_key(&member.to_lowercase());
             if !is_user && !is_role {
                 return Err(principal_error(
                     15_151,
-                    format!("Cannot add the principal '{member}', because it does not exist or you do not have permission."),
+                    format!(
+                        "Cannot add the principal '{member}', because it does not exist or you do not have permission."
+                    ),
                 ));
             }
             let members = database.security.roles.entry(key).or_default();
@@ -692,12 +651,7 @@ fn change(
             }
             Ok(())
         }
-        Admin::Grant {
-            verb,
-            permissions,
-            securable,
-            grantees,
-        } => grant(
+        Admin::Grant { verb, permissions, securable, grantees } => grant(
             instance,
             (is_sysadmin, secures),
             database,
@@ -729,16 +683,13 @@ fn grant(
     let class = securable.map(|(class, _)| class.to_uppercase()).unwrap_or_default();
     let on_server = match class.as_str() {
         "ENDPOINT" | "LOGIN" | "SERVER ROLE" => true,
-        "" if securable.is_none() => permissions
-            .iter()
-            .any(|p| is_server_permission(&p.to_uppercase())),
+        "" if securable.is_none() => {
+            permissions.iter().any(|p| is_server_permission(&p.to_uppercase()))
+        }
         _ => false,
     };
     if !(is_sysadmin || (!on_server && secures)) {
-        return Err(principal_error(
-            4613,
-            "Grantor does not have GRANT permission.".to_owned(),
-        ));
+        return Err(principal_error(4613, "Grantor does not have GRANT permission.".to_owned()));
     }
     if on_server && securable.is_none() && !database.eq_ignore_ascii_case("master") {
         return Err(principal_error(

@@ -26,9 +26,15 @@ pub async fn run(
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
     use Procedure as P;
-    let gone = || SqlFailure::from(SqlMessage::new(596, 21, "Cannot continue the execution because the session is in the kill state."));
+    let gone = || {
+        SqlFailure::from(SqlMessage::new(
+            596,
+            21,
+            "Cannot continue the execution because the session is in the kill state.",
+        ))
+    };
     let view = |f: &dyn Fn(View<'_>) -> Result<Outcome, SqlFailure>| {
-        session.view(|v| f(v)).unwrap_or_else(|| Err(gone()))
+        session.view(f).unwrap_or_else(|| Err(gone()))
     };
     match procedure {
         P::Who => view(&|v| Ok(who(v, a))),
@@ -41,10 +47,7 @@ pub async fn run(
         P::Servicecontrol => {
             let running = view(&|v| {
                 must_be_sysadmin(v)?;
-                Ok(Outcome {
-                    status: i32::from(v.instance.msdb.agent.is_running),
-                    ..Outcome::ok()
-                })
+                Ok(Outcome { status: i32::from(v.instance.msdb.agent.is_running), ..Outcome::ok() })
             })?;
             service_control(session, a, running.status == 1)
         }
@@ -83,15 +86,14 @@ fn must_be_sysadmin(view: View<'_>) -> Result<(), SqlFailure> {
 fn switched_off(component: &str) -> SqlFailure {
     error(
         15_281,
-        format!("SQL Server blocked access to procedure 'sys.{component}' of component '{component}' because this component is turned off as part of the security configuration for this server."),
+        format!(
+            "SQL Server blocked access to procedure 'sys.{component}' of component '{component}' because this component is turned off as part of the security configuration for this server."
+        ),
     )
 }
 
 fn file_error(procedure: &str, os: OsError) -> SqlFailure {
-    error(
-        22_048,
-        format!("{procedure}() returned error {}, '{}'", os.0, os.text()),
-    )
+    error(22_048, format!("{procedure}() returned error {}, '{}'", os.0, os.text()))
 }
 
 // ---- sessions --------------------------------------------------------------------------------------
@@ -177,10 +179,8 @@ fn who2(view: View<'_>, a: Arguments<'_>) -> Outcome {
             };
             let blocked = s.request.as_ref().and_then(|r| r.blocked_by);
             let spid = Value::string(format!("{:<5}", s.id));
-            let last = super::state::local(
-                s.last_request_start,
-                view.instance.config.utc_offset_minutes,
-            );
+            let last =
+                super::state::local(s.last_request_start, view.instance.config.utc_offset_minutes);
             vec![
                 spid,
                 Value::string(format!("{status:<30}")),
@@ -221,7 +221,9 @@ fn help_databases(view: View<'_>, a: Arguments<'_>) -> Result<Outcome, SqlFailur
     {
         return Err(error(
             15_010,
-            format!("The database '{name}' does not exist. Supply a valid database name. To see available databases, use sys.databases."),
+            format!(
+                "The database '{name}' does not exist. Supply a valid database name. To see available databases, use sys.databases."
+            ),
         ));
     }
     let rows = view
@@ -274,9 +276,8 @@ fn configure(session: &SessionRef, a: Arguments<'_>) -> Result<Outcome, SqlFailu
         return Ok(Outcome::ok());
     };
     let login = instance.sessions.get(&session.session_id).map(|s| s.login.clone());
-    let allowed = login.is_some_and(|l| {
-        super::security::has_server_permission(instance, &l, "ALTER SETTINGS")
-    });
+    let allowed = login
+        .is_some_and(|l| super::security::has_server_permission(instance, &l, "ALTER SETTINGS"));
     let advanced = catalog::OPTIONS
         .iter()
         .find(|o| o.name == "show advanced options")
@@ -289,7 +290,10 @@ fn configure(session: &SessionRef, a: Arguments<'_>) -> Result<Outcome, SqlFailu
     if name.is_some() && shown.is_empty() {
         return Err(error(
             15_123,
-            format!("The configuration option '{}' does not exist, or it may be an advanced option.", name.unwrap_or_default()),
+            format!(
+                "The configuration option '{}' does not exist, or it may be an advanced option.",
+                name.unwrap_or_default()
+            ),
         ));
     }
     if let (Some(value), Some(name)) = (value, &name) {
@@ -307,13 +311,15 @@ fn configure(session: &SessionRef, a: Arguments<'_>) -> Result<Outcome, SqlFailu
                 ));
             }
         };
-        let fits = i32::try_from(value)
-            .ok()
-            .filter(|v| (option.minimum..=option.maximum).contains(v));
+        let fits =
+            i32::try_from(value).ok().filter(|v| (option.minimum..=option.maximum).contains(v));
         let Some(new) = fits else {
             return Err(error(
                 15_129,
-                format!("'{value}' is not a valid value for configuration option '{}'.", option.name),
+                format!(
+                    "'{value}' is not a valid value for configuration option '{}'.",
+                    option.name
+                ),
             ));
         };
         let (old, in_use) = catalog::configured(instance, option);
@@ -371,7 +377,9 @@ fn service_control(
         }
         other => Err(error(
             22_003,
-            format!("xp_servicecontrol cannot {other} the service '{service}' in its present state."),
+            format!(
+                "xp_servicecontrol cannot {other} the service '{service}' in its present state."
+            ),
         )),
     }
 }
@@ -388,11 +396,8 @@ fn writable(session: &SessionRef, path: &str) -> Result<PathBuf, OsError> {
 
 fn dirtree(session: &SessionRef, a: Arguments<'_>) -> Outcome {
     const PLAIN: &[ColumnDef] = &[null("subdirectory", text(512)), null("depth", Int)];
-    const WITH_FILES: &[ColumnDef] = &[
-        null("subdirectory", text(512)),
-        null("depth", Int),
-        null("file", Int),
-    ];
+    const WITH_FILES: &[ColumnDef] =
+        &[null("subdirectory", text(512)), null("depth", Int), null("file", Int)];
     let files = a.int("@file") == Some(1);
     let depth = match a.int("@depth") {
         Some(n @ 1..=64) => n as usize,
@@ -447,10 +452,7 @@ fn file_exists(view: View<'_>, a: Arguments<'_>) -> Outcome {
         ("File is a Directory", Value::Int(i32::from(folder))),
         ("Parent Directory Exists", Value::Int(i32::from(parent))),
     ];
-    Outcome {
-        results: vec![relation(COLUMNS, vec![row])],
-        ..outcome
-    }
+    Outcome { results: vec![relation(COLUMNS, vec![row])], ..outcome }
 }
 
 fn fixed_drives(view: View<'_>) -> Outcome {
@@ -459,10 +461,7 @@ fn fixed_drives(view: View<'_>) -> Outcome {
         .into_iter()
         .filter(|(drive, _)| drive != "/")
         .map(|(drive, free)| {
-            vec![
-                ("drive", Value::string(drive)),
-                ("MB free", Value::BigInt(free / 1_048_576)),
-            ]
+            vec![("drive", Value::string(drive)), ("MB free", Value::BigInt(free / 1_048_576))]
         })
         .collect();
     Outcome::rows(relation(COLUMNS, rows))
@@ -528,9 +527,8 @@ fn delete_file(session: &SessionRef, a: Arguments<'_>) -> Result<(), OsError> {
     let depth = if a.int("@subfolders") == Some(1) { 2 } else { 1 };
     for entry in catalog::entries(&target, depth) {
         let file = entry.parts.iter().fold(target.clone(), |p, part| p.join(part));
-        let fits = file
-            .extension()
-            .is_some_and(|e| e.to_string_lossy().to_lowercase() == extension);
+        let fits =
+            file.extension().is_some_and(|e| e.to_string_lossy().to_lowercase() == extension);
         if !entry.is_directory && fits {
             delete_backup(&file, before)?;
         }
@@ -592,7 +590,8 @@ const DBM_RESULTS: &[ColumnDef] = &[
 fn mirroring_results(view: View<'_>, a: Arguments<'_>) -> Result<Outcome, SqlFailure> {
     use super::mirroring_state::MirroringRole;
     let login = &view.session.login;
-    let allowed = super::security::is_database_role_member(view.instance, login, "msdb", "dbm_monitor");
+    let allowed =
+        super::security::is_database_role_member(view.instance, login, "msdb", "dbm_monitor");
     if !allowed {
         return Err(error(
             32_046,
@@ -600,10 +599,7 @@ fn mirroring_results(view: View<'_>, a: Arguments<'_>) -> Result<Outcome, SqlFai
         ));
     }
     let name = a.text("@database_name").unwrap_or_default();
-    let session = view
-        .instance
-        .database(&name)
-        .and_then(|d| d.mirroring.as_ref().map(|m| (d, m)));
+    let session = view.instance.database(&name).and_then(|d| d.mirroring.as_ref().map(|m| (d, m)));
     let Some((database, m)) = session else {
         return Err(error(32_039, format!("The database '{name}' is not being mirrored.")));
     };

@@ -111,11 +111,7 @@ pub(super) fn command(line: &str) -> Option<Result<Command, String>> {
         }
     }
     Some(match (operation, server) {
-        (Some((operation, id)), Some(server)) => Ok(Command {
-            operation,
-            id,
-            server,
-        }),
+        (Some((operation, id)), Some(server)) => Ok(Command { operation, id, server }),
         _ => Err(usage()),
     })
 }
@@ -125,10 +121,7 @@ struct Failure(Vec<(String, String)>);
 
 impl Failure {
     fn because(text: impl Into<String>) -> Failure {
-        Failure(vec![(
-            text.into(),
-            "Microsoft.SqlServer.Management.LogShipping".to_owned(),
-        )])
+        Failure(vec![(text.into(), "Microsoft.SqlServer.Management.LogShipping".to_owned())])
     }
 
     fn of_sql(outer: String, failure: &SqlFailure) -> Failure {
@@ -144,9 +137,7 @@ impl Failure {
 
     fn of_file(what: &str, path: &str, os: OsError) -> Failure {
         let mut chain = Failure::because(format!("Could not {what} '{path}'."));
-        chain
-            .0
-            .push((format!("Operating system error {os}."), "mscorlib".to_owned()));
+        chain.0.push((format!("Operating system error {os}."), "mscorlib".to_owned()));
         chain
     }
 }
@@ -188,12 +179,8 @@ pub(super) async fn run(run: &Run, command: Command) -> StepResult {
         *number += 1;
         *number
     });
-    let mut session = Session {
-        run,
-        command,
-        number: number.unwrap_or(1),
-        database: String::new(),
-    };
+    let mut session =
+        Session { run, command, number: number.unwrap_or(1), database: String::new() };
     let result = match session.command.operation {
         Operation::Backup => session.backup().await,
         Operation::Copy => session.copy().await,
@@ -202,11 +189,7 @@ pub(super) async fn run(run: &Run, command: Command) -> StepResult {
     match result {
         Ok(message) => {
             session.say(SessionStatus::Success, &message);
-            StepResult {
-                succeeded: true,
-                message,
-                error: (0, 0),
-            }
+            StepResult { succeeded: true, message, error: (0, 0) }
         }
         Err(failure) => {
             session.fail(&failure);
@@ -297,7 +280,12 @@ impl Session<'_> {
     }
 
     /// Runs a statement in a session of its own request.
-    async fn statement(&self, host: &mut SessionHost, name: &str, what: Admin) -> Result<(), SqlFailure> {
+    async fn statement(
+        &self,
+        host: &mut SessionHost,
+        name: &str,
+        what: Admin,
+    ) -> Result<(), SqlFailure> {
         host.begin_request(name, self.run.cancel.clone());
         let result = host.admin(what, &mut Quiet).await;
         host.end_request();
@@ -329,10 +317,7 @@ impl Session<'_> {
             .into_iter()
             .filter(|f| f.at < before && may_go(f))
             .filter(|f| {
-                let path = self
-                    .run
-                    .world
-                    .writable_path(&self.run.instance, &join(folder, &f.name));
+                let path = self.run.world.writable_path(&self.run.instance, &join(folder, &f.name));
                 path.is_ok_and(|p| std::fs::remove_file(p).is_ok())
             })
             .count()
@@ -372,7 +357,9 @@ impl Session<'_> {
         );
         if !is_online {
             // On a mirror, or after a role change: nothing to do, and no failure (32008).
-            let text = format!("Database {database} is not ONLINE. The backup job will not be performed until this database is brought online.");
+            let text = format!(
+                "Database {database} is not ONLINE. The backup job will not be performed until this database is brought online."
+            );
             self.say(SessionStatus::Warning, &text);
             self.cleanup();
             return Ok(text);
@@ -381,9 +368,7 @@ impl Session<'_> {
         let deleted = self
             .utc()
             .checked_sub(retention.clamp(0, 100_000_000).minutes())
-            .map_or(0, |before| {
-                self.delete_older(&directory, &database, before, |_| true)
-            });
+            .map_or(0, |before| self.delete_older(&directory, &database, before, |_| true));
         self.say(
             SessionStatus::Running,
             &format!("Deleting old log backup files. Primary Database: '{database}'. {deleted} files were deleted."),
@@ -416,18 +401,16 @@ impl Session<'_> {
             devices: vec![work.clone()],
             options,
         });
-        self.statement(&mut host, "BACKUP LOG", backup)
-            .await
-            .map_err(|e| {
-                Failure::of_sql(
-                    format!("Backup failed for database '{database}', log backup file '{path}'."),
-                    &e,
-                )
-            })?;
+        self.statement(&mut host, "BACKUP LOG", backup).await.map_err(|e| {
+            Failure::of_sql(
+                format!("Backup failed for database '{database}', log backup file '{path}'."),
+                &e,
+            )
+        })?;
         drop(host);
         self.rename(&work, &path)?;
         let id = self.command.id;
-        as_agent(&self.run.world, &self.run.instance, |msdb, around| {
+        let noted = as_agent(&self.run.world, &self.run.instance, |msdb, around| {
             // The history knows the backup under the name that it will be found under.
             for media in msdb.history.media_sets.iter_mut().rev().take(4) {
                 for (_, device) in &mut media.devices {
@@ -445,8 +428,8 @@ impl Session<'_> {
                 ],
             );
             now
-        })
-        .map(|now| {
+        });
+        if let Some(now) = noted {
             self.tell(MonitorChange::UpdatePrimary(
                 id,
                 vec![
@@ -455,7 +438,7 @@ impl Session<'_> {
                     ("last_backup_date_utc", Value::DateTime(now.utc)),
                 ],
             ));
-        });
+        }
         Ok(path)
     }
 
@@ -512,8 +495,7 @@ impl Session<'_> {
             if file.name.to_lowercase() <= last {
                 continue;
             }
-            self.copy_one(&join(&source, &file.name), &destination, &file.name)
-                .await?;
+            self.copy_one(&join(&source, &file.name), &destination, &file.name).await?;
             copied += 1;
         }
         Ok(format!(
@@ -528,20 +510,13 @@ impl Session<'_> {
         let from = self
             .folder(source)
             .map_err(|os| Failure::of_file("read the log backup file", source, os))?;
-        let to = self
-            .run
-            .world
-            .writable_path(&self.run.instance, &target)
-            .map_err(failed)?;
+        let to = self.run.world.writable_path(&self.run.instance, &target).map_err(failed)?;
         // With one folder for both, as on Linux mounts, there is nothing to move.
         if from != to {
             let work = to.with_extension("wrk");
             self.transfer(source, &target, &from, &work).await?;
             // The share may have gone while the bytes were on their way.
-            self.run
-                .world
-                .writable_path(&self.run.instance, &target)
-                .map_err(failed)?;
+            self.run.world.writable_path(&self.run.instance, &target).map_err(failed)?;
             std::fs::rename(&work, &to).map_err(|e| failed(OsError::of(&e)))?;
         }
         let id = self.command.id;
@@ -602,9 +577,9 @@ impl Session<'_> {
         write(&bytes[..bytes.len() / 2])?;
         if let Some(link) = link {
             let seconds = size as f64 / link.bandwidth.max(1) as f64;
-            tokio::time::sleep(link.latency * 2 + std::time::Duration::from_secs_f64(seconds)).await;
-            self.folder(source)
-                .map_err(|os| Failure::of_file("read", source, os))?;
+            tokio::time::sleep(link.latency * 2 + std::time::Duration::from_secs_f64(seconds))
+                .await;
+            self.folder(source).map_err(|os| Failure::of_file("read", source, os))?;
         }
         write(&bytes)
     }
@@ -681,9 +656,7 @@ impl Session<'_> {
                 .min()
         })
         .flatten();
-        let before = self
-            .utc()
-            .checked_sub(retention.clamp(0, 100_000_000).minutes());
+        let before = self.utc().checked_sub(retention.clamp(0, 100_000_000).minutes());
         if let (Some(oldest), Ok(before)) = (oldest, before) {
             let deleted = self.delete_older(folder, primary_database, before, |f| {
                 f.name.to_lowercase() <= oldest
@@ -753,10 +726,7 @@ impl Session<'_> {
     /// When the database is neither RESTORING nor in STANDBY.
     fn must_wait_for_log(&self, database: &str) -> Result<(), Failure> {
         let state = self.run.world.lock();
-        let found = state
-            .instances
-            .get(&self.run.instance)
-            .and_then(|i| i.database(database));
+        let found = state.instances.get(&self.run.instance).and_then(|i| i.database(database));
         match found {
             Some(d) if d.status == Status::Restoring || d.standby.is_some() => Ok(()),
             Some(_) => Err(Failure::because(format!(
@@ -792,14 +762,12 @@ impl Session<'_> {
                 termination: Some(Termination::RollbackImmediate),
             },
         });
-        self.statement(host, "ALTER DATABASE", alter)
-            .await
-            .map_err(|e| {
-                Failure::of_sql(
-                    format!("Could not disconnect the users of secondary database '{database}'."),
-                    &e,
-                )
-            })
+        self.statement(host, "ALTER DATABASE", alter).await.map_err(|e| {
+            Failure::of_sql(
+                format!("Could not disconnect the users of secondary database '{database}'."),
+                &e,
+            )
+        })
     }
 
     /// Restores one file; `false` when the database has it already (4326).
@@ -836,7 +804,10 @@ impl Session<'_> {
             Ok(()) => Ok(true),
             Err(e) if e.cause().number == 4326 => Ok(false),
             Err(e) => Err(Failure::of_sql(
-                format!("Could not apply log backup file '{path}' to secondary database '{}'.", target.database),
+                format!(
+                    "Could not apply log backup file '{path}' to secondary database '{}'.",
+                    target.database
+                ),
                 &e,
             )),
         }
@@ -910,7 +881,9 @@ mod tests {
     #[test]
     fn a_command_line_needs_one_operation_and_a_server() {
         let id = "0a8d2a54-2b1e-4c3e-9d51-6d6d6f0d8c11";
-        let line = format!("\"C:\\Program Files\\Microsoft SQL Server\\150\\Tools\\Binn\\sqllogship.exe\" -Copy {id} -server DB1\\CHAT");
+        let line = format!(
+            "\"C:\\Program Files\\Microsoft SQL Server\\150\\Tools\\Binn\\sqllogship.exe\" -Copy {id} -server DB1\\CHAT"
+        );
         let read = command(&line).and_then(Result::ok);
         assert_eq!(
             read,

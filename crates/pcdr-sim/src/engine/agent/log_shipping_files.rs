@@ -36,10 +36,7 @@ pub(super) fn parse(database: &str, name: &str) -> Option<LogFile> {
         0,
     )
     .ok()?;
-    Some(LogFile {
-        at,
-        name: name.to_owned(),
-    })
+    Some(LogFile { at, name: name.to_owned() })
 }
 
 /// The log backup files of a database in a folder, oldest first.
@@ -60,11 +57,7 @@ pub(super) fn base_name(path: &str) -> &str {
 
 /// Folder and name as one path, in the folder's own spelling.
 pub(super) fn join(folder: &str, name: &str) -> String {
-    let separator = if folder.contains('/') && !folder.contains('\\') {
-        '/'
-    } else {
-        '\\'
-    };
+    let separator = if folder.contains('/') && !folder.contains('\\') { '/' } else { '\\' };
     if folder.ends_with(['\\', '/']) {
         format!("{folder}{name}")
     } else {

@@ -4,9 +4,7 @@
 
 use uuid::Uuid;
 
-use crate::engine::msdb::calendar::{
-    date_number, duration_number, seconds_between, time_number,
-};
+use crate::engine::msdb::calendar::{date_number, duration_number, seconds_between, time_number};
 use crate::engine::msdb::{Moment, Msdb, MsdbTable, RunRequest, RunningJob};
 use crate::value::Value;
 
@@ -58,20 +56,15 @@ pub(super) fn new_session(msdb: &mut Msdb, now: Moment) {
 /// Gives every job that is targeted here its activity row in the current session.
 pub(super) fn activity_for_all(msdb: &mut Msdb) {
     let session = msdb.agent.session_id;
-    let jobs: Vec<Uuid> = msdb[MsdbTable::JobServers]
-        .records()
-        .filter_map(|r| r.id("job_id"))
-        .collect();
+    let jobs: Vec<Uuid> =
+        msdb[MsdbTable::JobServers].records().filter_map(|r| r.id("job_id")).collect();
     for job in jobs {
         activity(msdb, session, job);
     }
 }
 
 fn activity(msdb: &mut Msdb, session: i32, job: Uuid) -> [(&'static str, Value); 2] {
-    let key = [
-        ("session_id", Value::Int(session)),
-        ("job_id", Value::Uuid(job)),
-    ];
+    let key = [("session_id", Value::Int(session)), ("job_id", Value::Uuid(job))];
     if !msdb[MsdbTable::JobActivity].has(&key) {
         msdb[MsdbTable::JobActivity].insert(&key);
     }
@@ -152,10 +145,7 @@ pub(super) struct Ended<'a> {
 /// Adds a row to `sysjobhistory` and writes the step's own last run; returns `instance_id`.
 pub(super) fn history(msdb: &mut Msdb, job: Uuid, row: &Ended<'_>) -> i32 {
     let duration = duration_number(seconds_between(row.began.local, row.ended.local));
-    let (date, time) = (
-        date_number(row.began.local.date()),
-        time_number(row.began.local.time()),
-    );
+    let (date, time) = (date_number(row.began.local.date()), time_number(row.began.local.time()));
     let message: String = row.message.chars().take(4000).collect();
     let id = msdb[MsdbTable::JobHistory].insert(&[
         ("job_id", Value::Uuid(job)),
@@ -173,10 +163,7 @@ pub(super) fn history(msdb: &mut Msdb, job: Uuid, row: &Ended<'_>) -> i32 {
     ]);
     if row.step.0 > 0 {
         msdb[MsdbTable::JobSteps].update(
-            &[
-                ("job_id", Value::Uuid(job)),
-                ("step_id", Value::BigInt(row.step.0)),
-            ],
+            &[("job_id", Value::Uuid(job)), ("step_id", Value::BigInt(row.step.0))],
             &[
                 ("last_run_outcome", Value::Int(row.status as i32)),
                 ("last_run_duration", Value::Int(duration)),
@@ -223,10 +210,7 @@ pub(super) fn end(msdb: &mut Msdb, job: &Job, row: &Ended<'_>) {
             ("last_run_time", Value::Int(time_number(row.began.local.time()))),
             (
                 "last_run_duration",
-                Value::Int(duration_number(seconds_between(
-                    row.began.local,
-                    row.ended.local,
-                ))),
+                Value::Int(duration_number(seconds_between(row.began.local, row.ended.local))),
             ),
         ],
     );

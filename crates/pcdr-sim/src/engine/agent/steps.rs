@@ -41,20 +41,12 @@ pub(super) struct StepResult {
 
 impl StepResult {
     pub(super) fn failed(message: impl Into<String>) -> StepResult {
-        StepResult {
-            succeeded: false,
-            message: message.into(),
-            error: (0, 0),
-        }
+        StepResult { succeeded: false, message: message.into(), error: (0, 0) }
     }
 
     pub(super) fn from_sql(result: Result<(), SqlFailure>) -> StepResult {
         match result {
-            Ok(()) => StepResult {
-                succeeded: true,
-                message: String::new(),
-                error: (0, 0),
-            },
+            Ok(()) => StepResult { succeeded: true, message: String::new(), error: (0, 0) },
             Err(failure) => {
                 let text: Vec<String> = failure
                     .0
@@ -185,7 +177,9 @@ impl Run {
             let (status, text, error) = match result {
                 None => (
                     RunStatus::Cancelled,
-                    format!("Executed as user: {account}. The step was cancelled (stopped) as the result of a stop job request."),
+                    format!(
+                        "Executed as user: {account}. The step was cancelled (stopped) as the result of a stop job request."
+                    ),
                     (0, 0),
                 ),
                 Some(result) => {
@@ -243,9 +237,9 @@ impl Run {
     async fn attempt(&self, step: &Step, account: &str, is_service: bool) -> StepResult {
         match step.subsystem.to_lowercase().as_str() {
             "tsql" => self.tsql(step, account).await,
-            "cmdexec" if !is_service => {
-                StepResult::failed("Non-SysAdmins have been denied permission to run CmdExec job steps without a proxy account.")
-            }
+            "cmdexec" if !is_service => StepResult::failed(
+                "Non-SysAdmins have been denied permission to run CmdExec job steps without a proxy account.",
+            ),
             "cmdexec" => self.cmdexec(step).await,
             other => StepResult::failed(format!(
                 "The {other} subsystem failed to load: this server has none. The job has been suspended."

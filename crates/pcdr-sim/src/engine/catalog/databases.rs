@@ -64,11 +64,7 @@ fn database(view: View<'_>, d: &Database) -> Named {
     let (access, access_desc) = d.user_access.code();
     let (model, model_desc) = d.recovery_model.code();
     let (wait, wait_desc) = log_reuse_wait(d);
-    let collation = if is_open(d) {
-        Value::string(&d.collation)
-    } else {
-        Value::Null
-    };
+    let collation = if is_open(d) { Value::string(&d.collation) } else { Value::Null };
     vec![
         ("name", Value::string(&d.name)),
         ("database_id", Value::Int(d.id)),
@@ -153,11 +149,8 @@ fn lsn(lsn: Option<Lsn>) -> Value {
 fn files(view: View<'_>, d: &Database) -> Vec<Named> {
     let (state, state_desc) = d.status.code();
     // Files of an offline or emergency database show ONLINE or OFFLINE, never EMERGENCY.
-    let (state, state_desc) = if d.status == Status::Emergency {
-        (0, "ONLINE")
-    } else {
-        (state, state_desc)
-    };
+    let (state, state_desc) =
+        if d.status == Status::Emergency { (0, "ONLINE") } else { (state, state_desc) };
     let waits = !matches!(d.status, Status::Online | Status::Emergency | Status::Offline);
     let redo = d.redo.as_ref().filter(|_| waits);
     d.files
@@ -168,10 +161,7 @@ fn files(view: View<'_>, d: &Database) -> Vec<Named> {
             vec![
                 ("database_id", Value::Int(d.id)),
                 ("file_id", Value::Int(f.id)),
-                (
-                    "file_guid",
-                    if d.name == "master" { Value::Null } else { Value::Uuid(f.guid) },
-                ),
+                ("file_guid", if d.name == "master" { Value::Null } else { Value::Uuid(f.guid) }),
                 ("type", Value::TinyInt(u8::from(f.is_log))),
                 ("type_desc", Value::string(if f.is_log { "LOG" } else { "ROWS" })),
                 ("data_space_id", Value::Int(i32::from(!f.is_log))),
@@ -234,10 +224,7 @@ pub(super) fn recovery_status(view: View<'_>) -> Relation {
                 ("family_guid", Value::Uuid(d.family_guid)),
                 ("last_log_backup_lsn", lsn(logged)),
                 ("recovery_fork_guid", Value::Uuid(newest.guid)),
-                (
-                    "first_recovery_fork_guid",
-                    Value::Uuid(before.map_or(newest.guid, |f| f.guid)),
-                ),
+                ("first_recovery_fork_guid", Value::Uuid(before.map_or(newest.guid, |f| f.guid))),
                 ("fork_point_lsn", lsn(before.map(|_| newest.start))),
             ]
         })

@@ -7,8 +7,7 @@
 use std::path::Path;
 
 use super::columns::objects::{
-    DM_OS_ENUMERATE_FILESYSTEM, DM_OS_ENUMERATE_FIXED_DRIVES, DM_OS_FILE_EXISTS,
-    DM_OS_VOLUME_STATS,
+    DM_OS_ENUMERATE_FILESYSTEM, DM_OS_ENUMERATE_FIXED_DRIVES, DM_OS_FILE_EXISTS, DM_OS_VOLUME_STATS,
 };
 use super::{Named, View, rows};
 use crate::engine::msdb::store::whole_number;
@@ -82,7 +81,8 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     // Greedy with one point to come back to: linear in practice, never exponential.
     let (mut p, mut n, mut star, mut mark) = (0, 0, None, 0);
     while n < name.len() {
-        if p < pattern.len() && (pattern[p] == '?' || (pattern[p] == name[n] && pattern[p] != '*')) {
+        if p < pattern.len() && (pattern[p] == '?' || (pattern[p] == name[n] && pattern[p] != '*'))
+        {
             p += 1;
             n += 1;
         } else if p < pattern.len() && pattern[p] == '*' {
@@ -221,8 +221,8 @@ pub(super) fn volume_stats(view: View<'_>, arguments: &[Value]) -> Result<Relati
     let mut named = Vec::new();
     for database in view.instance.databases.values() {
         for file in &database.files {
-            let this = wanted(0) == Some(i64::from(database.id))
-                && wanted(1) == Some(i64::from(file.id));
+            let this =
+                wanted(0) == Some(i64::from(database.id)) && wanted(1) == Some(i64::from(file.id));
             if !this {
                 continue;
             }

@@ -38,10 +38,7 @@ fn argument(arguments: &[Value], at: usize) -> Option<String> {
 }
 
 fn number(arguments: &[Value], at: usize) -> Option<i32> {
-    arguments
-        .get(at)
-        .and_then(whole_number)
-        .and_then(|n| i32::try_from(n).ok())
+    arguments.get(at).and_then(whole_number).and_then(|n| i32::try_from(n).ok())
 }
 
 /// A scalar function; `None` when there is none of that name here.
@@ -142,10 +139,9 @@ pub(super) fn call(
             Value::DateTime(crate::engine::msdb::around::moment(view.now, 0).utc),
         ),
         "SYSDATETIME" => (SqlType::DateTime2(7), Value::DateTime(local(view))),
-        "SYSUTCDATETIME" => (
-            SqlType::DateTime2(7),
-            Value::DateTime(crate::engine::state::local(view.now, 0)),
-        ),
+        "SYSUTCDATETIME" => {
+            (SqlType::DateTime2(7), Value::DateTime(crate::engine::state::local(view.now, 0)))
+        }
         "SYSDATETIMEOFFSET" => (
             SqlType::DateTimeOffset(7),
             Value::DateTimeOffset {
@@ -201,10 +197,10 @@ fn has_permission(view: View<'_>, arguments: &[Value]) -> Option<bool> {
                 |p: &str| has_database_permission(view.instance, login, &database.name, p, None);
             let role = |r: &str| is_database_role_member(view.instance, login, &database.name, r);
             Some(match permission.as_str() {
-                "CONNECT" | "ANY" => {
-                    security::user_of(view.instance, login, database).is_some()
+                "CONNECT" | "ANY" => security::user_of(view.instance, login, database).is_some(),
+                "BACKUP DATABASE" | "BACKUP LOG" => {
+                    role("db_backupoperator") || granted(&permission)
                 }
-                "BACKUP DATABASE" | "BACKUP LOG" => role("db_backupoperator") || granted(&permission),
                 "SELECT" => role("db_datareader") || granted(&permission),
                 "INSERT" | "UPDATE" | "DELETE" => role("db_datawriter") || granted(&permission),
                 "ALTER" => {
@@ -220,9 +216,7 @@ fn has_permission(view: View<'_>, arguments: &[Value]) -> Option<bool> {
         }
         Some("OBJECT") => {
             let name = securable?;
-            let database = name_parts(&name)
-                .0
-                .unwrap_or_else(|| view.session.database.clone());
+            let database = name_parts(&name).0.unwrap_or_else(|| view.session.database.clone());
             object_id(view, &name).or_else(|| procedure_there(view, &name))?;
             let reads = permission == "SELECT"
                 && is_database_role_member(view.instance, login, &database, "db_datareader");
@@ -281,11 +275,8 @@ fn procedure_there(view: View<'_>, name: &str) -> Option<i32> {
         schema: schema.unwrap_or_default(),
         name: object,
     };
-    let found = crate::engine::msdb::signature::resolve(
-        &wanted,
-        &view.session.database,
-        view.major(),
-    )?;
+    let found =
+        crate::engine::msdb::signature::resolve(&wanted, &view.session.database, view.major())?;
     // System objects have negative ids, always the same.
     let sum = found.name.bytes().fold(7_i32, |h, b| h.wrapping_mul(31).wrapping_add(i32::from(b)));
     Some(-(sum.unsigned_abs() as i32 & 0x3FFF_FFFF) - 1)
@@ -344,10 +335,14 @@ fn server_property(view: View<'_>, name: &str) -> Option<Value> {
         } else {
             3
         }),
-        "isclustered" | "ishadrenabled" | "issingleuser" | "isintegratedsecurityonly"
-        | "isfulltextinstalled" | "islocaldb" | "isxtpsupported" | "ispolybaseinstalled" => {
-            variant_int(0)
-        }
+        "isclustered"
+        | "ishadrenabled"
+        | "issingleuser"
+        | "isintegratedsecurityonly"
+        | "isfulltextinstalled"
+        | "islocaldb"
+        | "isxtpsupported"
+        | "ispolybaseinstalled" => variant_int(0),
         "hadrmanagerstatus" => variant_int(2),
         "collation" => variant_text(&config.collation),
         "instancedefaultdatapath" => variant_text(&config.data_path),
@@ -449,13 +444,12 @@ pub(super) fn global(view: View<'_>, name: &str) -> Option<Answer> {
             );
             (SqlType::nvarchar(300), Value::string(line))
         }
-        "@@SPID" => (
-            SqlType::SmallInt,
-            Value::SmallInt(i16::try_from(view.session.id).unwrap_or(i16::MAX)),
-        ),
-        "@@MICROSOFTVERSION" => int(Some(
-            (i32::from(major) << 24) | (i32::from(minor) << 16) | i32::from(build),
-        )),
+        "@@SPID" => {
+            (SqlType::SmallInt, Value::SmallInt(i16::try_from(view.session.id).unwrap_or(i16::MAX)))
+        }
+        "@@MICROSOFTVERSION" => {
+            int(Some((i32::from(major) << 24) | (i32::from(minor) << 16) | i32::from(build)))
+        }
         "@@MAX_CONNECTIONS" => int(Some(32_767)),
         "@@MAX_PRECISION" => (SqlType::TinyInt, Value::TinyInt(38)),
         "@@LANGUAGE" => text(Some("us_english")),
@@ -478,6 +472,9 @@ mod tests {
             name_parts("[m]]g.c].[dbo].t"),
             (Some("m]g.c".to_owned()), Some("dbo".to_owned()), "t".to_owned())
         );
-        assert_eq!(name_parts("msdb..sysjobs"), (Some("msdb".to_owned()), None, "sysjobs".to_owned()));
+        assert_eq!(
+            name_parts("msdb..sysjobs"),
+            (Some("msdb".to_owned()), None, "sysjobs".to_owned())
+        );
     }
 }

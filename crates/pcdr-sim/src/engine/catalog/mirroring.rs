@@ -20,11 +20,8 @@ fn session(view: View<'_>, d: &Database) -> Named {
         return row;
     }
     // A mirror that waits for its principal has an address, and no session yet.
-    let (state, state_desc) = if m.waiting {
-        MirroringState::Disconnected.code()
-    } else {
-        m.state.code()
-    };
+    let (state, state_desc) =
+        if m.waiting { MirroringState::Disconnected.code() } else { m.state.code() };
     let partner = view.state.instances.get(&m.partner);
     let instance = partner.map(|i| Value::string(&i.config.name));
     let (role, role_desc) = match m.role {
@@ -84,11 +81,8 @@ pub(super) fn witnesses(view: View<'_>) -> Relation {
         .map(|w| {
             let (safety, safety_desc) = if w.safety_full { (2, "FULL") } else { (1, "OFF") };
             // The numbers are the other way round from sys.database_mirroring's.
-            let (sync, sync_desc) = if w.synchronized {
-                (5, "SYNCHRONIZED")
-            } else {
-                (6, "UNSYNCHRONIZED")
-            };
+            let (sync, sync_desc) =
+                if w.synchronized { (5, "SYNCHRONIZED") } else { (6, "UNSYNCHRONIZED") };
             vec![
                 ("database_name", Value::string(&w.database)),
                 ("principal_server_name", name(&w.principal, &w.principal_address)),
@@ -272,17 +266,13 @@ pub(super) fn connections(view: View<'_>) -> Result<Relation, SqlFailure> {
     peers.sort_unstable();
     peers.dedup();
     let connected = |peer: &&&str| {
-        view.state
-            .instances
-            .get(**peer)
-            .filter(|i| i.running)
-            .is_some_and(|i| {
-                crate::engine::msdb::around::reaches(
-                    view.state,
-                    &view.instance.config.site,
-                    &i.config.site,
-                )
-            })
+        view.state.instances.get(**peer).filter(|i| i.running).is_some_and(|i| {
+            crate::engine::msdb::around::reaches(
+                view.state,
+                &view.instance.config.site,
+                &i.config.site,
+            )
+        })
     };
     let named = peers
         .iter()

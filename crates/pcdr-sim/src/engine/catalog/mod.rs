@@ -69,11 +69,7 @@ impl<'a> View<'a> {
 
     /// The database that a name means: its own, else the current one.
     pub fn database_of(&self, name: &'a ObjectName) -> &'a str {
-        if name.database.is_empty() {
-            &self.session.database
-        } else {
-            &name.database
-        }
+        if name.database.is_empty() { &self.session.database } else { &name.database }
     }
 
     /// # Errors
@@ -90,11 +86,7 @@ impl<'a> View<'a> {
                 14,
                 format!("{needed} permission was denied on object 'server', database 'master'."),
             ),
-            SqlMessage::new(
-                297,
-                16,
-                "The user does not have permission to perform this action.",
-            ),
+            SqlMessage::new(297, 16, "The user does not have permission to perform this action."),
         ]))
     }
 }
@@ -107,9 +99,7 @@ pub type Named = Vec<(&'static str, Value)>;
 pub fn rows(defs: &[ColumnDef], major: u8, rows: Vec<Named>) -> Relation {
     let kept: Vec<&ColumnDef> = defs.iter().filter(|c| c.since <= major).collect();
     debug_assert!(
-        rows.iter()
-            .flatten()
-            .all(|(name, _)| defs.iter().any(|d| d.name == *name)),
+        rows.iter().flatten().all(|(name, _)| defs.iter().any(|d| d.name == *name)),
         "a row names a column that its view does not have"
     );
     Relation {
@@ -174,9 +164,7 @@ pub fn relation(
     let compatibility = matches!(object.as_str(), "sysprocesses" | "sysdatabases")
         && (schema.is_empty() || schema == "dbo");
     if schema == "sys" || compatibility {
-        if view.instance.database(database).is_none() {
-            return None;
-        }
+        view.instance.database(database)?;
         return system_view(view, database, &object);
     }
     if schema == "information_schema" {
@@ -266,11 +254,7 @@ fn must_read_msdb(view: View<'_>, object: &str) -> Result<(), SqlFailure> {
     let role = |r: &str| security::is_database_role_member(view.instance, login, "msdb", r);
     let allowed = role("db_datareader")
         || security::has_database_permission(view.instance, login, "msdb", "SELECT", Some(object));
-    if allowed {
-        Ok(())
-    } else {
-        Err(denied("SELECT", object, "msdb", "dbo"))
-    }
+    if allowed { Ok(()) } else { Err(denied("SELECT", object, "msdb", "dbo")) }
 }
 
 fn msdb_table(view: View<'_>, object: &str) -> Option<Result<Relation, SqlFailure>> {

@@ -11,12 +11,7 @@ use crate::message::SqlFailure;
 use crate::value::{Column, Length, Relation, SqlType, Value};
 
 /// The schemas of every database, and their ids.
-const SCHEMAS: &[(&str, i32)] = &[
-    ("dbo", 1),
-    ("guest", 2),
-    ("INFORMATION_SCHEMA", 3),
-    ("sys", 4),
-];
+const SCHEMAS: &[(&str, i32)] = &[("dbo", 1), ("guest", 2), ("INFORMATION_SCHEMA", 3), ("sys", 4)];
 
 fn schema_ids(database: &Database) -> Vec<(String, i32)> {
     let mut all: Vec<(String, i32)> = SCHEMAS.iter().map(|(n, i)| ((*n).to_owned(), *i)).collect();
@@ -221,10 +216,8 @@ fn is_text(name: &str) -> bool {
 
 /// `sys.columns`.
 pub(super) fn columns(view: View<'_>, database: &str) -> Relation {
-    let collation = view
-        .instance
-        .database(database)
-        .map_or(Value::Null, |d| Value::string(&d.collation));
+    let collation =
+        view.instance.database(database).map_or(Value::Null, |d| Value::string(&d.collation));
     let mut named = Vec::new();
     for table in shown(view, database) {
         for (i, column) in table.columns.iter().enumerate() {
@@ -269,10 +262,7 @@ const TYPES: &[SqlType] = &[
     SqlType::Variant,
     SqlType::NText,
     SqlType::Bit,
-    SqlType::Numeric {
-        precision: 38,
-        scale: 38,
-    },
+    SqlType::Numeric { precision: 38, scale: 38 },
     SqlType::BigInt,
     SqlType::VarBinary(Length::Up(8000)),
     SqlType::VarChar(Length::Up(8000)),

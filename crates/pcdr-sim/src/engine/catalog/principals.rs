@@ -190,8 +190,11 @@ pub(super) fn server_permissions(view: View<'_>) -> Relation {
     rows(columns::PERMISSIONS, view.major(), named)
 }
 
-/// Users and roles of a database with their ids: (name, id, is role, is fixed, sid).
-fn principals(database: &Database) -> Vec<(String, i32, bool, bool, Option<Vec<u8>>)> {
+/// A user or role: name, id, is role, is fixed, sid.
+type Principal = (String, i32, bool, bool, Option<Vec<u8>>);
+
+/// Users and roles of a database with their ids.
+fn principals(database: &Database) -> Vec<Principal> {
     let mut all = vec![
         ("public".to_owned(), 0, true, false, None),
         ("dbo".to_owned(), 1, false, false, Some(vec![1])),
@@ -205,9 +208,8 @@ fn principals(database: &Database) -> Vec<(String, i32, bool, bool, Option<Vec<u
         next += 1;
     }
     let msdb: &[&str] = if database.name == "msdb" { MSDB_ROLES } else { &[] };
-    let known = |name: &str| {
-        DATABASE_ROLES.iter().chain(msdb).any(|r| r.eq_ignore_ascii_case(name))
-    };
+    let known =
+        |name: &str| DATABASE_ROLES.iter().chain(msdb).any(|r| r.eq_ignore_ascii_case(name));
     let made = database.security.roles.keys().filter(|r| !known(r)).map(String::as_str);
     for role in msdb.iter().copied().chain(made) {
         all.push((role.to_owned(), next, true, false, None));

@@ -27,14 +27,7 @@ const fn option(
     (minimum, maximum, value): (i32, i32, i32),
     advanced: bool,
 ) -> ConfigurationOption {
-    ConfigurationOption {
-        id,
-        name,
-        minimum,
-        maximum,
-        value,
-        advanced,
-    }
+    ConfigurationOption { id, name, minimum, maximum, value, advanced }
 }
 
 /// The options that the stand-in knows, with the value that each has after set-up.
@@ -61,12 +54,7 @@ pub(crate) fn configured(instance: &InstanceState, option: &ConfigurationOption)
         let on = i32::from(instance.msdb.agent.is_running);
         return (on, on);
     }
-    instance
-        .msdb
-        .configuration
-        .get(option.name)
-        .copied()
-        .unwrap_or((option.value, option.value))
+    instance.msdb.configuration.get(option.name).copied().unwrap_or((option.value, option.value))
 }
 
 /// `sys.configurations`.
@@ -118,10 +106,7 @@ pub(super) fn services(view: View<'_>) -> Result<Relation, SqlFailure> {
             ("status", Value::Int(if running { 4 } else { 1 })),
             ("status_desc", Value::string(if running { "Running" } else { "Stopped" })),
             ("process_id", Value::Int(if running { id } else { 0 })),
-            (
-                "last_startup_time",
-                if running { started.clone() } else { Value::Null },
-            ),
+            ("last_startup_time", if running { started.clone() } else { Value::Null }),
             ("service_account", Value::string(account)),
             ("filename", Value::string(format!("\"{folder}\\{program}\" -s{instance}"))),
             ("is_clustered", Value::string("N")),
@@ -205,14 +190,44 @@ pub(super) fn host_info(view: View<'_>) -> Result<Relation, SqlFailure> {
 
 /// The messages that monitoring looks up: number, severity, logged, text.
 const TEXTS: &[(i32, u8, bool, &str)] = &[
-    (1205, 13, false, "Transaction (Process ID %d) was deadlocked on %.*ls resources with another process and has been chosen as the deadlock victim. Rerun the transaction."),
+    (
+        1205,
+        13,
+        false,
+        "Transaction (Process ID %d) was deadlocked on %.*ls resources with another process and has been chosen as the deadlock victim. Rerun the transaction.",
+    ),
     (3101, 16, false, "Exclusive access could not be obtained because the database is in use."),
-    (4305, 16, false, "The log in this backup set begins at LSN %.*ls, which is too recent to apply to the database. An earlier log backup that includes LSN %.*ls can be restored."),
-    (4326, 16, false, "The log in this backup set terminates at LSN %.*ls, which is too early to apply to the database. A more recent log backup that includes LSN %.*ls can be restored."),
-    (14_420, 16, true, "The log shipping primary database %s.%s has backup threshold of %d minutes and has not performed a backup log operation for %d minutes. Check agent log and logshipping monitor information."),
-    (14_421, 16, true, "The log shipping secondary database %s.%s has restore threshold of %d minutes and is out of sync. No restore was performed for %d minutes. Restored latency is %d minutes. Check agent log and logshipping monitor information."),
+    (
+        4305,
+        16,
+        false,
+        "The log in this backup set begins at LSN %.*ls, which is too recent to apply to the database. An earlier log backup that includes LSN %.*ls can be restored.",
+    ),
+    (
+        4326,
+        16,
+        false,
+        "The log in this backup set terminates at LSN %.*ls, which is too early to apply to the database. A more recent log backup that includes LSN %.*ls can be restored.",
+    ),
+    (
+        14_420,
+        16,
+        true,
+        "The log shipping primary database %s.%s has backup threshold of %d minutes and has not performed a backup log operation for %d minutes. Check agent log and logshipping monitor information.",
+    ),
+    (
+        14_421,
+        16,
+        true,
+        "The log shipping secondary database %s.%s has restore threshold of %d minutes and is out of sync. No restore was performed for %d minutes. Restored latency is %d minutes. Check agent log and logshipping monitor information.",
+    ),
     (18_456, 14, true, "Login failed for user '%.*ls'.%.*ls%.*ls"),
-    (32_008, 10, false, "Database %s is not ONLINE. The backup job will not be performed until this database is brought online."),
+    (
+        32_008,
+        10,
+        false,
+        "Database %s is not ONLINE. The backup job will not be performed until this database is brought online.",
+    ),
 ];
 
 /// `sys.messages`, in English.

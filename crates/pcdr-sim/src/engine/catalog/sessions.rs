@@ -13,21 +13,15 @@ use crate::value::{Relation, Value};
 
 /// Whether the login sees the sessions of others.
 fn sees_all(view: View<'_>) -> bool {
-    let needed = if view.major() >= 16 {
-        "VIEW SERVER PERFORMANCE STATE"
-    } else {
-        "VIEW SERVER STATE"
-    };
+    let needed =
+        if view.major() >= 16 { "VIEW SERVER PERFORMANCE STATE" } else { "VIEW SERVER STATE" };
     view.has(needed)
 }
 
 fn seen<'a>(view: View<'a>) -> impl Iterator<Item = &'a SessionState> {
     let all = sees_all(view);
     let me = view.session.id;
-    view.instance
-        .sessions
-        .values()
-        .filter(move |s| all || s.id == me)
+    view.instance.sessions.values().filter(move |s| all || s.id == me)
 }
 
 fn database_id(instance: &InstanceState, name: &str) -> Value {
@@ -159,13 +153,9 @@ pub(super) fn sql_text(view: View<'_>, arguments: &[Value]) -> Result<Relation, 
         }
         _ => None,
     };
-    let running = session
-        .and_then(|id| view.instance.sessions.get(&id))
-        .and_then(|s| s.request.as_ref());
-    let named = running
-        .map(|r| vec![("text", Value::string(&r.command))])
-        .into_iter()
-        .collect();
+    let running =
+        session.and_then(|id| view.instance.sessions.get(&id)).and_then(|s| s.request.as_ref());
+    let named = running.map(|r| vec![("text", Value::string(&r.command))]).into_iter().collect();
     Ok(rows(DM_EXEC_SQL_TEXT, view.major(), named))
 }
 

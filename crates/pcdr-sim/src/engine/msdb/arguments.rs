@@ -16,13 +16,12 @@ pub struct Arguments<'a>(pub &'a [Argument]);
 impl Arguments<'_> {
     /// The value of a parameter; NULL for one that this release does not know.
     pub fn value(&self, name: &str) -> Value {
-        self.0
-            .iter()
-            .find(|a| a.name.eq_ignore_ascii_case(name))
-            .map_or(Value::Null, |a| match &a.value {
-                Value::Variant(_, inner) => (**inner).clone(),
-                other => other.clone(),
-            })
+        self.0.iter().find(|a| a.name.eq_ignore_ascii_case(name)).map_or(Value::Null, |a| match &a
+            .value
+        {
+            Value::Variant(_, inner) => (**inner).clone(),
+            other => other.clone(),
+        })
     }
 
     /// Text, if it is not NULL.
@@ -113,10 +112,7 @@ impl Outcome {
 
     /// Success with one result set.
     pub fn rows(relation: Relation) -> Outcome {
-        Outcome {
-            results: vec![relation],
-            ..Outcome::default()
-        }
+        Outcome { results: vec![relation], ..Outcome::default() }
     }
 
     /// The same with an output value.

@@ -65,15 +65,7 @@ pub fn with_msdb<T>(
     f: impl FnOnce(&mut Msdb, &mut dyn Surroundings) -> T,
 ) -> Option<T> {
     let mut msdb = std::mem::take(&mut state.instances.get_mut(instance)?.msdb);
-    let result = f(
-        &mut msdb,
-        &mut InWorld {
-            state,
-            instance,
-            now,
-            caller,
-        },
-    );
+    let result = f(&mut msdb, &mut InWorld { state, instance, now, caller });
     state.instances.get_mut(instance)?.msdb = msdb;
     Some(result)
 }
@@ -103,10 +95,7 @@ pub fn caller(instance: &InstanceState, login: &str) -> Caller {
 
 /// The Agent itself, when it writes rows.
 pub fn agent_caller(instance: &InstanceState) -> Caller {
-    Caller {
-        is_sysadmin: true,
-        ..caller(instance, "sa")
-    }
+    Caller { is_sysadmin: true, ..caller(instance, "sa") }
 }
 
 impl Surroundings for InWorld<'_> {
@@ -154,7 +143,9 @@ impl Surroundings for InWorld<'_> {
         let unreachable = || {
             error(
                 32054,
-                format!("There was an error establishing a link to the remote monitor server '{server}'. The server cannot be reached."),
+                format!(
+                    "There was an error establishing a link to the remote monitor server '{server}'. The server cannot be reached."
+                ),
             )
         };
         let here = self.own().map(|i| i.config.site.clone()).ok_or_else(unreachable)?;
@@ -176,11 +167,7 @@ pub fn reaches(state: &WorldState, from: &str, to: &str) -> bool {
     let (from, to) = (from.to_lowercase(), to.to_lowercase());
     let lost = |site: &str| state.sites.get(site).is_some_and(|s| s.lost);
     let cut = |a: &str, b: &str| {
-        a != b
-            && state
-                .links
-                .get(&(a.to_owned(), b.to_owned()))
-                .is_some_and(|l| l.cut)
+        a != b && state.links.get(&(a.to_owned(), b.to_owned())).is_some_and(|l| l.cut)
     };
     !lost(&from) && !lost(&to) && !cut(&from, &to) && !cut(&to, &from)
 }
@@ -239,19 +226,12 @@ pub async fn call(
     };
     crate::engine::agent::signalled(&session.world, &session.instance, &outcome.signals);
     for message in outcome.messages {
-        sink.message(SqlMessage {
-            procedure: signature.name.to_owned(),
-            ..message
-        })
-        .await;
+        sink.message(SqlMessage { procedure: signature.name.to_owned(), ..message }).await;
     }
     for relation in outcome.results {
         sink.result(relation, SELECT).await;
     }
-    Ok(CallResult {
-        status: outcome.status,
-        outputs: outcome.outputs,
-    })
+    Ok(CallResult { status: outcome.status, outputs: outcome.outputs })
 }
 
 /// The table of `msdb` that a name means in a session's current database, if it means one.
@@ -272,18 +252,15 @@ fn by_hand(
     f: impl FnOnce(&mut super::store::Table, u8) -> u64,
 ) -> Result<u64, SqlFailure> {
     let mut state = session.world.lock();
-    let instance = state
-        .instances
-        .get_mut(&session.instance)
-        .ok_or_else(crate::engine::errors::killed)?;
+    let instance =
+        state.instances.get_mut(&session.instance).ok_or_else(crate::engine::errors::killed)?;
     let login = instance
         .sessions
         .get(&session.session_id)
         .map(|s| s.login.clone())
         .ok_or_else(crate::engine::errors::killed)?;
-    let role = |r: &str| {
-        crate::engine::security::is_database_role_member(instance, &login, "msdb", r)
-    };
+    let role =
+        |r: &str| crate::engine::security::is_database_role_member(instance, &login, "msdb", r);
     if !role("db_owner") && !role("db_datawriter") {
         return Err(crate::engine::catalog::denied(permission, table.name(), "msdb", "dbo"));
     }

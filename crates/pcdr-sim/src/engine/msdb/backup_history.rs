@@ -20,10 +20,7 @@ fn text(text: Option<&str>) -> Value {
 }
 
 fn size(bytes: u64) -> Value {
-    Value::Numeric {
-        unscaled: i128::from(bytes),
-        scale: 0,
-    }
+    Value::Numeric { unscaled: i128::from(bytes), scale: 0 }
 }
 
 /// Backup headers spell one recovery model with a hyphen.
@@ -98,7 +95,10 @@ fn backup_set(row: &BackupSetRow) -> Vec<(&'static str, Value)> {
         ("differential_base_lsn", h.differential_base_lsn.map_or(Value::Null, lsn)),
         ("differential_base_guid", h.differential_base_guid.map_or(Value::Null, Value::Uuid)),
         ("compressed_backup_size", size(h.compressed_size)),
-        ("last_valid_restore_time", h.last_valid_restore_time.map_or(Value::Null, |t| Value::DateTime(h.local(t)))),
+        (
+            "last_valid_restore_time",
+            h.last_valid_restore_time.map_or(Value::Null, |t| Value::DateTime(h.local(t))),
+        ),
         ("compression_algorithm", text(h.compressed.then_some("MS_XPRESS"))),
     ]
 }
@@ -193,12 +193,12 @@ pub fn table(history: &History, name: &str, major: u8) -> Option<Relation> {
     let media = || history.media_sets.iter();
     Some(match name.to_lowercase().as_str() {
         "backupset" => filled(columns::BACKUPSET, major, sets().map(backup_set).collect()),
-        "backupmediaset" => filled(columns::BACKUPMEDIASET, major, media().map(media_set).collect()),
-        "backupmediafamily" => filled(
-            columns::BACKUPMEDIAFAMILY,
-            major,
-            media().flat_map(media_families).collect(),
-        ),
+        "backupmediaset" => {
+            filled(columns::BACKUPMEDIASET, major, media().map(media_set).collect())
+        }
+        "backupmediafamily" => {
+            filled(columns::BACKUPMEDIAFAMILY, major, media().flat_map(media_families).collect())
+        }
         "backupfile" => filled(columns::BACKUPFILE, major, sets().flat_map(backup_files).collect()),
         "restorehistory" => filled(
             columns::RESTOREHISTORY,
@@ -248,12 +248,7 @@ pub fn table(history: &History, name: &str, major: u8) -> Option<Relation> {
 
 /// Removes backup sets that the test picks, with the restores and media that hang on them.
 fn remove(history: &mut History, gone: impl Fn(&BackupSetRow) -> bool) {
-    let sets: Vec<i32> = history
-        .backup_sets
-        .iter()
-        .filter(|s| gone(s))
-        .map(|s| s.id)
-        .collect();
+    let sets: Vec<i32> = history.backup_sets.iter().filter(|s| gone(s)).map(|s| s.id).collect();
     history.restores.retain(|r| !sets.contains(&r.backup_set_id));
     history.backup_sets.retain(|s| !sets.contains(&s.id));
     let used: Vec<i32> = history.backup_sets.iter().map(|s| s.media_set_id).collect();
@@ -264,10 +259,7 @@ fn must_be_sysadmin(around: &dyn Surroundings) -> Result<(), SqlFailure> {
     if around.caller().is_sysadmin {
         return Ok(());
     }
-    Err(super::arguments::error(
-        15247,
-        "User does not have permission to perform this action.",
-    ))
+    Err(super::arguments::error(15247, "User does not have permission to perform this action."))
 }
 
 /// `sp_delete_backuphistory`: sets that finished before a local time.
@@ -304,8 +296,6 @@ pub fn delete_database(
 ) -> Result<Outcome, SqlFailure> {
     must_be_sysadmin(around)?;
     let name = a.text("@database_name").unwrap_or_default();
-    remove(&mut msdb.history, |s| {
-        super::store::same_name(&s.header.database_name, &name)
-    });
+    remove(&mut msdb.history, |s| super::store::same_name(&s.header.database_name, &name));
     Ok(Outcome::ok())
 }

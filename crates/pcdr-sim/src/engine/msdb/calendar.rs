@@ -194,9 +194,7 @@ impl Schedule {
         let window = (self.end_second - self.start_second).rem_euclid(DAY);
         let passed = seconds_between(first, after);
         let offset = (passed / step + 1) * step;
-        (offset <= window)
-            .then(|| first.checked_add(offset.seconds()).ok())
-            .flatten()
+        (offset <= window).then(|| first.checked_add(offset.seconds()).ok()).flatten()
     }
 }
 
@@ -253,19 +251,12 @@ mod tests {
 
     #[test]
     fn a_run_at_this_very_second_is_not_the_next_run() {
-        assert_eq!(
-            all(&daily(15), datetime(2026, 3, 1, 12, 15, 0, 0), 1),
-            ["2026-03-01T12:30:00"]
-        );
+        assert_eq!(all(&daily(15), datetime(2026, 3, 1, 12, 15, 0, 0), 1), ["2026-03-01T12:30:00"]);
     }
 
     #[test]
     fn a_window_past_midnight_goes_on_the_next_day() {
-        let schedule = Schedule {
-            start_second: 23 * 3600,
-            end_second: 3600,
-            ..daily(60)
-        };
+        let schedule = Schedule { start_second: 23 * 3600, end_second: 3600, ..daily(60) };
         assert_eq!(
             all(&schedule, datetime(2026, 3, 1, 22, 0, 0, 0), 4),
             [
@@ -309,20 +300,13 @@ mod tests {
 
     #[test]
     fn the_31st_skips_short_months_and_once_runs_once() {
-        let monthly = Schedule {
-            freq_type: 16,
-            freq_interval: 31,
-            freq_recurrence_factor: 1,
-            ..daily(0)
-        };
+        let monthly =
+            Schedule { freq_type: 16, freq_interval: 31, freq_recurrence_factor: 1, ..daily(0) };
         assert_eq!(
             all(&monthly, datetime(2026, 1, 31, 1, 0, 0, 0), 2),
             ["2026-03-31T00:00:00", "2026-05-31T00:00:00"]
         );
-        let once = Schedule {
-            freq_type: 1,
-            ..daily(0)
-        };
+        let once = Schedule { freq_type: 1, ..daily(0) };
         assert_eq!(once.next_after(datetime(2026, 1, 1, 0, 0, 0, 0)), None);
         assert!(once.next_after(datetime(2025, 12, 31, 23, 0, 0, 0)).is_some());
     }

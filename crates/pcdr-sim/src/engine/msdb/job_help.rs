@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::engine::catalog::columns::{ColumnDef, not_null, null, text};
 use crate::message::SqlFailure;
 use crate::value::{
+    SqlType,
     SqlType::{DateTime, Int, SmallInt, TinyInt, UniqueIdentifier},
-    SqlType, Value,
+    Value,
 };
 
 use super::arguments::{error, relation};
@@ -221,44 +222,29 @@ fn job_row(msdb: &Msdb, around: &dyn Surroundings, row: &Record<'_>) -> Vec<(&'s
         ],
     );
     out.push(("originating_server", Value::string(around.server_name())));
-    let category = msdb[MsdbTable::Categories].find(&[("category_id", row.value("category_id").clone())]);
-    out.push((
-        "category",
-        category.map_or(Value::Null, |c| c.value("name").clone()),
-    ));
+    let category =
+        msdb[MsdbTable::Categories].find(&[("category_id", row.value("category_id").clone())]);
+    out.push(("category", category.map_or(Value::Null, |c| c.value("name").clone())));
     if let Value::Binary(sid) = row.value("owner_sid") {
-        out.push((
-            "owner",
-            super::arguments::text_or_null(around.login_name(sid)),
-        ));
+        out.push(("owner", super::arguments::text_or_null(around.login_name(sid))));
     }
-    for column in [
-        "notify_email_operator",
-        "notify_netsend_operator",
-        "notify_page_operator",
-    ] {
+    for column in ["notify_email_operator", "notify_netsend_operator", "notify_page_operator"] {
         out.push((column, Value::string("(unknown)")));
     }
     match msdb[MsdbTable::JobServers].find(&of_job) {
-        Some(server) => out.extend(copy(
-            &server,
-            &["last_run_date", "last_run_time", "last_run_outcome"],
-        )),
+        Some(server) => {
+            out.extend(copy(&server, &["last_run_date", "last_run_time", "last_run_outcome"]))
+        }
         None => out.extend([
             ("last_run_date", Value::Int(0)),
             ("last_run_time", Value::Int(0)),
             ("last_run_outcome", Value::Int(5)),
         ]),
     }
-    let next = super::schedules::next_runs(msdb, around.moment().local)
-        .into_iter()
-        .find(|r| r.1 == id);
+    let next =
+        super::schedules::next_runs(msdb, around.moment().local).into_iter().find(|r| r.1 == id);
     let (date, time, schedule) = next.map_or((0, 0, 0), |(at, _, schedule, _)| {
-        (
-            super::calendar::date_number(at.date()),
-            super::calendar::time_number(at.time()),
-            schedule,
-        )
+        (super::calendar::date_number(at.date()), super::calendar::time_number(at.time()), schedule)
     });
     let (status, step, retries) = match msdb.agent.running.get(&id) {
         Some(run) if run.is_waiting_for_retry => (3, shown_step(&run.step), run.retries),
@@ -299,9 +285,8 @@ pub fn job(
     around: &mut dyn Surroundings,
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
-    let one = (a.has("@job_id") || a.has("@job_name"))
-        .then(|| identify(msdb, around, a))
-        .transpose()?;
+    let one =
+        (a.has("@job_id") || a.has("@job_name")).then(|| identify(msdb, around, a)).transpose()?;
     let status = a.int("@execution_status").filter(|s| *s != 0);
     let mut rows = Vec::new();
     for row in msdb[MsdbTable::Jobs].records() {
@@ -333,7 +318,8 @@ pub fn job(
         return Ok(Outcome::rows(first));
     };
     let aspect = a.text("@job_aspect").unwrap_or_else(|| "ALL".to_owned());
-    let wants = |name: &str| aspect.eq_ignore_ascii_case("ALL") || aspect.eq_ignore_ascii_case(name);
+    let wants =
+        |name: &str| aspect.eq_ignore_ascii_case("ALL") || aspect.eq_ignore_ascii_case(name);
     let mut outcome = Outcome::ok();
     if wants("JOB") {
         outcome.results.push(first);
@@ -342,9 +328,7 @@ pub fn job(
         outcome.results.push(relation(HELP_JOBSTEP, step_rows(msdb, id)));
     }
     if wants("SCHEDULES") {
-        outcome
-            .results
-            .push(relation(HELP_JOBSCHEDULE, schedule_rows(msdb, id)));
+        outcome.results.push(relation(HELP_JOBSCHEDULE, schedule_rows(msdb, id)));
     }
     if wants("TARGETS") {
         let now = around.moment().local;
@@ -377,10 +361,8 @@ pub fn job(
 }
 
 fn step_rows(msdb: &Msdb, job: Uuid) -> Vec<Vec<(&'static str, Value)>> {
-    let mut rows: Vec<Record<'_>> = msdb[MsdbTable::JobSteps]
-        .records()
-        .filter(|r| r.id("job_id") == Some(job))
-        .collect();
+    let mut rows: Vec<Record<'_>> =
+        msdb[MsdbTable::JobSteps].records().filter(|r| r.id("job_id") == Some(job)).collect();
     rows.sort_by_key(|r| r.int("step_id"));
     rows.iter()
         .map(|r| HELP_JOBSTEP.iter().map(|c| (c.name, r.value(c.name).clone())).collect())
@@ -434,9 +416,8 @@ pub fn steps(
         .into_iter()
         .filter(|row| {
             a.int("@step_id").is_none_or(|wanted| {
-                row.iter().any(|(c, v)| {
-                    *c == "step_id" && super::store::whole_number(v) == Some(wanted)
-                })
+                row.iter()
+                    .any(|(c, v)| *c == "step_id" && super::store::whole_number(v) == Some(wanted))
             })
         })
         .collect();
@@ -452,10 +433,7 @@ pub fn schedules(msdb: &Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailure> {
     let rows = msdb[MsdbTable::Schedules]
         .records()
         .filter(|r| a.int("@schedule_id").is_none_or(|id| r.int("schedule_id") == id))
-        .filter(|r| {
-            a.text("@schedule_name")
-                .is_none_or(|n| same_name(r.text("name"), &n))
-        })
+        .filter(|r| a.text("@schedule_name").is_none_or(|n| same_name(r.text("name"), &n)))
         .map(|r| schedule_row(msdb, &r))
         .collect();
     Ok(Outcome::rows(relation(HELP_SCHEDULE, rows)))
@@ -472,10 +450,7 @@ pub fn job_schedules(
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
     let id = identify(msdb, around, a)?;
-    Ok(Outcome::rows(relation(
-        HELP_JOBSCHEDULE,
-        schedule_rows(msdb, id),
-    )))
+    Ok(Outcome::rows(relation(HELP_JOBSCHEDULE, schedule_rows(msdb, id))))
 }
 
 /// `sp_help_jobactivity`: the newest Agent session unless another is named.
@@ -488,14 +463,10 @@ pub fn activity(
     around: &mut dyn Surroundings,
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
-    let one = (a.has("@job_id") || a.has("@job_name"))
-        .then(|| identify(msdb, around, a))
-        .transpose()?;
-    let newest = msdb[MsdbTable::Sessions]
-        .records()
-        .map(|r| r.int("session_id"))
-        .max()
-        .unwrap_or(0);
+    let one =
+        (a.has("@job_id") || a.has("@job_name")).then(|| identify(msdb, around, a)).transpose()?;
+    let newest =
+        msdb[MsdbTable::Sessions].records().map(|r| r.int("session_id")).max().unwrap_or(0);
     let session = a.int("@session_id").unwrap_or(newest);
     let mut rows = Vec::new();
     for r in msdb[MsdbTable::JobActivity].records() {
@@ -522,12 +493,9 @@ pub fn activity(
             ],
         );
         row.push(("job_name", job.value("name").clone()));
-        row.push((
-            "last_exectued_step_date",
-            r.value("last_executed_step_date").clone(),
-        ));
-        let ended = msdb[MsdbTable::JobHistory]
-            .find(&[("instance_id", r.value("job_history_id").clone())]);
+        row.push(("last_exectued_step_date", r.value("last_executed_step_date").clone()));
+        let ended =
+            msdb[MsdbTable::JobHistory].find(&[("instance_id", r.value("job_history_id").clone())]);
         if let Some(h) = ended {
             row.extend(copy(
                 &h,
@@ -555,9 +523,8 @@ pub fn history(
     around: &mut dyn Surroundings,
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
-    let one = (a.has("@job_id") || a.has("@job_name"))
-        .then(|| identify(msdb, around, a))
-        .transpose()?;
+    let one =
+        (a.has("@job_id") || a.has("@job_name")).then(|| identify(msdb, around, a)).transpose()?;
     let mode = a.text("@mode").unwrap_or_else(|| "SUMMARY".to_owned());
     let full = mode.eq_ignore_ascii_case("FULL");
     if !full && !mode.eq_ignore_ascii_case("SUMMARY") {
@@ -566,11 +533,7 @@ pub fn history(
             "The specified '@mode' is invalid (valid values are: SUMMARY, FULL).",
         ));
     }
-    let columns = if full {
-        HELP_JOBHISTORY
-    } else {
-        HELP_JOBHISTORY_SUMMARY
-    };
+    let columns = if full { HELP_JOBHISTORY } else { HELP_JOBHISTORY_SUMMARY };
     let mut rows = Vec::new();
     for r in msdb[MsdbTable::JobHistory].records() {
         let job = msdb[MsdbTable::Jobs].find(&[("job_id", r.value("job_id").clone())]);

@@ -38,9 +38,7 @@ pub fn shown(id: Uuid) -> String {
 
 /// The id of a category.
 pub fn category_id(msdb: &Msdb, name: &str) -> Option<i64> {
-    msdb[MsdbTable::Categories]
-        .find(&[("name", Value::string(name))])
-        .map(|r| r.int("category_id"))
+    msdb[MsdbTable::Categories].find(&[("name", Value::string(name))]).map(|r| r.int("category_id"))
 }
 
 /// Creates a job that targets this server, owned by the caller.
@@ -104,10 +102,9 @@ pub fn identify(
         sees_all || matches!(r.value("owner_sid"), Value::Binary(sid) if **sid == *caller.sid)
     };
     match (a.id("@job_id"), a.text("@job_name")) {
-        (None, None) | (Some(_), Some(_)) => Err(error(
-            14294,
-            "Supply either @job_id or @job_name to identify the job.",
-        )),
+        (None, None) | (Some(_), Some(_)) => {
+            Err(error(14294, "Supply either @job_id or @job_name to identify the job."))
+        }
         (Some(id), None) => msdb[MsdbTable::Jobs]
             .find(&[("job_id", Value::Uuid(id))])
             .filter(visible)
@@ -123,7 +120,9 @@ pub fn identify(
             if found.next().is_some() {
                 return Err(error(
                     14293,
-                    format!("There are two or more jobs named '{name}'. Specify @job_id instead of @job_name to uniquely identify the job."),
+                    format!(
+                        "There are two or more jobs named '{name}'. Specify @job_id instead of @job_name to uniquely identify the job."
+                    ),
                 ));
             }
             Ok(first)
@@ -133,20 +132,15 @@ pub fn identify(
 
 /// 14262.
 pub fn missing(parameter: &str, value: &str) -> SqlFailure {
-    error(
-        14262,
-        format!("The specified {parameter} ('{value}') does not exist."),
-    )
+    error(14262, format!("The specified {parameter} ('{value}') does not exist."))
 }
 
 fn owns(msdb: &Msdb, around: &dyn Surroundings, job: Uuid) -> bool {
     let caller = around.caller();
     caller.is_sysadmin
-        || msdb[MsdbTable::Jobs]
-            .find(&[("job_id", Value::Uuid(job))])
-            .is_some_and(
-                |r| matches!(r.value("owner_sid"), Value::Binary(sid) if **sid == *caller.sid),
-            )
+        || msdb[MsdbTable::Jobs].find(&[("job_id", Value::Uuid(job))]).is_some_and(
+            |r| matches!(r.value("owner_sid"), Value::Binary(sid) if **sid == *caller.sid),
+        )
 }
 
 /// # Errors
@@ -230,19 +224,9 @@ pub fn start(
         return Err(refused("already has a pending request", request));
     }
     let at = around.moment().local;
-    msdb.agent.pending.push_back(RunRequest {
-        job,
-        step,
-        source: RunSource::User,
-        by: login,
-        at,
-    });
+    msdb.agent.pending.push_back(RunRequest { job, step, source: RunSource::User, by: login, at });
     Ok(Outcome::ok()
-        .saying(SqlMessage::new(
-            14243,
-            10,
-            format!("Job '{name}' started successfully."),
-        ))
+        .saying(SqlMessage::new(14243, 10, format!("Job '{name}' started successfully.")))
         .telling(Signal::Start { job, step }))
 }
 
@@ -286,11 +270,7 @@ pub fn stop(
     }
     msdb.agent.pending.retain(|r| r.job != job);
     Ok(Outcome::ok()
-        .saying(SqlMessage::new(
-            14254,
-            10,
-            format!("Job '{name}' stopped successfully."),
-        ))
+        .saying(SqlMessage::new(14254, 10, format!("Job '{name}' stopped successfully.")))
         .telling(Signal::Stop(job)))
 }
 
@@ -365,9 +345,8 @@ pub fn add(
     }
     let category = category(msdb, a)?.unwrap_or(1);
     let owner_sid = owner(around, a)?;
-    let description = a
-        .text("@description")
-        .unwrap_or_else(|| "No description available.".to_owned());
+    let description =
+        a.text("@description").unwrap_or_else(|| "No description available.".to_owned());
     let id = create(
         msdb,
         around,
@@ -401,10 +380,7 @@ pub fn add(
 
 /// 14261.
 pub fn taken(parameter: &str, value: &str) -> SqlFailure {
-    error(
-        14261,
-        format!("The specified {parameter} ('{value}') already exists."),
-    )
+    error(14261, format!("The specified {parameter} ('{value}') already exists."))
 }
 
 /// `sp_update_job`: parameters left out keep their value. Does not touch a run in progress.
@@ -485,9 +461,7 @@ pub fn delete(
         a.int("@delete_history") != Some(0),
         a.int("@delete_unused_schedule") != Some(0),
     );
-    Ok(Outcome::ok()
-        .telling(Signal::Stop(job))
-        .telling(Signal::Schedules))
+    Ok(Outcome::ok().telling(Signal::Stop(job)).telling(Signal::Schedules))
 }
 
 /// Removes a job and what belongs to it; a schedule that no other job uses goes too, if wanted.
@@ -550,10 +524,7 @@ fn subsystem(name: &str) -> Result<&'static str, SqlFailure> {
 }
 
 fn step_count(msdb: &Msdb, job: Uuid) -> i64 {
-    msdb[MsdbTable::JobSteps]
-        .records()
-        .filter(|r| r.id("job_id") == Some(job))
-        .count() as i64
+    msdb[MsdbTable::JobSteps].records().filter(|r| r.id("job_id") == Some(job)).count() as i64
 }
 
 fn renumber(msdb: &mut Msdb, job: Uuid, from: i64, by: i64) {
@@ -606,10 +577,9 @@ pub fn add_step(
     let job = identify(msdb, around, a)?;
     must_own(msdb, around, job)?;
     let name = a.text("@step_name").unwrap_or_default();
-    if msdb[MsdbTable::JobSteps].has(&[
-        ("job_id", Value::Uuid(job)),
-        ("step_name", Value::string(&name)),
-    ]) {
+    if msdb[MsdbTable::JobSteps]
+        .has(&[("job_id", Value::Uuid(job)), ("step_name", Value::string(&name))])
+    {
         return Err(taken("@step_name", &name));
     }
     let subsystem = subsystem(&a.text("@subsystem").unwrap_or_else(|| "TSQL".to_owned()))?;
@@ -643,10 +613,7 @@ pub fn add_step(
 }
 
 fn step_row(job: Uuid, a: Arguments<'_>) -> [(&'static str, Value); 2] {
-    [
-        ("job_id", Value::Uuid(job)),
-        ("step_id", Value::BigInt(a.int("@step_id").unwrap_or(0))),
-    ]
+    [("job_id", Value::Uuid(job)), ("step_id", Value::BigInt(a.int("@step_id").unwrap_or(0)))]
 }
 
 fn must_have_step(msdb: &Msdb, row: &[(&str, Value)]) -> Result<(), SqlFailure> {

@@ -4,8 +4,8 @@
 //! the databases, the logins, and the monitor server that they may have to reach.
 
 pub mod arguments;
-pub mod backup_history;
 pub mod around;
+pub mod backup_history;
 pub mod calendar;
 pub mod history;
 pub mod job_help;
@@ -27,8 +27,8 @@ use uuid::Uuid;
 
 use crate::message::SqlFailure;
 
-pub use around::{append, call, change, named_by, procedure, procedure_for};
 pub use arguments::{Arguments, Outcome, Signal};
+pub use around::{append, call, change, named_by, procedure, procedure_for};
 pub use store::{Msdb, MsdbTable};
 
 /// A point in time, as the server's clock shows it.

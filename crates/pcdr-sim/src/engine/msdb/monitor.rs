@@ -10,8 +10,9 @@ use uuid::Uuid;
 use crate::engine::catalog::columns::{ColumnDef, not_null, null, text};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::value::{
+    SqlType,
     SqlType::{Bit, DateTime, Int, UniqueIdentifier},
-    SqlType, Value,
+    Value,
 };
 
 use super::arguments::{error, relation};
@@ -122,11 +123,8 @@ pub fn apply(msdb: &mut Msdb, around: &mut dyn Surroundings, change: MonitorChan
 }
 
 fn put(msdb: &mut Msdb, table: MsdbTable, keys: &[&str], values: &[(&'static str, Value)]) {
-    let key: Vec<(&str, Value)> = values
-        .iter()
-        .filter(|(c, _)| keys.contains(c))
-        .cloned()
-        .collect();
+    let key: Vec<(&str, Value)> =
+        values.iter().filter(|(c, _)| keys.contains(c)).cloned().collect();
     if msdb[table].update(&key, values) == 0 {
         msdb[table].insert(values);
     }
@@ -136,9 +134,7 @@ fn delete_details(msdb: &mut Msdb, agent: Uuid, database: Option<String>) {
     for table in [MsdbTable::HistoryDetail, MsdbTable::ErrorDetail] {
         msdb[table].delete_where(|r| {
             r.id("agent_id") == Some(agent)
-                && database
-                    .as_ref()
-                    .is_none_or(|d| same_name(r.text("database_name"), d))
+                && database.as_ref().is_none_or(|d| same_name(r.text("database_name"), d))
         });
     }
 }
@@ -152,10 +148,8 @@ pub fn add_alert_job(
     msdb: &mut Msdb,
     around: &mut dyn Surroundings,
 ) -> Result<Outcome, SqlFailure> {
-    let existing = msdb[MsdbTable::MonitorAlert]
-        .records()
-        .next()
-        .and_then(|r| r.id("alert_job_id"));
+    let existing =
+        msdb[MsdbTable::MonitorAlert].records().next().and_then(|r| r.id("alert_job_id"));
     if let Some(id) = existing {
         return Ok(Outcome::ok().giving("@alert_job_id", Value::Uuid(id)));
     }
@@ -181,9 +175,7 @@ pub fn add_alert_job(
     );
     every_minutes(msdb, around, job, "Log shipping alert job schedule.", 2);
     msdb[MsdbTable::MonitorAlert].insert(&[("alert_job_id", Value::Uuid(job))]);
-    Ok(Outcome::ok()
-        .giving("@alert_job_id", Value::Uuid(job))
-        .telling(Signal::Schedules))
+    Ok(Outcome::ok().giving("@alert_job_id", Value::Uuid(job)).telling(Signal::Schedules))
 }
 
 fn every_minutes(
@@ -223,17 +215,12 @@ fn every_minutes(
 pub fn delete_alert_job(msdb: &mut Msdb) -> Result<Outcome, SqlFailure> {
     let monitored = msdb[MsdbTable::MonitorPrimary].records().next().is_some()
         || msdb[MsdbTable::MonitorSecondary].records().next().is_some();
-    let job = msdb[MsdbTable::MonitorAlert]
-        .records()
-        .next()
-        .and_then(|r| r.id("alert_job_id"));
+    let job = msdb[MsdbTable::MonitorAlert].records().next().and_then(|r| r.id("alert_job_id"));
     match job {
         Some(job) if !monitored => {
             jobs::remove(msdb, job, true, true);
             msdb[MsdbTable::MonitorAlert].delete_where(|_| true);
-            Ok(Outcome::ok()
-                .telling(Signal::Stop(job))
-                .telling(Signal::Schedules))
+            Ok(Outcome::ok().telling(Signal::Stop(job)).telling(Signal::Schedules))
         }
         _ => Ok(Outcome::ok()),
     }
@@ -427,11 +414,7 @@ pub fn check_alert(msdb: &Msdb, around: &dyn Surroundings) -> Result<Outcome, Sq
             ));
         }
     }
-    if raised.is_empty() {
-        Ok(Outcome::ok())
-    } else {
-        Err(SqlFailure(raised))
-    }
+    if raised.is_empty() { Ok(Outcome::ok()) } else { Err(SqlFailure(raised)) }
 }
 
 fn agent(msdb: &Msdb, a: Arguments<'_>) -> Result<(Uuid, i64), SqlFailure> {
@@ -484,11 +467,8 @@ pub fn refresh(
     } else {
         (MsdbTable::MonitorSecondary, "secondary_id")
     };
-    let rows: Vec<Vec<(&'static str, Value)>> = msdb[table]
-        .records()
-        .filter(|r| r.id(key) == Some(id))
-        .map(|r| pairs(&r, table))
-        .collect();
+    let rows: Vec<Vec<(&'static str, Value)>> =
+        msdb[table].records().filter(|r| r.id(key) == Some(id)).map(|r| pairs(&r, table)).collect();
     let delete = a.int("@mode") == Some(2);
     for row in rows {
         let name = |column: &str| match row.iter().find(|(c, _)| *c == column) {
@@ -600,7 +580,9 @@ pub fn process_primary(
         Some(3) if !exists => {
             return Err(error(
                 32010,
-                format!("The specified database {database} does not exist as log shipping primary."),
+                format!(
+                    "The specified database {database} does not exist as log shipping primary."
+                ),
             ));
         }
         _ => apply(msdb, around, MonitorChange::Primary(values)),
@@ -756,7 +738,10 @@ pub fn change_mirroring_monitor(
 ) -> Result<Outcome, SqlFailure> {
     must_be_sysadmin(around)?;
     if a.int("@parameter_id") != Some(1) {
-        return Err(error(32036, "Parameter out of range: only parameter 1, the update period, can be changed."));
+        return Err(error(
+            32036,
+            "Parameter out of range: only parameter 1, the update period, can be changed.",
+        ));
     }
     let minutes = period(a.int("@value"))?;
     let schedules = mirroring_job(msdb).map(|job| super::schedules::attached(msdb, job));

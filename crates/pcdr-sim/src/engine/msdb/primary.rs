@@ -8,8 +8,9 @@ use uuid::Uuid;
 use crate::engine::catalog::columns::{ColumnDef, not_null, null, text};
 use crate::message::SqlFailure;
 use crate::value::{
+    SqlType,
     SqlType::{Bit, DateTime, Int, TinyInt, UniqueIdentifier},
-    SqlType, Value,
+    Value,
 };
 
 use super::arguments::{error, relation};
@@ -47,7 +48,9 @@ pub fn free_job_name(
     if Some(row.int("category_id")) != jobs::category_id(msdb, LOG_SHIPPING_CATEGORY) {
         return Err(error(
             32022,
-            format!("Cannot add a log shipping job with name {name}. A job with same name already exists in the system and this job does not belong to log shipping category."),
+            format!(
+                "Cannot add a log shipping job with name {name}. A job with same name already exists in the system and this job does not belong to log shipping category."
+            ),
         ));
     }
     if Some(id) != own && !overwrite {
@@ -81,7 +84,9 @@ fn find<'a>(msdb: &'a Msdb, database: &str) -> Result<Record<'a>, SqlFailure> {
         .ok_or_else(|| {
             error(
                 32010,
-                format!("The specified database {database} does not exist as log shipping primary."),
+                format!(
+                    "The specified database {database} does not exist as log shipping primary."
+                ),
             )
         })
 }
@@ -112,7 +117,9 @@ pub fn add(
     if facts.is_simple {
         return Err(error(
             32015,
-            format!("The primary database {database} cannot have SIMPLE recovery for log shipping to work properly."),
+            format!(
+                "The primary database {database} cannot have SIMPLE recovery for log shipping to work properly."
+            ),
         ));
     }
     if a.has("@primary_server_with_port_override") {
@@ -131,17 +138,13 @@ pub fn add(
             format!("A log shipping primary entry already exists for database {database}."),
         ));
     }
-    let job_name = a
-        .text("@backup_job_name")
-        .unwrap_or_else(|| format!("LSBackup_{database}"));
+    let job_name = a.text("@backup_job_name").unwrap_or_else(|| format!("LSBackup_{database}"));
     free_job_name(msdb, &job_name, old.and_then(|o| o.1), overwrite)?;
 
     let server = around.server_name();
     let id = around.new_id();
     let monitor = a.text("@monitor_server").filter(|m| !m.trim().is_empty());
-    let history = a
-        .int("@history_retention_period")
-        .unwrap_or(DEFAULT_HISTORY_MINUTES);
+    let history = a.int("@history_retention_period").unwrap_or(DEFAULT_HISTORY_MINUTES);
     let monitor_row = vec![
         ("primary_id", Value::Uuid(id)),
         ("primary_server", Value::string(&server)),
@@ -152,10 +155,10 @@ pub fn add(
         ("history_retention_period", Value::BigInt(history)),
     ];
     // The other server first: when it cannot be reached, nothing has changed here.
-    if let Some(remote) = monitor.as_ref().filter(|m| !is_here(around, m)) {
-        if a.int("@ignoreremotemonitor") != Some(1) {
-            around.on_monitor(remote, MonitorChange::Primary(monitor_row.clone()))?;
-        }
+    let ignored = a.int("@ignoreremotemonitor") == Some(1);
+    let told = monitor.as_ref().filter(|m| !ignored && !is_here(around, m));
+    if let Some(remote) = told {
+        around.on_monitor(remote, MonitorChange::Primary(monitor_row.clone()))?;
     }
     if let Some((old_id, old_job)) = old {
         if let Some(job) = old_job {
@@ -163,10 +166,8 @@ pub fn add(
         }
         msdb[MsdbTable::PrimaryDatabases].delete(&[("primary_id", Value::Uuid(old_id))]);
         msdb[MsdbTable::MonitorPrimary].delete(&[("primary_id", Value::Uuid(old_id))]);
-        msdb[MsdbTable::PrimarySecondaries].update(
-            &[("primary_id", Value::Uuid(old_id))],
-            &[("primary_id", Value::Uuid(id))],
-        );
+        msdb[MsdbTable::PrimarySecondaries]
+            .update(&[("primary_id", Value::Uuid(old_id))], &[("primary_id", Value::Uuid(id))]);
     }
     let category = jobs::category_id(msdb, LOG_SHIPPING_CATEGORY).unwrap_or(6);
     let program = program(around.major());
@@ -181,10 +182,7 @@ pub fn add(
             step: Some((
                 "Log shipping backup log job step.",
                 "CmdExec",
-                &format!(
-                    "{program} -Backup {} -server {server}",
-                    jobs::shown(id)
-                ),
+                &format!("{program} -Backup {} -server {server}", jobs::shown(id)),
                 "",
             )),
         },
@@ -194,10 +192,16 @@ pub fn add(
         ("primary_database", Value::string(&database)),
         ("backup_directory", Value::string(directory)),
         ("backup_share", Value::string(share)),
-        ("backup_retention_period", Value::BigInt(a.int("@backup_retention_period").unwrap_or(1440))),
+        (
+            "backup_retention_period",
+            Value::BigInt(a.int("@backup_retention_period").unwrap_or(1440)),
+        ),
         ("backup_job_id", Value::Uuid(job)),
         ("monitor_server", Value::string(monitor.as_deref().unwrap_or(&server))),
-        ("monitor_server_security_mode", Value::BigInt(a.int("@monitor_server_security_mode").unwrap_or(1))),
+        (
+            "monitor_server_security_mode",
+            Value::BigInt(a.int("@monitor_server_security_mode").unwrap_or(1)),
+        ),
         ("user_specified_monitor", Value::Bit(monitor.is_some())),
         ("backup_compression", Value::BigInt(a.int("@backup_compression").unwrap_or(2))),
     ]);
@@ -210,11 +214,7 @@ pub fn add(
 
 /// Columns named by parameters that were given, with their values.
 pub fn given(a: Arguments<'_>, columns: &[&'static str]) -> Vec<(&'static str, Value)> {
-    columns
-        .iter()
-        .map(|c| (*c, a.value(&format!("@{c}"))))
-        .filter(|(_, v)| !v.is_null())
-        .collect()
+    columns.iter().map(|c| (*c, a.value(&format!("@{c}")))).filter(|(_, v)| !v.is_null()).collect()
 }
 
 /// `sp_change_log_shipping_primary_database`: parameters left out keep their value.
@@ -280,7 +280,9 @@ pub fn delete(
     if msdb[MsdbTable::PrimarySecondaries].has(&[("primary_id", Value::Uuid(id))]) {
         return Err(error(
             32011,
-            format!("Primary Database {database} has active log shipping secondary database(s). Drop the secondary database(s) first."),
+            format!(
+                "Primary Database {database} has active log shipping secondary database(s). Drop the secondary database(s) first."
+            ),
         ));
     }
     if let Some(remote) = &remote {
@@ -419,9 +421,7 @@ pub fn help_secondary(msdb: &Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailu
         not_null("secondary_server", SqlType::SYSNAME),
         not_null("secondary_database", SqlType::SYSNAME),
     ];
-    let id = find(msdb, &a.needed("@primary_database")?)?
-        .value("primary_id")
-        .clone();
+    let id = find(msdb, &a.needed("@primary_database")?)?.value("primary_id").clone();
     let rows = msdb[MsdbTable::PrimarySecondaries]
         .records()
         .filter(|r| r.matches(&[("primary_id", id.clone())]))
@@ -429,4 +429,3 @@ pub fn help_secondary(msdb: &Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailu
         .collect();
     Ok(Outcome::rows(relation(COLUMNS, rows)))
 }
-

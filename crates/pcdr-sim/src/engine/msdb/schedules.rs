@@ -28,10 +28,7 @@ const NUMBERS: &[&str] = &[
 ];
 
 fn invalid(parameter: &str, valid: &str) -> SqlFailure {
-    error(
-        14266,
-        format!("The specified '{parameter}' is invalid (valid values are: {valid})."),
-    )
+    error(14266, format!("The specified '{parameter}' is invalid (valid values are: {valid})."))
 }
 
 /// Checks the numbers of a schedule, as `sp_verify_schedule` does.
@@ -58,25 +55,16 @@ fn verify(get: impl Fn(&str) -> i64) -> Result<(), SqlFailure> {
     }
     for column in ["active_start_date", "active_end_date"] {
         if get(column) < 19_900_101 || date_of(get(column)).is_none() {
-            return Err(error(
-                14287,
-                format!("The '@{column}' supplied has an invalid date."),
-            ));
+            return Err(error(14287, format!("The '@{column}' supplied has an invalid date.")));
         }
     }
     for column in ["active_start_time", "active_end_time"] {
         if second_of(get(column)).is_none() {
-            return Err(error(
-                14287,
-                format!("The '@{column}' supplied has an invalid time."),
-            ));
+            return Err(error(14287, format!("The '@{column}' supplied has an invalid time.")));
         }
     }
     if get("active_end_date") < get("active_start_date") {
-        return Err(error(
-            14288,
-            "The end date cannot be before the start date.",
-        ));
+        return Err(error(14288, "The end date cannot be before the start date."));
     }
     Ok(())
 }
@@ -119,12 +107,7 @@ fn new_schedule(
             (column, n)
         })
         .collect();
-    verify(|column| {
-        numbers
-            .iter()
-            .find(|(c, _)| *c == column)
-            .map_or(0, |(_, n)| *n)
-    })?;
+    verify(|column| numbers.iter().find(|(c, _)| *c == column).map_or(0, |(_, n)| *n))?;
     Ok(insert(msdb, around, name, &numbers))
 }
 
@@ -161,24 +144,22 @@ fn find(msdb: &Msdb, a: Arguments<'_>, name_parameter: &str) -> Result<i64, SqlF
             if all.next().is_some() {
                 return Err(error(
                     14371,
-                    format!("There are two or more schedules named '{name}'. Specify @schedule_id instead of @schedule_name to uniquely identify the schedule."),
+                    format!(
+                        "There are two or more schedules named '{name}'. Specify @schedule_id instead of @schedule_name to uniquely identify the schedule."
+                    ),
                 ));
             }
             Ok(first)
         }
-        (None, None) => Err(error(
-            14524,
-            format!("Supply either @schedule_id or {name_parameter}."),
-        )),
+        (None, None) => {
+            Err(error(14524, format!("Supply either @schedule_id or {name_parameter}.")))
+        }
     }
 }
 
 /// Attaches a schedule to a job, if it is not attached already.
 pub fn link(msdb: &mut Msdb, job: Uuid, schedule: i64, now: Moment) {
-    let pair = [
-        ("schedule_id", Value::BigInt(schedule)),
-        ("job_id", Value::Uuid(job)),
-    ];
+    let pair = [("schedule_id", Value::BigInt(schedule)), ("job_id", Value::Uuid(job))];
     if !msdb[MsdbTable::JobSchedules].has(&pair) {
         msdb[MsdbTable::JobSchedules].insert(&pair);
     }
@@ -198,15 +179,10 @@ pub fn attach(
     let job = identify(msdb, around, a)?;
     let schedule = find(msdb, a, "@schedule_name")?;
     let owner = |table: MsdbTable, key: (&str, Value)| {
-        msdb[table]
-            .find(&[key])
-            .map(|r| r.value("owner_sid").clone())
+        msdb[table].find(&[key]).map(|r| r.value("owner_sid").clone())
     };
     let same_owner = owner(MsdbTable::Jobs, ("job_id", Value::Uuid(job)))
-        == owner(
-            MsdbTable::Schedules,
-            ("schedule_id", Value::BigInt(schedule)),
-        );
+        == owner(MsdbTable::Schedules, ("schedule_id", Value::BigInt(schedule)));
     if !same_owner && !around.caller().is_sysadmin {
         return Err(error(
             14377,
@@ -247,7 +223,8 @@ fn change(
     let row = msdb[MsdbTable::Schedules]
         .find(&key)
         .ok_or_else(|| missing("@schedule_id", &schedule.to_string()))?;
-    let owned = matches!(row.value("owner_sid"), Value::Binary(sid) if **sid == *around.caller().sid);
+    let owned =
+        matches!(row.value("owner_sid"), Value::Binary(sid) if **sid == *around.caller().sid);
     if !owned && !around.caller().is_sysadmin {
         return Err(error(
             14394,
@@ -256,10 +233,8 @@ fn change(
     }
     let wanted = |column: &str| a.int(&format!("@{column}")).unwrap_or(row.int(column));
     verify(wanted)?;
-    let mut values: Vec<(&str, Value)> = NUMBERS
-        .iter()
-        .map(|&c| (c, Value::BigInt(wanted(c))))
-        .collect();
+    let mut values: Vec<(&str, Value)> =
+        NUMBERS.iter().map(|&c| (c, Value::BigInt(wanted(c)))).collect();
     if let Some(name) = a.text("@new_name") {
         values.push(("name", Value::string(name)));
     }
@@ -319,14 +294,14 @@ pub fn detach(
 ) -> Result<Outcome, SqlFailure> {
     let job = identify(msdb, around, a)?;
     let schedule = find(msdb, a, "@schedule_name")?;
-    let removed = msdb[MsdbTable::JobSchedules].delete(&[
-        ("schedule_id", Value::BigInt(schedule)),
-        ("job_id", Value::Uuid(job)),
-    ]);
+    let removed = msdb[MsdbTable::JobSchedules]
+        .delete(&[("schedule_id", Value::BigInt(schedule)), ("job_id", Value::Uuid(job))]);
     if removed == 0 {
         return Err(error(
             14374,
-            format!("The specified schedule (schedule_id = {schedule}) is not associated with the job."),
+            format!(
+                "The specified schedule (schedule_id = {schedule}) is not associated with the job."
+            ),
         ));
     }
     let key = [("schedule_id", Value::BigInt(schedule))];
@@ -409,27 +384,16 @@ pub fn refresh_next_runs(msdb: &mut Msdb, now: Moment) {
         .collect();
     for (job, schedule) in jobs {
         let next = runs.iter().find(|r| r.1 == job && r.2 == schedule);
-        let (date, time) = next.map_or((0, 0), |r| (date_number(r.0.date()), time_number(r.0.time())));
+        let (date, time) =
+            next.map_or((0, 0), |r| (date_number(r.0.date()), time_number(r.0.time())));
         msdb[MsdbTable::JobSchedules].update(
-            &[
-                ("job_id", Value::Uuid(job)),
-                ("schedule_id", Value::BigInt(schedule)),
-            ],
-            &[
-                ("next_run_date", Value::Int(date)),
-                ("next_run_time", Value::Int(time)),
-            ],
+            &[("job_id", Value::Uuid(job)), ("schedule_id", Value::BigInt(schedule))],
+            &[("next_run_date", Value::Int(date)), ("next_run_time", Value::Int(time))],
         );
         let first = runs.iter().find(|r| r.1 == job);
         msdb[MsdbTable::JobActivity].update(
-            &[
-                ("session_id", Value::Int(session)),
-                ("job_id", Value::Uuid(job)),
-            ],
-            &[(
-                "next_scheduled_run_date",
-                first.map_or(Value::Null, |r| Value::DateTime(r.0)),
-            )],
+            &[("session_id", Value::Int(session)), ("job_id", Value::Uuid(job))],
+            &[("next_scheduled_run_date", first.map_or(Value::Null, |r| Value::DateTime(r.0)))],
         );
     }
 }

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use crate::engine::catalog::columns::{ColumnDef, not_null, null, text};
 use crate::message::SqlFailure;
 use crate::value::{
+    SqlType,
     SqlType::{Bit, DateTime, Int, UniqueIdentifier},
-    SqlType, Value,
+    Value,
 };
 
 use super::arguments::{error, relation};
@@ -26,10 +27,7 @@ use super::{Arguments, MonitorChange, Msdb, MsdbTable, Outcome, Signal, Surround
 const DEFAULT_FILE_MINUTES: i64 = 14_420;
 
 fn pair(server: &str, database: &str) -> [(&'static str, Value); 2] {
-    [
-        ("primary_server", Value::string(server)),
-        ("primary_database", Value::string(database)),
-    ]
+    [("primary_server", Value::string(server)), ("primary_database", Value::string(database))]
 }
 
 fn find<'a>(msdb: &'a Msdb, server: &str, database: &str) -> Result<Record<'a>, SqlFailure> {
@@ -47,10 +45,7 @@ fn find_database<'a>(msdb: &'a Msdb, database: &str) -> Result<Record<'a>, SqlFa
     msdb[MsdbTable::SecondaryDatabases]
         .find(&[("secondary_database", Value::string(database))])
         .ok_or_else(|| {
-            error(
-                32014,
-                format!("Database {database} does not exist as log shipping secondary."),
-            )
+            error(32014, format!("Database {database} does not exist as log shipping secondary."))
         })
 }
 
@@ -77,7 +72,9 @@ pub fn add_primary(
     if old.is_some() && !overwrite {
         return Err(error(
             32024,
-            format!("An entry for primary server {primary_server}, primary database {database} already exists on this secondary."),
+            format!(
+                "An entry for primary server {primary_server}, primary database {database} already exists on this secondary."
+            ),
         ));
     }
     let (old_id, old_copy, old_restore) = old.unwrap_or_default();
@@ -91,11 +88,8 @@ pub fn add_primary(
     let server = around.server_name();
     let category = jobs::category_id(msdb, LOG_SHIPPING_CATEGORY).unwrap_or(6);
     let mut job = |name: &str, what: &str, step: &str, option: &str| {
-        let command = format!(
-            "{} -{option} {} -server {server}",
-            program(around.major()),
-            jobs::shown(id)
-        );
+        let command =
+            format!("{} -{option} {} -server {server}", program(around.major()), jobs::shown(id));
         jobs::create(
             msdb,
             around,
@@ -109,12 +103,8 @@ pub fn add_primary(
         )
     };
     let copy = job(&copy_name, "copy", "Log shipping copy job step.", "Copy");
-    let restore = job(
-        &restore_name,
-        "restore log",
-        "Log shipping restore log job step.",
-        "Restore",
-    );
+    let restore =
+        job(&restore_name, "restore log", "Log shipping restore log job step.", "Restore");
     let monitor = a.text("@monitor_server").filter(|m| !m.trim().is_empty());
     let values = [
         ("secondary_id", Value::Uuid(id)),
@@ -122,11 +112,17 @@ pub fn add_primary(
         ("primary_database", Value::string(&database)),
         ("backup_source_directory", Value::string(source)),
         ("backup_destination_directory", Value::string(destination)),
-        ("file_retention_period", Value::BigInt(a.int("@file_retention_period").unwrap_or(DEFAULT_FILE_MINUTES))),
+        (
+            "file_retention_period",
+            Value::BigInt(a.int("@file_retention_period").unwrap_or(DEFAULT_FILE_MINUTES)),
+        ),
         ("copy_job_id", Value::Uuid(copy)),
         ("restore_job_id", Value::Uuid(restore)),
         ("monitor_server", Value::string(monitor.as_deref().unwrap_or(&server))),
-        ("monitor_server_security_mode", Value::BigInt(a.int("@monitor_server_security_mode").unwrap_or(1))),
+        (
+            "monitor_server_security_mode",
+            Value::BigInt(a.int("@monitor_server_security_mode").unwrap_or(1)),
+        ),
         ("user_specified_monitor", Value::Bit(monitor.is_some())),
     ];
     if old_id.is_some() {
@@ -200,7 +196,9 @@ pub fn delete_primary(
     if msdb[MsdbTable::SecondaryDatabases].has(&[("secondary_id", Value::Uuid(id))]) {
         return Err(error(
             32025,
-            format!("Primary Server {server}, Database {database} has active log shipping secondary database(s) on the secondary. Drop the secondary database(s) first."),
+            format!(
+                "Primary Server {server}, Database {database} has active log shipping secondary database(s) on the secondary. Drop the secondary database(s) first."
+            ),
         ));
     }
     if let Some(remote) = remote {
@@ -232,11 +230,7 @@ const HELP_PRIMARY: &[ColumnDef] = &[
 ///
 /// 32052, 32023.
 pub fn help_primary(msdb: &Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailure> {
-    let row = find(
-        msdb,
-        &a.needed("@primary_server")?,
-        &a.needed("@primary_database")?,
-    )?;
+    let row = find(msdb, &a.needed("@primary_server")?, &a.needed("@primary_database")?)?;
     let mut values = joined(HELP_PRIMARY, &[row]);
     if !row.bit("user_specified_monitor") {
         blank_monitor(&mut values);
@@ -281,10 +275,9 @@ pub fn add_database(
         ("threshold_alert_enabled", number("@threshold_alert_enabled", 1)),
         ("history_retention_period", number("@history_retention_period", DEFAULT_HISTORY_MINUTES)),
     ];
-    if let Some(remote) = &remote {
-        if a.int("@ignoreremotemonitor") != Some(1) {
-            around.on_monitor(remote, MonitorChange::Secondary(monitor_row.clone()))?;
-        }
+    let ignored = a.int("@ignoreremotemonitor") == Some(1);
+    if let Some(remote) = remote.as_ref().filter(|_| !ignored) {
+        around.on_monitor(remote, MonitorChange::Secondary(monitor_row.clone()))?;
     }
     msdb[MsdbTable::SecondaryDatabases].delete(&key);
     msdb[MsdbTable::MonitorSecondary].delete(&key);
@@ -453,4 +446,3 @@ pub fn help_database(msdb: &Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailur
     }
     Ok(Outcome::rows(relation(HELP_DATABASE, rows)))
 }
-

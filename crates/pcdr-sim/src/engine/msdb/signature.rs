@@ -50,45 +50,27 @@ pub struct Parameter {
 
 /// A required parameter.
 pub const fn required(name: &'static str, ty: SqlType) -> Parameter {
-    Parameter {
-        name,
-        ty,
-        default: Default::Required,
-        output: false,
-        since: 0,
-    }
+    Parameter { name, ty, default: Default::Required, output: false, since: 0 }
 }
 
 /// A parameter that is NULL when left out.
 pub const fn optional(name: &'static str, ty: SqlType) -> Parameter {
-    Parameter {
-        default: Default::Null,
-        ..required(name, ty)
-    }
+    Parameter { default: Default::Null, ..required(name, ty) }
 }
 
 /// A parameter with a number as its default.
 pub const fn number(name: &'static str, ty: SqlType, default: i32) -> Parameter {
-    Parameter {
-        default: Default::Number(default),
-        ..required(name, ty)
-    }
+    Parameter { default: Default::Number(default), ..required(name, ty) }
 }
 
 /// A parameter with a text as its default.
 pub const fn word(name: &'static str, ty: SqlType, default: &'static str) -> Parameter {
-    Parameter {
-        default: Default::Text(default),
-        ..required(name, ty)
-    }
+    Parameter { default: Default::Text(default), ..required(name, ty) }
 }
 
 /// An output parameter that may be left out.
 pub const fn output(name: &'static str, ty: SqlType) -> Parameter {
-    Parameter {
-        output: true,
-        ..optional(name, ty)
-    }
+    Parameter { output: true, ..optional(name, ty) }
 }
 
 impl Parameter {
@@ -127,13 +109,7 @@ pub const fn system(
     procedure: Procedure,
     parameters: &'static [Parameter],
 ) -> Signature {
-    Signature {
-        name,
-        home: Home::Master,
-        since: 0,
-        parameters,
-        procedure,
-    }
+    Signature { name, home: Home::Master, since: 0, parameters, procedure }
 }
 
 /// A procedure of `msdb` that every release has.
@@ -142,10 +118,7 @@ pub const fn msdb(
     procedure: Procedure,
     parameters: &'static [Parameter],
 ) -> Signature {
-    Signature {
-        home: Home::Msdb,
-        ..system(name, procedure, parameters)
-    }
+    Signature { home: Home::Msdb, ..system(name, procedure, parameters) }
 }
 
 /// The procedure that a name means in a database, on a release; `None` when there is none.
@@ -162,11 +135,7 @@ pub fn resolve(name: &ObjectName, current: &str, major: u8) -> Option<&'static S
         .chain(signatures_agent::ALL)
         .chain(signatures_system::ALL)
         .find(|s| s.since <= major && s.name.eq_ignore_ascii_case(&name.name))?;
-    let database = if name.database.is_empty() {
-        current
-    } else {
-        name.database.as_str()
-    };
+    let database = if name.database.is_empty() { current } else { name.database.as_str() };
     let there = match found.home {
         Home::Msdb => schema != "sys" && database.eq_ignore_ascii_case("msdb"),
         // `sp_` finds its way from every database; extended procedures only from `master` or `sys`.

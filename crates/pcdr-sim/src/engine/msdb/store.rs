@@ -73,10 +73,7 @@ tables! {
 impl MsdbTable {
     /// The table of a name, compared without regard to case.
     pub fn named(name: &str) -> Option<MsdbTable> {
-        MsdbTable::ALL
-            .iter()
-            .copied()
-            .find(|t| t.name().eq_ignore_ascii_case(name))
+        MsdbTable::ALL.iter().copied().find(|t| t.name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -147,9 +144,7 @@ impl<'a> Record<'a> {
 
     /// Whether every named column holds the value beside it.
     pub fn matches(&self, wanted: &[(&str, Value)]) -> bool {
-        wanted
-            .iter()
-            .all(|(column, value)| same(self.value(column), value))
+        wanted.iter().all(|(column, value)| same(self.value(column), value))
     }
 }
 
@@ -186,10 +181,7 @@ pub fn whole_number(value: &Value) -> Option<i64> {
 }
 
 fn position(table: MsdbTable, column: &str) -> Option<usize> {
-    let found = table
-        .columns()
-        .iter()
-        .position(|c| c.name.eq_ignore_ascii_case(column));
+    let found = table.columns().iter().position(|c| c.name.eq_ignore_ascii_case(column));
     debug_assert!(found.is_some(), "{} has no column {column}", table.name());
     found
 }
@@ -216,10 +208,7 @@ pub fn shaped(ty: SqlType, value: Value) -> Value {
         SqlType::BigInt => Value::BigInt(n),
         SqlType::Numeric { scale: 0, .. } => match value {
             Value::Numeric { .. } => value,
-            _ => Value::Numeric {
-                unscaled: i128::from(n),
-                scale: 0,
-            },
+            _ => Value::Numeric { unscaled: i128::from(n), scale: 0 },
         },
         _ => value,
     }
@@ -246,19 +235,12 @@ fn nothing(column: &ColumnDef) -> Value {
 
 impl Table {
     fn new(table: MsdbTable) -> Table {
-        Table {
-            table,
-            rows: Vec::new(),
-            next_identity: 1,
-        }
+        Table { table, rows: Vec::new(), next_identity: 1 }
     }
 
     /// Every row, in the order of insertion.
     pub fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> {
-        self.rows.iter().map(|row| Record {
-            table: self.table,
-            row,
-        })
+        self.rows.iter().map(|row| Record { table: self.table, row })
     }
 
     /// The first row whose columns hold the values.

@@ -97,9 +97,7 @@ pub const LOG_SHIPPING_MONITOR_SECONDARY: &[ColumnDef] = &[
 ];
 
 /// Columns of `msdb.dbo.log_shipping_monitor_alert`.
-pub const LOG_SHIPPING_MONITOR_ALERT: &[ColumnDef] = &[
-    not_null("alert_job_id", UniqueIdentifier),
-];
+pub const LOG_SHIPPING_MONITOR_ALERT: &[ColumnDef] = &[not_null("alert_job_id", UniqueIdentifier)];
 
 /// Columns of `msdb.dbo.log_shipping_monitor_history_detail`.
 pub const LOG_SHIPPING_MONITOR_HISTORY_DETAIL: &[ColumnDef] = &[
@@ -227,4 +225,3 @@ pub const LOG_SHIPPING_MONITOR: &[ColumnDef] = &[
     not_null("logon_type", Int),
     not_null("logon_data", bytes(256)),
 ];
-

@@ -35,22 +35,12 @@ impl ColumnDef {
 
 /// A column that never holds NULL.
 pub const fn not_null(name: &'static str, ty: SqlType) -> ColumnDef {
-    ColumnDef {
-        name,
-        ty,
-        nullable: false,
-        since: 0,
-    }
+    ColumnDef { name, ty, nullable: false, since: 0 }
 }
 
 /// A column that may hold NULL.
 pub const fn null(name: &'static str, ty: SqlType) -> ColumnDef {
-    ColumnDef {
-        name,
-        ty,
-        nullable: true,
-        since: 0,
-    }
+    ColumnDef { name, ty, nullable: true, since: 0 }
 }
 
 /// `nvarchar(n)`.
@@ -68,10 +58,6 @@ pub fn of_release(columns: &[ColumnDef], major: u8) -> Vec<Column> {
     columns
         .iter()
         .filter(|c| c.since <= major)
-        .map(|c| Column {
-            name: c.name.to_owned(),
-            ty: c.ty,
-            nullable: c.nullable,
-        })
+        .map(|c| Column { name: c.name.to_owned(), ty: c.ty, nullable: c.nullable })
         .collect()
 }

@@ -199,10 +199,8 @@ pub const SYSJOBACTIVITY: &[ColumnDef] = &[
 ];
 
 /// Columns of `msdb.dbo.syssessions`.
-pub const SYSSESSIONS: &[ColumnDef] = &[
-    not_null("session_id", Int),
-    not_null("agent_start_date", DateTime),
-];
+pub const SYSSESSIONS: &[ColumnDef] =
+    &[not_null("session_id", Int), not_null("agent_start_date", DateTime)];
 
 /// Columns of `msdb.dbo.sysjobhistory`.
 pub const SYSJOBHISTORY: &[ColumnDef] = &[

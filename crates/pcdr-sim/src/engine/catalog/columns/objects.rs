@@ -193,11 +193,8 @@ pub const CONFIGURATIONS: &[ColumnDef] = &[
 ];
 
 /// Columns of `sys.schemas`.
-pub const SCHEMAS: &[ColumnDef] = &[
-    not_null("name", SqlType::SYSNAME),
-    not_null("schema_id", Int),
-    null("principal_id", Int),
-];
+pub const SCHEMAS: &[ColumnDef] =
+    &[not_null("name", SqlType::SYSNAME), not_null("schema_id", Int), null("principal_id", Int)];
 
 /// Columns of `sys.objects`.
 pub const OBJECTS: &[ColumnDef] = &[

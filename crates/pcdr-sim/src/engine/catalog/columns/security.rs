@@ -42,10 +42,8 @@ pub const SQL_LOGINS: &[ColumnDef] = &[
 ];
 
 /// Columns of `sys.server_role_members` and `sys.database_role_members`.
-pub const ROLE_MEMBERS: &[ColumnDef] = &[
-    not_null("role_principal_id", Int),
-    not_null("member_principal_id", Int),
-];
+pub const ROLE_MEMBERS: &[ColumnDef] =
+    &[not_null("role_principal_id", Int), not_null("member_principal_id", Int)];
 
 /// Columns of `sys.server_permissions` and `sys.database_permissions`.
 pub const PERMISSIONS: &[ColumnDef] = &[

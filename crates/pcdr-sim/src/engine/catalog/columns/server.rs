@@ -272,4 +272,3 @@ pub const DM_SERVER_SERVICES: &[ColumnDef] = &[
     null("cluster_nodename", text(256)),
     null("instant_file_initialization_enabled", text(1)),
 ];
-
