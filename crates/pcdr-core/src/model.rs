@@ -16,9 +16,9 @@ use crate::topology::{Role, Topology};
 
 /// The modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// Copies on instances that were observed; a database that does not exist there is absent here.
-    pub copies: BTreeMap<(InstanceName, DatabaseName), Copy>,
+pub struct Model<'a> {
+    /// Copies on instances that were observed, by database; what does not exist is absent here.
+    pub copies: BTreeMap<DatabaseName, BTreeMap<InstanceName, Copy>>,
     /// Instances that were not observed: their copies may be in any state.
     pub unseen: BTreeSet<InstanceName>,
     /// The pool state; `None` without a pool or while unknown.
@@ -26,7 +26,7 @@ pub struct Model {
     /// Servers that this plan put on the active list; `None` until it changes the list.
     pub activated: Option<BTreeSet<ServerName>>,
     /// Log backups in the backup share and the copy destination, by database and file name.
-    pub log_files: BTreeMap<DatabaseName, BTreeMap<String, LogFile>>,
+    pub log_files: BTreeMap<DatabaseName, LogFiles<'a>>,
     /// Backup files that the plan itself takes: path to what is in it.
     pub taken: BTreeMap<String, Taken>,
 }
@@ -59,6 +59,16 @@ pub enum CopyState {
     Other(DatabaseState),
 }
 
+impl std::fmt::Display for CopyState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CopyState::Online => f.write_str("online"),
+            CopyState::Restoring => f.write_str("waiting for log"),
+            CopyState::Other(state) => f.write_str(state.as_str()),
+        }
+    }
+}
+
 /// A mirroring session, as one partner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorSession {
@@ -73,6 +83,26 @@ pub struct MirrorSession {
 pub struct SecondaryEntry {
     /// Whether a copy or restore job may run.
     pub jobs_may_run: bool,
+}
+
+/// The log backups of one database, by file name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogFiles<'a> {
+    sorted: Vec<(&'a str, LogFile)>,
+}
+
+impl<'a> LogFiles<'a> {
+    /// Collects files; one that lies in both folders counts once, as copied.
+    fn new(mut files: Vec<(&'a str, LogFile)>) -> LogFiles<'a> {
+        files.sort_by(|(a, x), (b, y)| a.cmp(b).then(y.is_copied.cmp(&x.is_copied)));
+        files.dedup_by(|(a, _), (b, _)| a == b);
+        LogFiles { sorted: files }
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut LogFile> {
+        let index = self.sorted.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+        self.sorted.get_mut(index).map(|(_, file)| file)
+    }
 }
 
 /// A log backup file in the model.
@@ -101,9 +131,9 @@ pub enum Taken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Impossible(pub String);
 
-impl Model {
+impl<'a> Model<'a> {
     /// The observed world.
-    pub fn of(topology: &Topology, observation: &Observation) -> Model {
+    pub fn of(topology: &Topology, observation: &'a Observation) -> Model<'a> {
         let mut model = Model {
             copies: BTreeMap::new(),
             unseen: BTreeSet::new(),
@@ -119,7 +149,7 @@ impl Model {
             model.add_instance(&instance.name, observation);
         }
         for (database, files) in &observation.log_backups {
-            let known = model.log_files.entry(database.clone()).or_default();
+            let mut known = Vec::new();
             for (list, is_copied) in [(&files.share, false), (&files.copied, true)] {
                 for file in list.known().into_iter().flatten() {
                     let Some(header) = file.header.known() else { continue };
@@ -128,15 +158,13 @@ impl Model {
                         last_lsn: header.last_lsn,
                         last_fork: header.last_fork,
                     };
-                    let entry = known.entry(file.name.clone()).or_insert(LogFile {
-                        range,
-                        first_fork: header.first_fork,
-                        family: header.family,
-                        is_copied,
-                    });
-                    entry.is_copied |= is_copied;
+                    let (first_fork, family) = (header.first_fork, header.family);
+                    let file =
+                        (file.name.as_str(), LogFile { range, first_fork, family, is_copied });
+                    known.push(file);
                 }
             }
+            model.log_files.insert(database.clone(), LogFiles::new(known));
         }
         model
     }
@@ -180,37 +208,44 @@ impl Model {
                 is_log_shipping_primary: primary.is_some(),
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
-            self.copies.insert((instance.clone(), name.clone()), copy);
+            self.copies.entry(name.clone()).or_default().insert(instance.clone(), copy);
         }
     }
 
+    /// A copy of a database.
+    pub fn copy_of(&self, instance: &InstanceName, database: &DatabaseName) -> Option<&Copy> {
+        self.copies.get(database)?.get(instance)
+    }
+
     /// The copies of a database that the pool state points at: where writes are served.
-    pub fn serving<'a>(
-        &'a self,
-        topology: &'a Topology,
-        database: &'a DatabaseName,
-    ) -> impl Iterator<Item = (&'a InstanceName, &'a Copy)> + 'a {
+    pub fn serving<'m>(
+        &'m self,
+        topology: &'m Topology,
+        database: &DatabaseName,
+    ) -> impl Iterator<Item = (&'m InstanceName, &'m Copy)> + use<'m, 'a> {
         let has_pool = topology.pool().is_some_and(|pool| pool.database == *database);
-        self.copies.iter().filter_map(move |((instance, name), copy)| {
-            let role = topology.instance(instance)?.role;
-            let backup_side = matches!(role, Role::Secondary | Role::SecondaryMirror);
-            let designated = match self.pool_state {
-                Some(PoolState::Normal) if has_pool => !backup_side,
-                Some(PoolState::FailedOver) if has_pool => backup_side,
-                _ => true,
+        let pool_state = self.pool_state.filter(|_| has_pool);
+        let copies = self.copies.get(database).into_iter().flatten();
+        copies.filter(move |(instance, copy)| {
+            let role = topology.instance(instance).map(|instance| instance.role);
+            let backup_side = matches!(role, Some(Role::Secondary | Role::SecondaryMirror));
+            let designated = match pool_state {
+                Some(PoolState::Normal) => !backup_side,
+                Some(PoolState::FailedOver) => backup_side,
+                None => true,
             };
-            let serves = name == database && designated && copy.state == CopyState::Online;
-            serves.then_some((instance, copy))
+            designated && copy.state == CopyState::Online
         })
     }
 
     /// The log backups of a database that still apply to a copy at this position.
-    pub fn still_applying<'a>(
-        &'a self,
+    pub fn still_applying<'m>(
+        &'m self,
         database: &DatabaseName,
         position: Start,
-    ) -> impl Iterator<Item = (&'a String, &'a LogFile)> + 'a {
-        self.log_files.get(database).into_iter().flatten().filter(move |(_, file)| {
+    ) -> impl Iterator<Item = (&'a str, &'m LogFile)> + use<'m, 'a> {
+        let files = self.log_files.get(database).into_iter().flat_map(|files| &files.sorted);
+        files.map(|(name, file)| (*name, file)).filter(move |(_, file)| {
             file.family == position.family
                 && file.first_fork == position.fork
                 && file.range.first_lsn <= position.lsn
@@ -247,8 +282,13 @@ impl Model {
         database: &DatabaseName,
     ) -> Result<&mut Copy, Impossible> {
         self.copies
-            .get_mut(&(instance.clone(), database.clone()))
+            .get_mut(database)
+            .and_then(|copies| copies.get_mut(instance))
             .ok_or_else(|| Impossible(format!("{instance} has no {database}")))
+    }
+
+    fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, copy: Copy) {
+        self.copies.entry(database.clone()).or_default().insert(instance.clone(), copy);
     }
 
     fn copy_in(
@@ -262,7 +302,7 @@ impl Model {
             Ok(copy)
         } else {
             let found = copy.state;
-            Err(Impossible(format!("{database} on {instance} is {found:?}, not {needed:?}")))
+            Err(Impossible(format!("{database} on {instance} is {found}, not {needed}")))
         }
     }
 
@@ -292,8 +332,7 @@ impl Model {
                 if self.taken.get(path) != Some(&Taken::Full) {
                     return Err(Impossible(format!("no full backup {path} was taken")));
                 }
-                let key = (instance.clone(), database.clone());
-                if self.copies.contains_key(&key) {
+                if self.copy_of(instance, database).is_some() {
                     return Err(Impossible(format!("{database} exists on {instance}")));
                 }
                 let copy = Copy {
@@ -304,7 +343,7 @@ impl Model {
                     is_log_shipping_primary: false,
                     has_sessions: false,
                 };
-                self.copies.insert(key, copy);
+                self.insert(instance, database, copy);
                 Ok(())
             }
             DatabaseAction::RestoreLog { path, log } => {
@@ -369,7 +408,8 @@ impl Model {
     ) -> Result<(), Impossible> {
         let taken = self.taken.get(path) == Some(&Taken::Log);
         let file_name = path.rsplit(['\\', '/']).next().unwrap_or(path);
-        let file = self.log_files.get(database).and_then(|files| files.get(file_name)).copied();
+        let files = self.log_files.get_mut(database);
+        let file = files.and_then(|files| files.get_mut(file_name)).map(|file| *file);
         let copy = self.copy_in(instance, database, CopyState::Restoring)?;
         let Some(log) = log else {
             return if taken {
@@ -462,12 +502,11 @@ impl Model {
                 let position = copy.position;
                 copy.mirroring =
                     Some(MirrorSession { is_principal: true, partner_address: mirror_address });
-                let key = (mirror.clone(), database.clone());
-                if let Some(existing) = self.copies.get(&key)
+                if let Some(existing) = self.copy_of(mirror, database)
                     && existing.state != CopyState::Restoring
                 {
                     let found = existing.state;
-                    return Err(Impossible(format!("{database} on {mirror} is {found:?}")));
+                    return Err(Impossible(format!("{database} on {mirror} is {found}")));
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,
@@ -480,7 +519,7 @@ impl Model {
                     is_log_shipping_primary: false,
                     has_sessions: false,
                 };
-                self.copies.insert(key, copy);
+                self.insert(mirror, database, copy);
                 Ok(())
             }
             PoolAction::ClearActiveServers => {

@@ -315,10 +315,9 @@ impl Host for SessionHost {
         let named = full_name(table);
         self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
             let target = table_of(database, key, &named, Some(transaction))?;
-            let mut next = target.next_row;
             let mut identity = target.next_identity;
             let mut records = Vec::with_capacity(rows.len());
-            for mut row in rows {
+            for (row_id, mut row) in (target.next_row..).zip(rows) {
                 if let Some((column, _, increment)) = target.definition.identity
                     && row.get(column).is_some_and(Value::is_null)
                     && let Some(ty) = target.definition.columns.get(column).map(|c| c.ty)
@@ -327,8 +326,7 @@ impl Host for SessionHost {
                     identity = identity.saturating_add(increment);
                 }
                 check_nulls(target, &row)?;
-                records.push(LogOp::Insert { table: key.to_owned(), row_id: next, row });
-                next += 1;
+                records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
             }
             let count = records.len() as u64;
             for op in records {

@@ -10,6 +10,7 @@ pub mod alter;
 pub mod backup;
 pub mod batch;
 pub mod catalog;
+pub mod client;
 pub mod database;
 pub mod errors;
 pub mod faults;
@@ -31,3 +32,7 @@ pub mod state;
 pub mod storage;
 pub mod system_procedures;
 pub mod world;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
