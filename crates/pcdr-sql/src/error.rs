@@ -52,6 +52,14 @@ pub enum SqlError {
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// A procedure returned a failure without raising an error.
+    #[error("{procedure} returned {code} without an error")]
+    Returned {
+        /// Name.
+        procedure: String,
+        /// What it returned; `NULL` where it returned nothing.
+        code: String,
+    },
     /// Stopped by the operator.
     #[error("cancelled by the operator")]
     Cancelled,
@@ -164,6 +172,11 @@ impl SqlError {
                 ErrorCode::TimedOut,
                 format!("there was no answer within {} s", limit.as_secs()),
                 "check the load of the instance, then observe again",
+            ),
+            SqlError::Returned { .. } => (
+                ErrorCode::Server,
+                self.to_string(),
+                "look into the server's error log and the history of its jobs",
             ),
             SqlError::Cancelled => (
                 ErrorCode::Cancelled,
