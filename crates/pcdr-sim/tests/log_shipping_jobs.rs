@@ -661,3 +661,27 @@ async fn every_view_has_its_documented_columns_and_every_row_fits_them() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tsql_step_runs_its_batch_and_its_error_fails_the_job() {
+    let p = pair().await;
+    let mut a = Client::open(&p.a).await;
+    for (job, command) in
+        [("good", "select name from sys.databases"), ("bad", "select * from nowhere.nothing")]
+    {
+        let made = a.done("msdb.dbo.sp_add_job", &[("@job_name", s(job))]).await;
+        let id = output(&made, "@job_id");
+        let of_job = ("@job_id", id.clone());
+        a.done(
+            "msdb.dbo.sp_add_jobstep",
+            &[of_job.clone(), ("@step_name", s("one")), ("@command", s(command))],
+        )
+        .await;
+        assert_eq!(a.error("msdb.dbo.sp_start_job", &[of_job.clone()]).await, 14_256);
+        a.done("msdb.dbo.sp_add_jobserver", &[of_job]).await;
+        let expected = if job == "good" { SUCCEEDED } else { FAILED };
+        assert_eq!(run_job(&mut a, &id).await["run_status"], expected, "{job}");
+    }
+    let rows = a.rows("msdb.dbo.sysjobhistory");
+    assert!(rows.iter().any(|r| r["sql_message_id"] == Value::Int(208)));
+}
