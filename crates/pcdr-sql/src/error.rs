@@ -105,7 +105,16 @@ impl SqlError {
             tiberius::error::Error::Io { message, .. } => {
                 SqlError::Unreachable { address: address.to_owned(), message }
             }
-            other => SqlError::running(other),
+            other => match SqlError::running(other) {
+                // A server that is shutting down refuses logins: nothing of ours was lost.
+                SqlError::Server(error) if meaning(error.number).0 == ErrorCode::ConnectionLost => {
+                    SqlError::Unreachable {
+                        address: address.to_owned(),
+                        message: error.to_string(),
+                    }
+                }
+                error => error,
+            },
         }
     }
 

@@ -1,5 +1,7 @@
 //! Connections, pool, cancellation and error translation, over real TLS connections.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 mod support;
 
 use std::net::SocketAddr;
