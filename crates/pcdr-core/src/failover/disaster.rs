@@ -177,15 +177,7 @@ impl<'a> Runbook<'a> {
                 continue;
             }
             for database in topology.databases() {
-                let writable = match observation.database(&instance.name, database) {
-                    Known::Known(Some(seen)) if seen.is_writable() => "ONLINE and writable",
-                    _ => continue,
-                };
-                return Err(Refusal::PrimaryAlive {
-                    instance: instance.name.clone(),
-                    database: database.clone(),
-                    found: writable.to_owned(),
-                });
+                self.require_no_writes_on(instance, database)?;
             }
         }
         let evidence = evidence::collect(topology, observation, now);
@@ -197,6 +189,39 @@ impl<'a> Runbook<'a> {
         }
         self.draft.evidence(evidence);
         Ok(())
+    }
+
+    /// An instance that answers must be known to hold no copy that takes writes.
+    fn require_no_writes_on(
+        &mut self,
+        instance: &Instance,
+        database: &DatabaseName,
+    ) -> Result<(), Refusal> {
+        let Instance { name, .. } = instance;
+        let observation = self.situation.observation;
+        if observation.instance(name).known().is_none() {
+            return Ok(()); // what that says is a question of evidence
+        }
+        match observation.database(name, database) {
+            Known::Known(Some(seen)) if seen.is_writable() => Err(Refusal::PrimaryAlive {
+                instance: name.clone(),
+                database: database.clone(),
+                found: "ONLINE and writable".to_owned(),
+            }),
+            Known::Known(Some(seen)) => {
+                self.draft.note(format!(
+                    "{name} answers and holds {database} {}: back up the tail of its log WITH \
+                     NO_TRUNCATE before it is repaired or replaced",
+                    seen.state
+                ));
+                Ok(())
+            }
+            Known::Known(None) => Ok(()),
+            Known::Unknown(reason) => {
+                let what = format!("whether {database} on {name} takes writes");
+                Err(Refusal::FactUnknown { what, reason })
+            }
+        }
     }
 
     /// Steps 5 to 7 write to the Central Management store.
@@ -561,10 +586,12 @@ impl<'a> Runbook<'a> {
         let Some((pool, _)) = self.pool() else { return };
         let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
         let files = self.situation.observation.log_backups.get(&pool.database);
+        let offset = self.seen.utc_offset_minutes;
         let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
         let serving = |server: &crate::name::ServerName| {
             let recovered = copy.filter(|copy| copy.is_writable());
-            recovered.is_some_and(|copy| effect::has_pinged_since_recovery(copy, files, server))
+            recovered
+                .is_some_and(|copy| effect::has_pinged_since_recovery(copy, offset, files, server))
         };
         if targets.clone().all(|server| serving(&server.fqdn)) {
             return;
