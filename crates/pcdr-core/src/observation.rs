@@ -138,6 +138,9 @@ pub struct LogPosition {
     /// `sys.database_recovery_status.last_log_backup_lsn`: where the next log backup starts. `None`
     /// when the copy is not online or has never been backed up.
     pub last_log_backup_lsn: Option<Lsn>,
+    /// `last_lsn` of the newest log backup restored into this copy, by `msdb.dbo.restorehistory`;
+    /// `None` when none is on record.
+    pub last_restored_lsn: Option<Lsn>,
 }
 
 /// A database mirroring session, as its partner sees it.

@@ -4,7 +4,10 @@
 //! [`conformance`](crate::conformance): the in-memory mock, the stand-ins over the wire and real
 //! servers all pass the same suite.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -37,10 +40,14 @@ impl Progress for Unwatched {
     fn report(&self, _percent: f32, _detail: &str) {}
 }
 
-/// What the clock says. The core has none of its own.
+/// What the clock says, and waiting by it. The core has neither of its own.
+#[async_trait]
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Waits.
+    async fn sleep(&self, duration: Duration);
 }
 
 /// **Database roles**: what a run needs from one SQL Server instance.
@@ -175,4 +182,21 @@ pub trait RunStore: Send + Sync {
 
     /// Every entry, oldest first.
     async fn entries(&self) -> Result<Vec<Entry>, InstanceError>;
+}
+
+/// Every port of one topology.
+#[derive(Clone)]
+pub struct Ports {
+    /// By instance.
+    pub instances: BTreeMap<InstanceName, Arc<dyn DatabaseInstance>>,
+    /// By instance.
+    pub jobs: BTreeMap<InstanceName, Arc<dyn LogShippingJobs>>,
+    /// The application around the databases, if any.
+    pub pool: Option<Arc<dyn PoolControl>>,
+    /// The folders of log backups.
+    pub files: Arc<dyn BackupFiles>,
+    /// Lock and journal.
+    pub store: Arc<dyn RunStore>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
 }

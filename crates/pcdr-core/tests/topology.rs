@@ -92,12 +92,7 @@ fn every_scenario_gives_the_violations_it_names() {
             let (question, expected) = scenario.split_once("\n----").unwrap();
             let answer = answer(&edited(question));
             if !is_blessing {
-                assert_eq!(
-                    expected.trim(),
-                    answer.trim(),
-                    "{}:\n{question}",
-                    path.display()
-                );
+                assert_eq!(expected.trim(), answer.trim(), "{}:\n{question}", path.display());
             }
             blessed.push(format!("{question}\n----\n{}", answer.trim()));
         }
@@ -141,36 +136,15 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     assert_eq!(topology.primary().name.as_str(), "sql-n1");
     assert_eq!(topology.secondary().name.as_str(), "sql-s1");
     assert_eq!(topology.primary().server_name, "sql-n1");
-    assert_eq!(
-        topology.primary().mirroring_address(),
-        "TCP://sql-n1.example.net:5022"
-    );
-    assert_eq!(
-        topology.role(Role::PrimaryWitness).unwrap().mirroring_port,
-        7022
-    );
+    assert_eq!(topology.primary().mirroring_address(), "TCP://sql-n1.example.net:5022");
+    assert_eq!(topology.role(Role::PrimaryWitness).unwrap().mirroring_port, 7022);
     assert!(topology.role(Role::SecondaryWitness).is_none());
     assert_eq!(topology.links()[0].megabits_per_second, Some(1000));
     assert!(!topology.is_near(&"north".into(), &"south".into()));
     let pool = topology.pool().unwrap();
-    assert_eq!(
-        pool.servers
-            .iter()
-            .filter(|server| server.is_active)
-            .count(),
-        4
-    );
-    assert_eq!(
-        pool.servers
-            .iter()
-            .filter(|server| server.is_active_after_failover)
-            .count(),
-        4
-    );
-    assert_eq!(
-        topology.backup_share().unc,
-        r"\\files-s.example.net\logbackups"
-    );
+    assert_eq!(pool.servers.iter().filter(|server| server.is_active).count(), 4);
+    assert_eq!(pool.servers.iter().filter(|server| server.is_active_after_failover).count(), 4);
+    assert_eq!(topology.backup_share().unc, r"\\files-s.example.net\logbackups");
     assert_eq!(topology.copy_share().unc, r"\\sql-s1.example.net\logcopies");
     let shipping = topology.log_shipping();
     assert_eq!(shipping.backup_retention_minutes, 4320);
@@ -181,10 +155,7 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     assert_eq!(shipping.history_retention_minutes, 5760);
     assert_eq!(shipping.restore_every, Duration::from_secs(900));
     assert_eq!(topology.mirroring().timeout_seconds, 10);
-    assert_eq!(
-        topology.connection().password_env.as_deref(),
-        Some("PCDR_PASSWORD")
-    );
+    assert_eq!(topology.connection().password_env.as_deref(), Some("PCDR_PASSWORD"));
     let shell = topology.management_shell().unwrap();
     assert_eq!(shell.command[0], "powershell.exe");
     assert_eq!(shell.timeout, Duration::from_secs(600));
@@ -201,36 +172,21 @@ fn named_instance_has_its_host_label_and_name_as_server_name() {
 #[test]
 fn hostile_database_names_are_names_like_any_other() {
     let long = "数".repeat(127) + "é";
-    for name in [
-        "m]gc",
-        "o'brien",
-        "a b",
-        " lead",
-        "--",
-        "x;DROP TABLE y",
-        "$(rm)",
-        "\u{1F4BE}",
-        &long,
-    ] {
+    for name in
+        ["m]gc", "o'brien", "a b", " lead", "--", "x;DROP TABLE y", "$(rm)", "\u{1F4BE}", &long]
+    {
         let text = format!("{STRETCHED}\n[[databases]]\nname = {name:?}\n");
         let topology = Topology::parse(&text).unwrap_or_else(|violations| panic!("{violations}"));
         assert_eq!(topology.databases()[1].as_str(), name);
     }
     // 65 characters outside the basic plane are 130 of SQL Server's.
-    let text = format!(
-        "{STRETCHED}\n[[databases]]\nname = \"{}\"\n",
-        "\u{1F4BE}".repeat(65)
-    );
+    let text = format!("{STRETCHED}\n[[databases]]\nname = \"{}\"\n", "\u{1F4BE}".repeat(65));
     assert_eq!(codes(&text), ["text_too_long"]);
 }
 
 fn codes(text: &str) -> Vec<&'static str> {
     let violations = Topology::parse(text).unwrap_err();
-    violations
-        .0
-        .iter()
-        .map(|violation| violation.code)
-        .collect()
+    violations.0.iter().map(|violation| violation.code).collect()
 }
 
 #[test]
@@ -240,18 +196,8 @@ fn ten_active_servers_are_too_many() {
     };
     let six: String = (0..6).map(server).collect();
     let violations = Topology::parse(&format!("{STRETCHED}\n{six}")).unwrap_err();
-    let found = |code| {
-        violations
-            .0
-            .iter()
-            .find(|violation| violation.code == code)
-            .unwrap()
-    };
-    assert!(
-        found("too_many_active_servers")
-            .message
-            .contains("found 10")
-    );
+    let found = |code| violations.0.iter().find(|violation| violation.code == code).unwrap();
+    assert!(found("too_many_active_servers").message.contains("found 10"));
     assert!(found("too_many_servers").message.contains("found 14"));
 }
 
@@ -270,20 +216,8 @@ fn place_counts_characters_and_survives_byte_order_mark_and_carriage_returns() {
     // Characters, not bytes, before the place on its own line.
     let text = STRETCHED.replacen("[\"north\", \"south\"]", "[\"nörth\", \"söuth\"]", 1);
     let violations = Topology::parse(&text).unwrap_err();
-    assert_eq!(
-        violations.0[0].place,
-        Place {
-            line: 17,
-            column: 12
-        }
-    );
-    assert_eq!(
-        violations.0[1].place,
-        Place {
-            line: 17,
-            column: 21
-        }
-    );
+    assert_eq!(violations.0[0].place, Place { line: 17, column: 12 });
+    assert_eq!(violations.0[1].place, Place { line: 17, column: 21 });
 }
 
 #[test]
@@ -306,22 +240,14 @@ fn a_password_in_the_file_is_repeated_nowhere() {
         if line.contains("password") || line.contains("Password") {
             for violation in &violations.0 {
                 let excerpt = violation.excerpt(&text);
-                assert!(
-                    excerpt.is_none_or(|line| !line.contains(secret)),
-                    "{violation}"
-                );
+                assert!(excerpt.is_none_or(|line| !line.contains(secret)), "{violation}");
             }
         }
         if !line.ends_with("horse")
             && !line.starts_with("login")
             && !line.starts_with("password_env")
         {
-            assert!(
-                violations
-                    .0
-                    .iter()
-                    .any(|violation| violation.code == "secret_in_file")
-            );
+            assert!(violations.0.iter().any(|violation| violation.code == "secret_in_file"));
         }
     }
 }
@@ -352,17 +278,12 @@ fn check_any(text: &str) -> Result<(), TestCaseError> {
     for violation in violations {
         let (start, end) = violation.span;
         prop_assert!(last <= start && start <= end && end <= text.len());
-        prop_assert!(
-            text.get(start..end).is_some(),
-            "not between characters: {violation:?}"
-        );
+        prop_assert!(text.get(start..end).is_some(), "not between characters: {violation:?}");
         prop_assert!(ALL_CODES.contains(&violation.code));
         // The slow and obvious place.
         let before = &text[..start];
         let line = before.matches('\n').count() + 1;
-        let line_start = before
-            .rfind('\n')
-            .map_or(bom.min(start), |newline| newline + 1);
+        let line_start = before.rfind('\n').map_or(bom.min(start), |newline| newline + 1);
         let column = before[line_start..].chars().count() + 1;
         prop_assert_eq!(violation.place, Place { line, column });
         violation.excerpt(text);

@@ -8,6 +8,7 @@
 pub mod engine;
 pub mod front;
 pub mod message;
+pub mod shell;
 pub mod tsql;
 pub mod value;
 pub mod wire;

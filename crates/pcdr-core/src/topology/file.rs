@@ -160,12 +160,8 @@ pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings) -> File {
         pool: section(&mut root, "pool", "[pool]", pool),
         shares: rows(&mut root, "shares", "[[shares]]", share),
         log_shipping: section(&mut root, "log_shipping", "[log_shipping]", log_shipping),
-        mirroring: section(&mut root, "mirroring", "[mirroring]", mirroring).unwrap_or(
-            MirroringRow {
-                endpoint_name: None,
-                timeout_seconds: None,
-            },
-        ),
+        mirroring: section(&mut root, "mirroring", "[mirroring]", mirroring)
+            .unwrap_or(MirroringRow { endpoint_name: None, timeout_seconds: None }),
         connection: section(&mut root, "connection", "[connection]", connection),
         management_shell: section(
             &mut root,
@@ -179,11 +175,7 @@ pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings) -> File {
         ("instances", "[[instances]]", "the SQL Server instances"),
         ("shares", "[[shares]]", "the shares of log shipping"),
         ("log_shipping", "[log_shipping]", "how logs are shipped"),
-        (
-            "connection",
-            "[connection]",
-            "how to connect to the instances",
-        ),
+        ("connection", "[connection]", "how to connect to the instances"),
     ] {
         if !root.has(key) {
             root.missing(title, &format!("Add {title}: {purpose}."));
@@ -222,27 +214,20 @@ fn section<T>(
 }
 
 fn site(fields: &mut Fields<'_, '_>, _: Span) -> SiteRow {
-    SiteRow {
-        name: fields.required_text("name", NAME),
-    }
+    SiteRow { name: fields.required_text("name", NAME) }
 }
 
 fn link(fields: &mut Fields<'_, '_>, _: Span) -> LinkRow {
     if !fields.has("between") {
-        fields.missing(
-            "between",
-            "Add a line `between = [\"north\", \"south\"]` to [[links]].",
-        );
+        fields.missing("between", "Add a line `between = [\"north\", \"south\"]` to [[links]].");
     }
     let between = fields.texts("between", NAME).and_then(|sites| {
         let span = sites.span();
         match <[Text; 2]>::try_from(sites.into_inner()) {
             Ok([a, b]) => Some((a, b)),
             Err(sites) => {
-                let message = format!(
-                    "`between` in [[links]] needs two sites, found {}",
-                    sites.len()
-                );
+                let message =
+                    format!("`between` in [[links]] needs two sites, found {}", sites.len());
                 let remedy = "Name the two sites that the link joins.".to_owned();
                 fields.report(Code::WrongType, span, message, remedy);
                 None
@@ -260,11 +245,7 @@ fn link(fields: &mut Fields<'_, '_>, _: Span) -> LinkRow {
         between,
         is_fast: fields.flag("fast").map(Spanned::into_inner),
         megabits_per_second: fields
-            .number(
-                "megabits_per_second",
-                1..=i64::from(u32::MAX),
-                Code::OutOfRange,
-            )
+            .number("megabits_per_second", 1..=i64::from(u32::MAX), Code::OutOfRange)
             .and_then(|number| u32::try_from(number.into_inner()).ok()),
     }
 }
@@ -272,9 +253,7 @@ fn link(fields: &mut Fields<'_, '_>, _: Span) -> LinkRow {
 fn instance(fields: &mut Fields<'_, '_>, _: Span) -> InstanceRow {
     let name = fields.required_text("name", NAME);
     let site = fields.required_text("site", NAME);
-    let role = fields
-        .required_text("role", NAME)
-        .and_then(|text| role(fields, &text));
+    let role = fields.required_text("role", NAME).and_then(|text| role(fields, &text));
     let port = |number: Spanned<i64>| {
         let span = number.span();
         Some(Spanned::new(span, u16::try_from(number.into_inner()).ok()?))
@@ -328,9 +307,7 @@ pub(super) fn role_name(role: Role) -> &'static str {
 }
 
 fn database(fields: &mut Fields<'_, '_>, _: Span) -> DatabaseRow {
-    DatabaseRow {
-        name: fields.required_text("name", NAME),
-    }
+    DatabaseRow { name: fields.required_text("name", NAME) }
 }
 
 fn pool(fields: &mut Fields<'_, '_>, head: Span) -> PoolRow {
@@ -339,14 +316,12 @@ fn pool(fields: &mut Fields<'_, '_>, head: Span) -> PoolRow {
         fqdn: fields.required_text("fqdn", HOST),
         database: fields.required_text("database", NAME),
         compliance_database: fields.text("compliance_database", NAME),
-        servers: rows(fields, "servers", "[[pool.servers]]", |fields, head| {
-            ServerRow {
-                head,
-                fqdn: fields.required_text("fqdn", HOST),
-                site: fields.required_text("site", NAME),
-                active: fields.flag("active"),
-                active_after_failover: fields.flag("active_after_failover"),
-            }
+        servers: rows(fields, "servers", "[[pool.servers]]", |fields, head| ServerRow {
+            head,
+            fqdn: fields.required_text("fqdn", HOST),
+            site: fields.required_text("site", NAME),
+            active: fields.flag("active"),
+            active_after_failover: fields.flag("active_after_failover"),
         }),
     }
 }
@@ -363,9 +338,7 @@ fn share(fields: &mut Fields<'_, '_>, _: Span) -> ShareRow {
 fn log_shipping(fields: &mut Fields<'_, '_>, head: Span) -> LogShippingRow {
     let minutes = |fields: &mut Fields<'_, '_>, key, range, default: i32| {
         let written = fields.number(key, range, Code::OutOfRange);
-        Setting::new(written, default, |minutes| {
-            i32::try_from(minutes).unwrap_or(default)
-        })
+        Setting::new(written, default, |minutes| i32::try_from(minutes).unwrap_or(default))
     };
     let every = |fields: &mut Fields<'_, '_>, key| {
         let written = fields.duration(key, SCHEDULE);
@@ -409,9 +382,7 @@ fn connection(fields: &mut Fields<'_, '_>, head: Span) -> ConnectionRow {
         password_file: fields.text("password_file", LOCAL),
         ca_file: fields.text("ca_file", LOCAL),
         host_name_in_certificate: fields.text("host_name_in_certificate", HOST),
-        connect_timeout: fields
-            .duration("connect_timeout", CONNECT)
-            .map(Spanned::into_inner),
+        connect_timeout: fields.duration("connect_timeout", CONNECT).map(Spanned::into_inner),
     }
 }
 

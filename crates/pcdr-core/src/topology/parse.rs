@@ -38,9 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Topology, Violations> {
 fn build(file: &File) -> Option<Topology> {
     let mut sites = Vec::new();
     for row in &file.sites {
-        sites.push(Site {
-            name: name(&row.name)?,
-        });
+        sites.push(Site { name: name(&row.name)? });
     }
     let mut links = Vec::new();
     for row in &file.links {
@@ -69,21 +67,12 @@ fn build(file: &File) -> Option<Topology> {
     let connection = file.connection.as_ref()?;
     let needs_shell = pool.is_some() || file.management_shell.is_some();
     Some(Topology {
-        sites: sites
-            .into_iter()
-            .map(|site| (site.name.clone(), site))
-            .collect(),
+        sites: sites.into_iter().map(|site| (site.name.clone(), site)).collect(),
         links,
-        instances: instances?
-            .into_iter()
-            .map(|row| (row.name.clone(), row))
-            .collect(),
+        instances: instances?.into_iter().map(|row| (row.name.clone(), row)).collect(),
         databases: databases?,
         pool,
-        shares: shares
-            .into_iter()
-            .map(|share| (share.name.clone(), share))
-            .collect(),
+        shares: shares.into_iter().map(|share| (share.name.clone(), share)).collect(),
         log_shipping: log_shipping(file)?,
         mirroring: Mirroring {
             endpoint_name: text(&file.mirroring.endpoint_name)
@@ -96,9 +85,7 @@ fn build(file: &File) -> Option<Topology> {
             password_file: text(&connection.password_file),
             ca_file: text(&connection.ca_file),
             host_name_in_certificate: text(&connection.host_name_in_certificate),
-            connect_timeout: connection
-                .connect_timeout
-                .unwrap_or(Duration::from_secs(15)),
+            connect_timeout: connection.connect_timeout.unwrap_or(Duration::from_secs(15)),
         },
         management_shell: needs_shell.then(|| management_shell(file)),
     })
@@ -200,28 +187,16 @@ fn log_shipping(file: &File) -> Option<LogShipping> {
 }
 
 /// Windows PowerShell reading the script from its standard input.
-const POWERSHELL: [&str; 5] = [
-    "powershell.exe",
-    "-NoProfile",
-    "-NonInteractive",
-    "-Command",
-    "-",
-];
+const POWERSHELL: [&str; 5] = ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", "-"];
 
 fn management_shell(file: &File) -> ManagementShell {
     let row = file.management_shell.as_ref();
     let command = row.and_then(|row| row.command.as_ref());
     ManagementShell {
         command: match command {
-            Some(words) => words
-                .get_ref()
-                .iter()
-                .map(|word| word.get_ref().clone())
-                .collect(),
+            Some(words) => words.get_ref().iter().map(|word| word.get_ref().clone()).collect(),
             None => POWERSHELL.iter().map(|&word| word.to_owned()).collect(),
         },
-        timeout: row
-            .and_then(|row| row.timeout)
-            .unwrap_or(Duration::from_secs(10 * 60)),
+        timeout: row.and_then(|row| row.timeout).unwrap_or(Duration::from_secs(10 * 60)),
     }
 }

@@ -38,10 +38,8 @@ fn databases(file: &File, pool: &PoolRow, findings: &mut Findings) {
         && is_complete
         && !is_log_shipped(name)
     {
-        let message = format!(
-            "the pool's database must be one of [[databases]], found {:?}",
-            name.get_ref()
-        );
+        let message =
+            format!("the pool's database must be one of [[databases]], found {:?}", name.get_ref());
         let remedy = "Add it to [[databases]]: the pool is protected by shipping its log.";
         findings.report(Code::UnknownDatabase, name.span(), message, remedy);
     }
@@ -67,34 +65,21 @@ fn databases(file: &File, pool: &PoolRow, findings: &mut Findings) {
         );
         let remedy =
             "Take it out of [[databases]]; its rows are transient and stay with the adapter.";
-        findings.report(
-            Code::ComplianceDatabaseIsLogShipped,
-            compliance.span(),
-            message,
-            remedy,
-        );
+        findings.report(Code::ComplianceDatabaseIsLogShipped, compliance.span(), message, remedy);
     }
 }
 
 fn servers(pool: &PoolRow, findings: &mut Findings) {
     let names = pool.servers.iter().map(|row| &row.fqdn);
-    duplicates(
-        findings,
-        Code::DuplicateServer,
-        "chat server",
-        names,
-        str::to_lowercase,
-    );
+    duplicates(findings, Code::DuplicateServer, "chat server", names, str::to_lowercase);
     if pool.servers.is_empty() {
         let message = "a pool needs chat servers, found none";
         let remedy = "Add [[pool.servers]] with `fqdn` and `site`.";
         findings.report(Code::NoServer, pool.head.clone(), message, remedy);
     }
     if let Some(server) = pool.servers.get(MOST_SERVERS) {
-        let message = format!(
-            "a pool may have {MOST_SERVERS} chat servers, found {}",
-            pool.servers.len()
-        );
+        let message =
+            format!("a pool may have {MOST_SERVERS} chat servers, found {}", pool.servers.len());
         let remedy = "Take servers out; the ninth is marked.";
         findings.report(Code::TooManyServers, server.head.clone(), message, remedy);
     }
@@ -141,10 +126,8 @@ fn active_servers(file: &File, pool: &PoolRow, when: &When, findings: &mut Findi
         .collect();
     if active.is_empty() && !pool.servers.is_empty() {
         let message = format!("at least one chat server needs `{key} = true`, found none");
-        let remedy = format!(
-            "Set it for one to {MOST_ACTIVE_SERVERS} servers near the {}.",
-            when.database
-        );
+        let remedy =
+            format!("Set it for one to {MOST_ACTIVE_SERVERS} servers near the {}.", when.database);
         findings.report(when.none, pool.head.clone(), message, remedy);
     }
     if let Some((_, flag)) = active.get(MOST_ACTIVE_SERVERS) {

@@ -35,20 +35,16 @@ impl Findings {
 
     /// The violations in the order of the file.
     pub(super) fn into_violations(mut self, text: &str) -> Violations {
-        self.0
-            .sort_by(|(a, x, ..), (b, y, ..)| (a.start, a.end, x).cmp(&(b.start, b.end, y)));
+        self.0.sort_by(|(a, x, ..), (b, y, ..)| (a.start, a.end, x).cmp(&(b.start, b.end, y)));
         let mut cursor = Cursor::start(text);
-        let violations = self
-            .0
-            .into_iter()
-            .map(|(span, code, message, remedy)| Violation {
-                code: code.as_str(),
-                place: cursor.advance_to(span.start),
-                span: (span.start, span.end),
-                message,
-                remedy,
-                source: code.source(),
-            });
+        let violations = self.0.into_iter().map(|(span, code, message, remedy)| Violation {
+            code: code.as_str(),
+            place: cursor.advance_to(span.start),
+            span: (span.start, span.end),
+            message,
+            remedy,
+            source: code.source(),
+        });
         Violations(violations.collect())
     }
 }
@@ -65,11 +61,7 @@ impl<'t> Cursor<'t> {
         // A byte order mark takes no column.
         let offset = if text.starts_with('\u{feff}') { 3 } else { 0 };
         let place = Place { line: 1, column: 1 };
-        Self {
-            text,
-            offset,
-            place,
-        }
+        Self { text, offset, place }
     }
 
     fn advance_to(&mut self, offset: usize) -> Place {
@@ -108,13 +100,7 @@ impl<'a, 't> Fields<'a, 't> {
         head: Span,
         table: &'a DeTable<'t>,
     ) -> Self {
-        Self {
-            findings,
-            title,
-            head,
-            table,
-            known: Vec::new(),
-        }
+        Self { findings, title, head, table, known: Vec::new() }
     }
 
     /// A table inside this one, read with the same findings.
@@ -141,8 +127,7 @@ impl<'a, 't> Fields<'a, 't> {
     pub(super) fn missing(&mut self, key: &str, remedy: &str) {
         let start = self.head.start;
         let message = format!("{} needs `{key}`, which is missing", self.title);
-        self.findings
-            .report(Code::MissingKey, start..start, message, remedy);
+        self.findings.report(Code::MissingKey, start..start, message, remedy);
     }
 
     fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'_>>, needed: &str) {
@@ -152,8 +137,7 @@ impl<'a, 't> Fields<'a, 't> {
             type_name(value.get_ref())
         );
         let remedy = format!("Write {needed} there.");
-        self.findings
-            .report(Code::WrongType, value.span(), message, remedy);
+        self.findings.report(Code::WrongType, value.span(), message, remedy);
     }
 
     /// An optional text of at most `limit` UTF-16 code units, as SQL Server counts characters.
@@ -184,19 +168,15 @@ impl<'a, 't> Fields<'a, 't> {
         if length > limit {
             let message = format!("{place} may have {limit} characters, found {length}");
             let remedy = "Use a shorter one; SQL Server counts UTF-16 code units.";
-            self.findings
-                .report(Code::TextTooLong, span, message, remedy);
+            self.findings.report(Code::TextTooLong, span, message, remedy);
             return None;
         }
         if let Some(c) = text.chars().find(|c| c.is_control()) {
-            let message = format!(
-                "{place} must have no control character, found U+{:04X}",
-                c as u32
-            );
+            let message =
+                format!("{place} must have no control character, found U+{:04X}", c as u32);
             let remedy = "Take it out; in double quotes \\t and \\n are control characters, so write \
                           paths in single quotes.";
-            self.findings
-                .report(Code::ControlCharacter, span, message, remedy);
+            self.findings.report(Code::ControlCharacter, span, message, remedy);
             return None;
         }
         Some(Spanned::new(span, text.to_owned()))
@@ -206,10 +186,7 @@ impl<'a, 't> Fields<'a, 't> {
     pub(super) fn required_text(&mut self, key: &'static str, limit: usize) -> Option<Text> {
         if !self.has(key) {
             self.known.push(key);
-            self.missing(
-                key,
-                &format!("Add a line `{key} = \"…\"` to {}.", self.title),
-            );
+            self.missing(key, &format!("Add a line `{key} = \"…\"` to {}.", self.title));
             return None;
         }
         self.text(key, limit)
@@ -284,8 +261,7 @@ impl<'a, 't> Fields<'a, 't> {
             let message = format!("{place} needs a duration, found \"{}\"", text.get_ref());
             let remedy = "Write whole numbers with d, h, m, s or ms, largest first: \"30s\", \"15m\", \
                           \"1h30m\".";
-            self.findings
-                .report(Code::BadDuration, text.span(), message, remedy);
+            self.findings.report(Code::BadDuration, text.span(), message, remedy);
             return None;
         };
         if !range.contains(&duration) {
@@ -293,8 +269,7 @@ impl<'a, 't> Fields<'a, 't> {
             let message =
                 format!("{place} needs a duration from {low:?} to {high:?}, found {duration:?}");
             let remedy = "Choose a duration in that range.";
-            self.findings
-                .report(Code::OutOfRange, text.span(), message, remedy);
+            self.findings.report(Code::OutOfRange, text.span(), message, remedy);
             return None;
         }
         Some(Spanned::new(text.span(), duration))
@@ -346,8 +321,7 @@ impl<'a, 't> Fields<'a, 't> {
                 Some(known) => format!("Write `{known}` if that is meant, or take it out."),
                 None => format!("Take it out; known here: {}.", self.known.join(", ")),
             };
-            self.findings
-                .report(Code::UnknownKey, name.span(), message, remedy);
+            self.findings.report(Code::UnknownKey, name.span(), message, remedy);
             find_secrets(self.findings, value.get_ref());
         }
     }
@@ -382,10 +356,8 @@ fn find_secrets(findings: &mut Findings, value: &DeValue<'_>) {
 }
 
 fn report_secret(findings: &mut Findings, span: Span, key: &str) {
-    let message = format!(
-        "`{}` looks like a secret; a topology file must hold none",
-        key.escape_debug()
-    );
+    let message =
+        format!("`{}` looks like a secret; a topology file must hold none", key.escape_debug());
     let remedy = "Take it out, change the password if others could read the file, and name in \
                   [connection] where it is: `password_env = \"PCDR_PASSWORD\"` or `password_file = \
                   \"/run/secrets/pcdr\"`.";
@@ -411,13 +383,8 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 
 /// Reads `1h30m`: whole numbers with units from large to small. `None` for anything else.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    const UNITS: [(&str, u64); 5] = [
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1_000),
-        ("ms", 1),
-    ];
+    const UNITS: [(&str, u64); 5] =
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = text;
     let mut total = 0u64;
     let mut next_unit = 0;
@@ -425,12 +392,8 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let number: u64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let letters = rest
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(rest.len());
-        let unit = UNITS
-            .iter()
-            .position(|(name, _)| *name == &rest[..letters])?;
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let unit = UNITS.iter().position(|(name, _)| *name == &rest[..letters])?;
         if unit < next_unit {
             return None;
         }
@@ -498,10 +461,7 @@ mod tests {
 
     #[test]
     fn suggestion_is_at_most_two_letters_away() {
-        assert_eq!(
-            closest("sevrer_name", &["server_name", "site"]),
-            Some("server_name")
-        );
+        assert_eq!(closest("sevrer_name", &["server_name", "site"]), Some("server_name"));
         assert_eq!(closest("colour", &["server_name", "site"]), None);
     }
 }

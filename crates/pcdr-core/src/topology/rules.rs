@@ -59,10 +59,8 @@ pub(super) fn duplicates<'f>(
     let mut seen = BTreeSet::new();
     for text in texts.flatten() {
         if !seen.insert(fold(text.get_ref())) {
-            let message = format!(
-                "every {what} must be there once, found {} again",
-                quoted(text.get_ref())
-            );
+            let message =
+                format!("every {what} must be there once, found {} again", quoted(text.get_ref()));
             let remedy = "Rename it or take it out.";
             findings.report(code, text.span(), message, remedy);
         }
@@ -91,11 +89,7 @@ fn site_references(file: &File, findings: &mut Findings) {
     if file.sites.iter().any(|row| row.name.is_none()) {
         return;
     }
-    let known: BTreeSet<&str> = file
-        .sites
-        .iter()
-        .filter_map(|row| value(&row.name))
-        .collect();
+    let known: BTreeSet<&str> = file.sites.iter().filter_map(|row| value(&row.name)).collect();
     let links = file.links.iter().filter_map(|row| row.between.as_ref());
     let servers = file.pool.iter().flat_map(|pool| &pool.servers);
     let references = links
@@ -113,19 +107,11 @@ fn site_references(file: &File, findings: &mut Findings) {
 }
 
 fn list(names: &BTreeSet<&str>) -> String {
-    let mut shown: Vec<_> = names
-        .iter()
-        .take(8)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let mut shown: Vec<_> = names.iter().take(8).map(|name| format!("{name:?}")).collect();
     if names.len() > shown.len() {
         shown.push("…".to_owned());
     }
-    if shown.is_empty() {
-        "none yet".to_owned()
-    } else {
-        shown.join(", ")
-    }
+    if shown.is_empty() { "none yet".to_owned() } else { shown.join(", ") }
 }
 
 fn hosts_and_names(file: &File, findings: &mut Findings) {
@@ -136,22 +122,11 @@ fn hosts_and_names(file: &File, findings: &mut Findings) {
         service_account(&row.service_account, findings);
     }
     let servers = file.pool.iter().flat_map(|pool| &pool.servers);
-    for fqdn in file
-        .pool
-        .iter()
-        .map(|pool| &pool.fqdn)
-        .chain(servers.map(|row| &row.fqdn))
-    {
+    for fqdn in file.pool.iter().map(|pool| &pool.fqdn).chain(servers.map(|row| &row.fqdn)) {
         host(fqdn, findings);
     }
     let names = file.instances.iter().map(|row| &row.name);
-    duplicates(
-        findings,
-        Code::DuplicateInstance,
-        "instance name",
-        names,
-        str::to_owned,
-    );
+    duplicates(findings, Code::DuplicateInstance, "instance name", names, str::to_owned);
 }
 
 fn is_host(host: &str) -> bool {
@@ -165,10 +140,7 @@ fn is_host(host: &str) -> bool {
 fn host(text: &Option<Text>, findings: &mut Findings) {
     let Some(text) = text else { return };
     if !is_host(text.get_ref()) {
-        let message = format!(
-            "a host name or address is needed, found {}",
-            quoted(text.get_ref())
-        );
+        let message = format!("a host name or address is needed, found {}", quoted(text.get_ref()));
         let remedy = "Write the fully qualified name alone, without TCP://, port or \\instance; these \
                       have keys of their own.";
         findings.report(Code::BadHost, text.span(), message, remedy);
@@ -194,10 +166,8 @@ fn service_account(text: &Option<Text>, findings: &mut Findings) {
     let Some(text) = text else { return };
     let parts: Vec<_> = text.get_ref().split('\\').collect();
     if parts.len() != 2 || parts.iter().any(|part| part.trim().is_empty()) {
-        let message = format!(
-            "an account DOMAIN\\name is needed, found {}",
-            quoted(text.get_ref())
-        );
+        let message =
+            format!("an account DOMAIN\\name is needed, found {}", quoted(text.get_ref()));
         let remedy = "Write it in single quotes, for example 'EXAMPLE\\sql-service', 'EXAMPLE\\HOST$' \
                       for Network Service, 'NT AUTHORITY\\SYSTEM' for Local System.";
         findings.report(Code::BadServiceAccount, text.span(), message, remedy);
@@ -211,10 +181,7 @@ fn addresses(file: &File, findings: &mut Findings) {
     let mut by_server_name: BTreeSet<String> = BTreeSet::new();
     for row in &file.instances {
         let Some(host) = &row.host else { continue };
-        let key = (
-            folded(host.get_ref()),
-            value(&row.instance).map(folded).unwrap_or_default(),
-        );
+        let key = (folded(host.get_ref()), value(&row.instance).map(folded).unwrap_or_default());
         let connected = value(&row.connect_host).unwrap_or(host.get_ref());
         let mut earlier = None;
         if let Some(port) = row.port {
@@ -277,10 +244,8 @@ fn report_same_instance(
         let remedy = "Name another instance for one of the roles.";
         findings.report(Code::InstanceInTwoRoles, second.span(), message, remedy);
     } else {
-        let message = format!(
-            "every instance must be there once, found {:?} again",
-            host.get_ref()
-        );
+        let message =
+            format!("every instance must be there once, found {:?} again", host.get_ref());
         let remedy = "Take one out, or tell them apart with `instance` or `port`.";
         findings.report(Code::DuplicateAddress, host.span(), message, remedy);
     }
@@ -290,10 +255,7 @@ fn report_same_instance(
 fn mirroring_endpoints(file: &File, findings: &mut Findings) {
     let mut seen: BTreeMap<(String, u16), &InstanceRow> = BTreeMap::new();
     for row in &file.instances {
-        let is_monitor = row
-            .role
-            .as_ref()
-            .is_some_and(|role| *role.get_ref() == Role::Monitor);
+        let is_monitor = row.role.as_ref().is_some_and(|role| *role.get_ref() == Role::Monitor);
         let (Some(host), Some(port)) = (&row.host, parse::mirroring_port(row)) else {
             continue;
         };
@@ -306,10 +268,7 @@ fn mirroring_endpoints(file: &File, findings: &mut Findings) {
             value(&earlier.instance) != value(&row.instance) || earlier.port != row.port
         };
         if earlier.is_some_and(is_other) {
-            let span = row
-                .mirroring_port
-                .as_ref()
-                .map_or(host.span(), toml::Spanned::span);
+            let span = row.mirroring_port.as_ref().map_or(host.span(), toml::Spanned::span);
             let message = format!(
                 "instances of one host need mirroring endpoints on different ports, found {port} again \
                  on {:?}",
@@ -352,26 +311,17 @@ fn roles(file: &File, findings: &mut Findings) {
         findings.report(code, role.span(), message, remedy);
     }
     let is_complete = file.instances.iter().all(|row| row.role.is_some());
-    for (role, code) in [
-        (Role::Primary, Code::NoPrimary),
-        (Role::Secondary, Code::NoSecondary),
-    ] {
+    for (role, code) in [(Role::Primary, Code::NoPrimary), (Role::Secondary, Code::NoSecondary)] {
         if is_complete && !seen.contains(&role) {
-            let message = format!(
-                "one instance with role {} is needed, found none",
-                role_name(role)
-            );
+            let message =
+                format!("one instance with role {} is needed, found none", role_name(role));
             let remedy = format!("Give an instance `role = \"{}\"`.", role_name(role));
             findings.report(code, 0..0, message, remedy);
         }
     }
     for (partner, mirror, witness) in [
         (Role::Primary, Role::PrimaryMirror, Role::PrimaryWitness),
-        (
-            Role::Secondary,
-            Role::SecondaryMirror,
-            Role::SecondaryWitness,
-        ),
+        (Role::Secondary, Role::SecondaryMirror, Role::SecondaryWitness),
     ] {
         if is_complete {
             needs(file, findings, mirror, partner, Code::MirrorWithoutPartner);
@@ -391,12 +341,7 @@ fn roles(file: &File, findings: &mut Findings) {
         );
         let remedy = "Put the secondary into the other site: log shipping is the protection against \
                       the loss of the primary's.";
-        findings.report(
-            Code::SecondaryInPrimarySite,
-            secondary.span(),
-            message,
-            remedy,
-        );
+        findings.report(Code::SecondaryInPrimarySite, secondary.span(), message, remedy);
     }
 }
 
@@ -449,13 +394,7 @@ fn unc_server(unc: &str) -> Option<&str> {
 
 fn shares(file: &File, findings: &mut Findings) {
     let names = file.shares.iter().map(|row| &row.name);
-    duplicates(
-        findings,
-        Code::DuplicateShare,
-        "share",
-        names,
-        str::to_owned,
-    );
+    duplicates(findings, Code::DuplicateShare, "share", names, str::to_owned);
     let folder = |text: &str| folded(text.trim_end_matches(['\\', '/']));
     let uncs = file.shares.iter().map(|row| &row.unc);
     duplicates(findings, Code::DuplicateUnc, "UNC path", uncs, folder);
@@ -465,10 +404,8 @@ fn shares(file: &File, findings: &mut Findings) {
     duplicates(findings, Code::DuplicateMount, "mount", mounts, mount);
     for unc in file.shares.iter().filter_map(|row| row.unc.as_ref()) {
         if unc_server(unc.get_ref()).is_none() {
-            let message = format!(
-                "a UNC path \\\\server\\share is needed, found {}",
-                quoted(unc.get_ref())
-            );
+            let message =
+                format!("a UNC path \\\\server\\share is needed, found {}", quoted(unc.get_ref()));
             let remedy = "Write it in single quotes: '\\\\files.example.net\\logbackups'.";
             findings.report(Code::BadUnc, unc.span(), message, remedy);
         }
@@ -481,22 +418,13 @@ fn log_shipping(file: &File, findings: &mut Findings) {
     };
     let share = |name: &Option<Text>| {
         let name = value(name)?;
-        file.shares
-            .iter()
-            .find(|share| value(&share.name) == Some(name))
+        file.shares.iter().find(|share| value(&share.name) == Some(name))
     };
-    let known: BTreeSet<&str> = file
-        .shares
-        .iter()
-        .filter_map(|share| value(&share.name))
-        .collect();
+    let known: BTreeSet<&str> = file.shares.iter().filter_map(|share| value(&share.name)).collect();
     let is_complete = file.shares.iter().all(|share| share.name.is_some());
     for name in [&row.backup_share, &row.copy_share].into_iter().flatten() {
         if is_complete && !known.contains(name.get_ref().as_str()) {
-            let message = format!(
-                "a share of [[shares]] is needed, found {:?}",
-                name.get_ref()
-            );
+            let message = format!("a share of [[shares]] is needed, found {:?}", name.get_ref());
             let remedy = format!("Add it to [[shares]] or write one of {}.", list(&known));
             findings.report(Code::UnknownShare, name.span(), message, remedy);
         }
@@ -504,20 +432,15 @@ fn log_shipping(file: &File, findings: &mut Findings) {
     if let (Some(backup), Some(copy)) = (&row.backup_share, &row.copy_share)
         && backup.get_ref() == copy.get_ref()
     {
-        let message = format!(
-            "copies need another share than backups, found {:?} for both",
-            copy.get_ref()
-        );
+        let message =
+            format!("copies need another share than backups, found {:?} for both", copy.get_ref());
         let remedy = "Name a share on the secondary's server for the copies.";
         findings.report(Code::BackupShareIsCopyShare, copy.span(), message, remedy);
-    } else if let (Some(name), Some(copy), Some(secondary)) = (
-        &row.copy_share,
-        share(&row.copy_share),
-        instance_of(file, Role::Secondary),
-    ) && let (Some(found), Some(needed)) = (
-        known_site(file, &copy.site),
-        known_site(file, &secondary.site),
-    ) && found != needed
+    } else if let (Some(name), Some(copy), Some(secondary)) =
+        (&row.copy_share, share(&row.copy_share), instance_of(file, Role::Secondary))
+        && let (Some(found), Some(needed)) =
+            (known_site(file, &copy.site), known_site(file, &secondary.site))
+        && found != needed
     {
         let message = format!(
             "the copy share must stand in the secondary's site, {needed:?}, found {found:?}"
@@ -526,11 +449,7 @@ fn log_shipping(file: &File, findings: &mut Findings) {
                       site is gone.";
         findings.report(Code::CopyShareNotAtSecondary, name.span(), message, remedy);
     }
-    backup_directory(
-        file,
-        share(&row.backup_share).and_then(|share| value(&share.unc)),
-        findings,
-    );
+    backup_directory(file, share(&row.backup_share).and_then(|share| value(&share.unc)), findings);
     let delay = &row.restore_delay_minutes;
     if let (Some(_), Some(span), 1..) = (&file.pool, &delay.span, delay.value) {
         let message = format!(
@@ -558,12 +477,7 @@ fn backup_directory(file: &File, unc: Option<&str>, findings: &mut Findings) {
                            server, given as a local path, found no `backup_directory`";
             let remedy = "Set `backup_directory` in [log_shipping], or run SQL Server under a domain \
                           account.";
-            findings.report(
-                Code::LocalSystemNeedsLocalFolder,
-                account.span(),
-                message,
-                remedy,
-            );
+            findings.report(Code::LocalSystemNeedsLocalFolder, account.span(), message, remedy);
         }
         return;
     };
@@ -591,12 +505,7 @@ fn backup_directory(file: &File, unc: Option<&str>, findings: &mut Findings) {
              on {server:?}"
         );
         let remedy = "Take the line out, or name a share of the primary's server.";
-        findings.report(
-            Code::BackupDirectoryNotOnPrimary,
-            directory.span(),
-            message,
-            remedy,
-        );
+        findings.report(Code::BackupDirectoryNotOnPrimary, directory.span(), message, remedy);
     }
 }
 
@@ -624,11 +533,8 @@ fn retention(file: &File, findings: &mut Findings) {
         };
     let backup = &row.backup_retention_minutes;
     let needed = minutes(row.backup_every.value.max(row.copy_every.value));
-    let span = backup
-        .span
-        .as_ref()
-        .or(row.copy_every.span.as_ref())
-        .or(row.backup_every.span.as_ref());
+    let span =
+        backup.span.as_ref().or(row.copy_every.span.as_ref()).or(row.backup_every.span.as_ref());
     let reason = "the longer of the backup and copy intervals";
     check(
         Code::BackupRetentionTooShort,
@@ -641,10 +547,7 @@ fn retention(file: &File, findings: &mut Findings) {
     let copied = &row.file_retention_minutes;
     let delay = u64::try_from(row.restore_delay_minutes.value).unwrap_or(0);
     let needed = minutes(row.restore_every.value) + delay;
-    let span = copied
-        .span
-        .as_ref()
-        .or(row.restore_delay_minutes.span.as_ref());
+    let span = copied.span.as_ref().or(row.restore_delay_minutes.span.as_ref());
     let reason = "the restore interval and the restore delay";
     check(
         Code::FileRetentionTooShort,
@@ -671,10 +574,7 @@ fn connection(file: &File, findings: &mut Findings) {
             findings.report(Code::TwoPasswordSources, file.span(), message, remedy);
         }
     }
-    let command = file
-        .management_shell
-        .as_ref()
-        .and_then(|row| row.command.as_ref());
+    let command = file.management_shell.as_ref().and_then(|row| row.command.as_ref());
     if let Some(command) = command.filter(|command| command.get_ref().is_empty()) {
         let message = "`command` in [management_shell] needs a program, found an empty list";
         let remedy = "Write program and arguments, or take the line out for powershell.exe.";

@@ -1,0 +1,74 @@
+//! What an operator can accept by name, so that a plan may go on where it would be refused.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A named consent. Each is one documented way out of one refusal, and has a price that the refusal
+/// names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consent {
+    /// "The primary site is lost": I know, by other means than pcdr's, that the primary and its mirror
+    /// serve nobody and will not come back by themselves.
+    PrimarySiteLost,
+    /// "Recover in spite of the gap": the log backups after a missing one are given up.
+    AcceptLogGap,
+    /// "Ignore log backups that cannot be read".
+    IgnoreUnreadableLogBackups,
+    /// "The backup share is lost": only what was copied before is restored.
+    BackupShareLost,
+    /// "Without a mirror": serve from the new primary although its mirror cannot be set up now.
+    WithoutMirror,
+    /// "The copy that somebody recovered serves", although log backups were not restored into it.
+    AcceptRecoveredCopy,
+}
+
+impl Consent {
+    /// Every consent there is.
+    pub const ALL: [Consent; 6] = [
+        Consent::PrimarySiteLost,
+        Consent::AcceptLogGap,
+        Consent::IgnoreUnreadableLogBackups,
+        Consent::BackupShareLost,
+        Consent::WithoutMirror,
+        Consent::AcceptRecoveredCopy,
+    ];
+
+    /// The name to give, for example `primary-site-lost`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Consent::PrimarySiteLost => "primary-site-lost",
+            Consent::AcceptLogGap => "accept-log-gap",
+            Consent::IgnoreUnreadableLogBackups => "ignore-unreadable-log-backups",
+            Consent::BackupShareLost => "backup-share-lost",
+            Consent::WithoutMirror => "without-mirror",
+            Consent::AcceptRecoveredCopy => "accept-recovered-copy",
+        }
+    }
+}
+
+impl fmt::Display for Consent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that names no consent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no consent; known are {known}", known = names())]
+pub struct UnknownConsent(String);
+
+fn names() -> String {
+    Consent::ALL.map(Consent::as_str).join(", ")
+}
+
+impl FromStr for Consent {
+    type Err = UnknownConsent;
+
+    fn from_str(text: &str) -> Result<Consent, UnknownConsent> {
+        let named = Consent::ALL.into_iter().find(|consent| consent.as_str() == text);
+        named.ok_or_else(|| UnknownConsent(text.to_owned()))
+    }
+}

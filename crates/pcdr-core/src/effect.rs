@@ -1,0 +1,248 @@
+//! Whether an action's effect can be seen in an observation: the read-back of every step.
+
+use crate::known::Known;
+use crate::name::ServerName;
+use crate::observation::{
+    DatabaseObservation, DatabaseState, LogBackupFiles, MirroringRole, MirroringState, Observation,
+    RecoveryModel,
+};
+use crate::step::{Action, DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use crate::topology::{Instance, Topology};
+
+/// What an observation says about an action's effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It is there.
+    Seen,
+    /// It is not there (yet); with what was found instead.
+    NotSeen(String),
+    /// Nothing documented reads it back; with the reason. The action's own success must do.
+    Unobservable(&'static str),
+}
+
+impl Effect {
+    fn when(seen: bool, found: impl FnOnce() -> String) -> Effect {
+        if seen { Effect::Seen } else { Effect::NotSeen(found()) }
+    }
+}
+
+/// Looks for the effect of an action.
+pub fn effect(topology: &Topology, action: &Action, observation: &Observation) -> Effect {
+    match action {
+        Action::Database(instance, database, action) => {
+            let seen = match observation.instance(instance) {
+                Known::Known(seen) => seen,
+                Known::Unknown(reason) => {
+                    return Effect::NotSeen(format!("{instance} is unknown: {reason}"));
+                }
+            };
+            if let DatabaseAction::CreateMirroringEndpoint { .. } = action {
+                let endpoint = seen.mirroring_endpoint.known().and_then(Option::as_ref);
+                let started = endpoint.is_some_and(|endpoint| endpoint.is_started);
+                return Effect::when(started, || "no started mirroring endpoint".into());
+            }
+            match observation.database(instance, database) {
+                Known::Known(Some(copy)) => on_database(action, copy),
+                Known::Known(None) => Effect::NotSeen(format!("{instance} has no {database}")),
+                Known::Unknown(reason) => {
+                    Effect::NotSeen(format!("{database} on {instance} is unknown: {reason}"))
+                }
+            }
+        }
+        Action::LogShipping(instance, database, action) => {
+            let Known::Known(seen) = observation.instance(instance) else {
+                return Effect::NotSeen(format!("{instance} is unknown"));
+            };
+            let primary = seen.log_shipping_primary.as_ref().map(|all| all.get(database));
+            let secondary = seen.log_shipping_secondary.as_ref().map(|all| all.get(database));
+            on_log_shipping(action, primary, secondary)
+        }
+        Action::Files(_, FileAction::Copy { .. }) => {
+            Effect::Unobservable("a copy is verified by reading it back before it gets its name")
+        }
+        Action::Pool(_, action) => on_pool(topology, action, observation),
+    }
+}
+
+fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
+    let state = || format!("the database is {:?}", copy.state);
+    match action {
+        DatabaseAction::CreateMirroringEndpoint { .. } => Effect::Seen,
+        DatabaseAction::SetRecoveryFull => {
+            Effect::when(copy.recovery_model == RecoveryModel::Full, || {
+                format!("the recovery model is {:?}", copy.recovery_model)
+            })
+        }
+        DatabaseAction::BackUpDatabase { .. } | DatabaseAction::BackUpLog { .. } => {
+            Effect::Unobservable("a backup is proved by the restore that reads it")
+        }
+        DatabaseAction::RestoreDatabase { .. } => {
+            Effect::when(copy.state == DatabaseState::Restoring, state)
+        }
+        DatabaseAction::RestoreLog { log: None, .. } => {
+            Effect::when(copy.state == DatabaseState::Restoring, state)
+        }
+        DatabaseAction::RestoreLog { log: Some(log), .. } => match &copy.log_position {
+            Known::Known(position) => {
+                let at = position.redo_start_lsn.or(position.last_restored_lsn);
+                Effect::when(at.is_some_and(|at| at >= log.last_lsn), || {
+                    at.map_or_else(|| "no log position".into(), |at| format!("it stands at {at}"))
+                })
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("its log position: {reason}")),
+        },
+        DatabaseAction::EndSessions => match &copy.sessions {
+            Known::Known(sessions) => Effect::when(sessions.is_empty(), || {
+                format!("{} sessions are in it", sessions.len())
+            }),
+            Known::Unknown(reason) => Effect::NotSeen(format!("its sessions: {reason}")),
+        },
+        DatabaseAction::Recover { .. } => Effect::when(copy.is_writable(), state),
+        DatabaseAction::SetPartner { address } => match copy.mirroring.known() {
+            Some(Some(mirroring)) => {
+                Effect::when(mirroring.partner_address.eq_ignore_ascii_case(address), || {
+                    format!("its partner is {}", mirroring.partner_address)
+                })
+            }
+            // On the mirror, the session is not shown before the principal has joined it.
+            _ if copy.state == DatabaseState::Restoring => {
+                Effect::Unobservable("a mirror shows its session once the principal has joined")
+            }
+            _ => Effect::NotSeen("it is not mirrored".into()),
+        },
+        DatabaseAction::SetWitness { address } => {
+            let witness = copy.mirroring.known().and_then(Option::as_ref);
+            let witness = witness.and_then(|mirroring| mirroring.witness_address.as_deref());
+            Effect::when(witness.is_some_and(|w| w.eq_ignore_ascii_case(address)), || {
+                format!("its witness is {}", witness.unwrap_or("none"))
+            })
+        }
+        DatabaseAction::AwaitSynchronized => synchronized(copy),
+        DatabaseAction::FailOverMirror => {
+            Effect::when(copy.mirroring_role() == Some(MirroringRole::Mirror), || {
+                format!("its mirroring role is {:?}", copy.mirroring_role())
+            })
+        }
+    }
+}
+
+fn synchronized(copy: &DatabaseObservation) -> Effect {
+    let state = copy.mirroring.known().and_then(Option::as_ref).map(|mirroring| mirroring.state);
+    Effect::when(state == Some(MirroringState::Synchronized), || {
+        state.map_or_else(|| "it is not mirrored".into(), |s| format!("mirroring is {s:?}"))
+    })
+}
+
+fn on_log_shipping(
+    action: &LogShippingAction,
+    primary: Known<Option<&crate::observation::LogShippingPrimary>>,
+    secondary: Known<Option<&crate::observation::LogShippingSecondary>>,
+) -> Effect {
+    match action {
+        LogShippingAction::AddPrimary(_) => {
+            let there = matches!(primary, Known::Known(Some(_)));
+            Effect::when(there, || "there is no log shipping primary entry".into())
+        }
+        LogShippingAction::AddSecondary(_) => {
+            let there = matches!(secondary, Known::Known(Some(_)));
+            Effect::when(there, || "there is no log shipping secondary entry".into())
+        }
+        LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
+            let there = primary.known().copied().flatten().is_some_and(|entry| {
+                entry.secondaries.iter().any(|(server, database)| {
+                    server.eq_ignore_ascii_case(secondary_server)
+                        && database == secondary_database.as_str()
+                })
+            });
+            Effect::when(there, || format!("{secondary_server} is not registered"))
+        }
+        LogShippingAction::HoldSecondaryJobs => match secondary {
+            Known::Known(None) => Effect::Seen,
+            Known::Known(Some(entry)) => {
+                let busy = [&entry.copy_job, &entry.restore_job]
+                    .into_iter()
+                    .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running));
+                Effect::when(!busy, || "a copy or restore job is enabled or running".into())
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
+        LogShippingAction::RemoveSecondary => match secondary {
+            Known::Known(entry) => {
+                Effect::when(entry.is_none(), || "the entry is still there".into())
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
+        LogShippingAction::RunBackupJob
+        | LogShippingAction::RunCopyJob
+        | LogShippingAction::RunRestoreJob => {
+            Effect::Unobservable("the end of the run itself was awaited")
+        }
+    }
+}
+
+fn on_pool(topology: &Topology, action: &PoolAction, observation: &Observation) -> Effect {
+    match action {
+        PoolAction::SetState(state) => {
+            let pool = observation.pool.as_ref().and_then(Known::known);
+            let found = pool.and_then(|pool| pool.state.known());
+            Effect::when(found == Some(state), || format!("the pool state is {found:?}"))
+        }
+        PoolAction::InstallMirror { primary, mirror, database, .. } => {
+            match (observation.database(primary, database), topology.instance(mirror)) {
+                (Known::Known(Some(copy)), Some(mirror)) if is_mirrored_to(copy, mirror) => {
+                    synchronized(copy)
+                }
+                _ => Effect::NotSeen(format!("{database} is not mirrored to {mirror}")),
+            }
+        }
+        PoolAction::ClearActiveServers => {
+            Effect::Unobservable("no documented command reads the active list")
+        }
+        PoolAction::AddActiveServer(server) => {
+            let Some(pool) = topology.pool() else {
+                return Effect::NotSeen("there is no pool".into());
+            };
+            let files = observation.log_backups.get(&pool.database);
+            let pinged = topology.instances().any(|instance| {
+                match observation.database(&instance.name, &pool.database) {
+                    Known::Known(Some(copy)) if copy.is_writable() => {
+                        has_pinged_since_recovery(copy, files, server)
+                    }
+                    _ => false,
+                }
+            });
+            Effect::when(pinged, || format!("{server} has not pinged the database yet"))
+        }
+    }
+}
+
+/// Whether a copy is the principal of a session with this mirror.
+pub fn is_mirrored_to(copy: &DatabaseObservation, mirror: &Instance) -> bool {
+    let session = copy.mirroring.known().and_then(Option::as_ref);
+    session.is_some_and(|session| {
+        session.role == MirroringRole::Principal
+            && session.partner_address.eq_ignore_ascii_case(&mirror.mirroring_address())
+    })
+}
+
+/// Whether a server's last ping in a recovered copy is newer than everything that was restored into it:
+/// then the server wrote it to this copy itself.
+pub fn has_pinged_since_recovery(
+    copy: &DatabaseObservation,
+    files: Option<&LogBackupFiles>,
+    server: &ServerName,
+) -> bool {
+    let restored_until = files
+        .into_iter()
+        .flat_map(|files| [&files.share, &files.copied])
+        .filter_map(Known::known)
+        .flatten()
+        .filter_map(|file| file.header.known())
+        .map(|header| header.finished_at)
+        .max();
+    let ping = copy.server_pings.known().and_then(|pings| pings.get(server));
+    match (ping, restored_until) {
+        (Some(ping), Some(restored_until)) => *ping > restored_until,
+        _ => false,
+    }
+}

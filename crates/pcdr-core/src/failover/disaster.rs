@@ -1,0 +1,616 @@
+//! Disaster failover: the primary site is gone, the secondary takes over.
+//!
+//! The seven documented steps, in their order. What pcdr adds: evidence that the primary is lost, proof
+//! that the log chain is whole, the loss predicted before the first change, copies and restores side by
+//! side, and read-back of every effect.
+
+use std::collections::BTreeMap;
+
+use crate::backup::BackupFile;
+use crate::chain::{self, Broken, Chain, SetAside, Start};
+use crate::consent::Consent;
+use crate::effect;
+use crate::estimate;
+use crate::evidence;
+use crate::known::Known;
+use crate::lsn::Lsn;
+use crate::name::{DatabaseName, InstanceName};
+use crate::observation::{DatabaseObservation, InstanceObservation, PoolObservation, PoolState};
+use crate::plan::{Draft, Intent, Plan, PredictedLoss, Situation};
+use crate::refusal::Refusal;
+use crate::step::{
+    Action, DatabaseAction, FileAction, LogRange, LogShippingAction, PoolAction, Source, StepId,
+};
+use crate::topology::{Instance, Pool, Role};
+
+/// Plans a disaster failover to the log shipping secondary.
+///
+/// From a state in which part of it was done already (a run that was killed, a step done by hand), the
+/// plan is the remainder; when everything is done, it has no steps.
+///
+/// # Errors
+///
+/// A [`Refusal`] when a precondition does not hold; nothing has been changed.
+pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
+    let mut run = Runbook::start(situation)?;
+
+    run.require_a_fresh_observation()?;
+    run.require_the_secondary()?;
+    run.require_the_loss_of_the_primary()?;
+    run.require_a_writable_configuration()?;
+
+    for database in situation.topology.databases() {
+        let copy = run.require_a_restorable_copy(database)?;
+        if let Some(chain) = copy {
+            run.hold_jobs(database); // a running copy or restore job ends first
+            run.remove_log_shipping(database); // step 1
+            run.copy_log_backups(database, &chain); // step 2
+            run.restore_log_backups(database, &chain); // step 3
+            run.recover(database, &chain); // step 4: cannot be undone
+        }
+    }
+    run.set_pool_state(); // step 5: writes go to the new primary
+    run.install_mirror()?; // step 6
+    run.set_active_servers(); // step 7: service resumes
+
+    run.draft.verify(situation)
+}
+
+/// The document that the seven steps are from.
+const MANAGE: &str = "Manage high availability and disaster recovery for Persistent Chat Server \
+                      in Skype for Business Server 2015";
+/// The document for what the seven steps take for granted.
+const LOG_SHIPPING: &str = "Fail Over to a Log Shipping Secondary";
+/// How old an observation may be.
+const OBSERVATION_LIMIT_SECONDS: u64 = 300;
+
+/// What is known while the plan is written down.
+struct Runbook<'a> {
+    situation: &'a Situation<'a>,
+    secondary: &'a Instance,
+    seen: &'a InstanceObservation,
+    draft: Draft,
+    /// The last step of each database so far; the next one waits for it.
+    last: BTreeMap<&'a DatabaseName, StepId>,
+    /// The step that set the pool state, and the last pool step.
+    pool: Option<StepId>,
+    /// Copy steps of the database at hand, by file name.
+    copies: BTreeMap<String, StepId>,
+    /// Whether any database still has to be recovered: the service is not yet on the new primary.
+    recovers: bool,
+}
+
+/// A chain to restore, with the copy's database files in both folders.
+struct ToRestore {
+    chain: Chain,
+    files: Vec<BackupFile>,
+    copied: usize,
+}
+
+impl<'a> Runbook<'a> {
+    fn start(situation: &'a Situation<'a>) -> Result<Runbook<'a>, Refusal> {
+        let secondary = situation.topology.secondary();
+        let seen = match situation.observation.instance(&secondary.name) {
+            Known::Known(seen) => seen,
+            Known::Unknown(reason) => {
+                let instance = secondary.name.clone();
+                return Err(Refusal::InstanceNotObserved { instance, reason });
+            }
+        };
+        Ok(Runbook {
+            situation,
+            secondary,
+            seen,
+            draft: Draft::new(Intent::DisasterFailover, situation),
+            last: BTreeMap::new(),
+            pool: None,
+            copies: BTreeMap::new(),
+            recovers: false,
+        })
+    }
+
+    // ---- requirements -------------------------------------------------------------------------
+
+    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
+        let taken_at = self.situation.observation.taken_at;
+        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
+            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
+            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
+        }
+        Ok(())
+    }
+
+    /// The secondary's own facts: databases and log shipping entries.
+    fn require_the_secondary(&mut self) -> Result<(), Refusal> {
+        let name = &self.secondary.name;
+        self.known(&self.seen.databases, format!("the databases of {name}"))?;
+        self.known(&self.seen.log_shipping_secondary, format!("log shipping on {name}"))?;
+        Ok(())
+    }
+
+    /// A failover while the primary serves would make two writable copies.
+    fn require_the_loss_of_the_primary(&mut self) -> Result<(), Refusal> {
+        let Situation { topology, observation, now, .. } = *self.situation;
+        for instance in topology.instances() {
+            if !matches!(instance.role, Role::Primary | Role::PrimaryMirror) {
+                continue;
+            }
+            for database in topology.databases() {
+                let writable = match observation.database(&instance.name, database) {
+                    Known::Known(Some(seen)) if seen.is_writable() => "ONLINE and writable",
+                    _ => continue,
+                };
+                return Err(Refusal::PrimaryAlive {
+                    instance: instance.name.clone(),
+                    database: database.clone(),
+                    found: writable.to_owned(),
+                });
+            }
+        }
+        let evidence = evidence::collect(topology, observation, now);
+        for claim in &evidence.claims {
+            self.draft.fact(format!("{} on the loss of the primary", claim.vantage), {
+                // Ages grow from one observation to the next; what they say is the fact.
+                format!("{:?}", claim.says)
+            });
+        }
+        if !evidence.suffices() {
+            if !self.situation.accepts(Consent::PrimarySiteLost) {
+                return Err(Refusal::PrimaryLossNotProved { evidence });
+            }
+            self.draft.consent(Consent::PrimarySiteLost);
+        }
+        self.draft.evidence(evidence);
+        Ok(())
+    }
+
+    /// Steps 5 to 7 write to the Central Management store.
+    fn require_a_writable_configuration(&mut self) -> Result<(), Refusal> {
+        let Some(observed) = &self.situation.observation.pool else { return Ok(()) };
+        let pool = self.known(observed, "the Persistent Chat pool".to_owned())?;
+        let writable =
+            self.known(&pool.is_configuration_writable, "the Central Management store".into())?;
+        if !*writable {
+            return Err(Refusal::ConfigurationStoreNotWritable);
+        }
+        let state = *self.known(&pool.state, "the pool state".to_owned())?;
+        self.draft.fact("pool state", format!("{state:?}"));
+        Ok(())
+    }
+
+    /// The secondary's copy waits for log and its chain is whole; `None` when it was recovered before.
+    fn require_a_restorable_copy(
+        &mut self,
+        database: &'a DatabaseName,
+    ) -> Result<Option<ToRestore>, Refusal> {
+        let instance = self.secondary.name.clone();
+        let databases = self.known(&self.seen.databases, "the databases".to_owned())?;
+        let Some(copy) = databases.get(database) else {
+            return Err(Refusal::DatabaseMissing { instance, database: database.clone() });
+        };
+        self.draft.fact(format!("{database} on {instance}"), format!("{:?}", copy.state));
+        if copy.is_writable() {
+            self.accept_recovered(database, copy)?;
+            return Ok(None);
+        }
+        if !copy.is_waiting_for_log() {
+            let found = copy.state;
+            let database = database.clone();
+            return Err(Refusal::WrongDatabaseState { instance, database, found });
+        }
+        self.recovers = true;
+        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
+        let lsn = position.redo_start_lsn.or(position.last_restored_lsn);
+        let lsn = match lsn {
+            Some(lsn) => lsn,
+            None => {
+                let what = format!("the log position of {database} on {instance}");
+                let reason = crate::Reason::new("no_log_position", "redo_start_lsn is NULL");
+                return Err(Refusal::FactUnknown { what, reason });
+            }
+        };
+        let start = Start { family: position.family, fork: position.fork, lsn };
+        self.draft.fact(format!("log position of {database}"), format!("{lsn} on {}", start.fork));
+
+        let (files, copied) = self.log_backups(database)?;
+        let chain = self.resolve(database, start, &files)?;
+        self.predict_loss(database, &chain, &files);
+        let names: Vec<&str> = chain.restore.iter().map(|i| files[*i].name.as_str()).collect();
+        self.draft.fact(format!("log backups to restore into {database}"), names.join(", "));
+        Ok(Some(ToRestore { chain, files, copied }))
+    }
+
+    /// A copy that is online already was recovered by an earlier run, or by somebody.
+    fn accept_recovered(
+        &mut self,
+        database: &DatabaseName,
+        copy: &DatabaseObservation,
+    ) -> Result<(), Refusal> {
+        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
+        let Some(recovered_at) = position.last_restored_lsn else { return Ok(()) };
+        let (files, _) = self.log_backups(database)?;
+        let known_until = files
+            .iter()
+            .filter_map(|file| file.header.known())
+            .filter(|header| header.kind == crate::backup::BackupKind::Log)
+            .filter(|header| header.family == position.family)
+            .filter(|header| {
+                header.last_lsn > recovered_at && header.last_fork == header.first_fork
+            })
+            .filter(|header| header.first_fork != position.fork || !self.took(header))
+            .map(|header| header.last_lsn)
+            .max();
+        let Some(known_until) = known_until else { return Ok(()) };
+        if self.situation.accepts(Consent::AcceptRecoveredCopy) {
+            self.draft.consent(Consent::AcceptRecoveredCopy);
+            return Ok(());
+        }
+        Err(Refusal::RecoveredTooEarly {
+            instance: self.secondary.name.clone(),
+            database: database.clone(),
+            recovered_at,
+            known_until,
+        })
+    }
+
+    /// Whether the new primary itself took a log backup.
+    fn took(&self, header: &crate::backup::BackupHeader) -> bool {
+        self.seen.server_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&header.server))
+    }
+
+    /// Every log backup known, those in the copy destination first, and how many those are.
+    fn log_backups(
+        &mut self,
+        database: &DatabaseName,
+    ) -> Result<(Vec<BackupFile>, usize), Refusal> {
+        let observation = self.situation.observation;
+        let Some(found) = observation.log_backups.get(database) else {
+            let what = format!("the log backups of {database}");
+            let reason = crate::Reason::new("not_observed", "no folder was listed");
+            return Err(Refusal::FactUnknown { what, reason });
+        };
+        let copied = self.known(&found.copied, format!("the copied log backups of {database}"))?;
+        let mut files = copied.clone();
+        match &found.share {
+            Known::Known(share) => {
+                let there = |file: &&BackupFile| !copied.iter().any(|c| c.name == file.name);
+                files.extend(share.iter().filter(there).cloned());
+            }
+            Known::Unknown(reason) if self.situation.accepts(Consent::BackupShareLost) => {
+                self.draft.consent(Consent::BackupShareLost);
+                self.draft.note(format!("the backup share was not read: {reason}"));
+            }
+            Known::Unknown(reason) => {
+                return Err(Refusal::BackupShareUnreadable {
+                    database: database.clone(),
+                    reason: reason.clone(),
+                });
+            }
+        }
+        Ok((files, copied.len()))
+    }
+
+    /// The log chain, whole; or as far as the operator's consents allow.
+    fn resolve(
+        &mut self,
+        database: &DatabaseName,
+        start: Start,
+        files: &[BackupFile],
+    ) -> Result<Chain, Refusal> {
+        let chain = match chain::resolve(start, files) {
+            Ok(chain) => chain,
+            Err(broken) => self.shorten(database, start, files, broken)?,
+        };
+        for &index in &chain.unread {
+            let file = &files[index];
+            let Known::Unknown(reason) = &file.header else { continue };
+            if !self.situation.accepts(Consent::IgnoreUnreadableLogBackups) {
+                return Err(Refusal::LogBackupUnreadable {
+                    database: database.clone(),
+                    file: file.path.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            self.draft.consent(Consent::IgnoreUnreadableLogBackups);
+            self.draft.note(format!("{} is ignored: {reason}", file.path));
+        }
+        for (index, why) in &chain.set_aside {
+            if *why != SetAside::AlreadyRestored {
+                self.draft.note(format!("{} is not restored: {why:?}", files[*index].path));
+            }
+        }
+        Ok(chain)
+    }
+
+    /// A broken chain is refused, or cut where the operator accepts the gap.
+    fn shorten(
+        &mut self,
+        database: &DatabaseName,
+        start: Start,
+        files: &[BackupFile],
+        broken: Broken,
+    ) -> Result<Chain, Refusal> {
+        let database = database.clone();
+        let refusal = match broken {
+            Broken::Forked { at, one, other } => {
+                return Err(Refusal::LogChainForked { database, at, one, other });
+            }
+            Broken::Gap { needed, found, next, .. } => Refusal::LogChainGap {
+                instance: self.secondary.name.clone(),
+                database,
+                needed,
+                found,
+                next_file: files[next].path.clone(),
+                lost_until: furthest(files).unwrap_or(found),
+            },
+            Broken::Damaged { first, file } => {
+                Refusal::LogBackupDamaged { database, first, file: files[file].path.clone() }
+            }
+        };
+        if !self.situation.accepts(Consent::AcceptLogGap) {
+            return Err(refusal);
+        }
+        self.draft.consent(Consent::AcceptLogGap);
+        self.draft.note(format!("accepted: {refusal}"));
+        // Without the files that cannot be reached, what remains is whole.
+        let reachable: Vec<BackupFile> = files
+            .iter()
+            .map(|file| match (&file.header, broken) {
+                (Known::Known(header), Broken::Gap { needed, .. }) if header.last_lsn > needed => {
+                    given_up(file)
+                }
+                (Known::Known(header), Broken::Damaged { first, .. })
+                    if header.first_lsn >= first =>
+                {
+                    given_up(file)
+                }
+                _ => file.clone(),
+            })
+            .collect();
+        let mut chain = chain::resolve(start, &reachable).map_err(|_| refusal)?;
+        chain.unread.retain(|index| files[*index].header.known().is_none());
+        Ok(chain)
+    }
+
+    /// What the new primary will not have.
+    fn predict_loss(&mut self, database: &DatabaseName, chain: &Chain, files: &[BackupFile]) {
+        let restored_before = || {
+            files
+                .iter()
+                .filter_map(|file| file.header.known())
+                .filter(|header| header.last_lsn == chain.reaches)
+                .map(|header| header.started_at)
+                .max()
+        };
+        self.draft.loses(PredictedLoss {
+            database: database.clone(),
+            from_lsn: chain.reaches,
+            fork: chain.fork,
+            saved_until: chain.complete_until.or_else(restored_before),
+            lost_until: self.situation.observation.taken_at,
+        });
+    }
+
+    // ---- steps --------------------------------------------------------------------------------
+
+    fn hold_jobs(&mut self, database: &'a DatabaseName) {
+        if self.has_entry(database) {
+            let source = Source::new(
+                LOG_SHIPPING,
+                "let the copy and restore jobs end before the files are handled by hand",
+            );
+            self.log_shipping(database, LogShippingAction::HoldSecondaryJobs, source);
+        }
+    }
+
+    fn remove_log_shipping(&mut self, database: &'a DatabaseName) {
+        if self.has_entry(database) {
+            let source = documented(1, "remove log shipping from the backup database");
+            self.log_shipping(database, LogShippingAction::RemoveSecondary, source);
+        }
+    }
+
+    fn copy_log_backups(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
+        let topology = self.situation.topology;
+        let (from, to) = (topology.backup_share(), topology.copy_share());
+        let held = self.last.get(database).copied();
+        self.copies.clear();
+        for &index in &to_restore.chain.restore {
+            if index < to_restore.copied {
+                continue;
+            }
+            let file = &to_restore.files[index];
+            let (name, size_bytes) = (file.name.clone(), file.size_bytes);
+            let action = FileAction::Copy { name: name.clone(), size_bytes };
+            let step = self.draft.step(
+                Action::Files(database.clone(), action),
+                held,
+                documented(2, "copy every log backup that was not copied"),
+                estimate::copy(topology, from, to, size_bytes),
+            );
+            self.copies.insert(name, step);
+        }
+    }
+
+    fn restore_log_backups(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
+        let folder = &self.situation.topology.copy_share().unc;
+        for &index in &to_restore.chain.restore {
+            let file = &to_restore.files[index];
+            let Known::Known(header) = &file.header else { continue };
+            let log = LogRange {
+                first_lsn: header.first_lsn,
+                last_lsn: header.last_lsn,
+                last_fork: header.last_fork,
+            };
+            let path = if index < to_restore.copied {
+                file.path.clone()
+            } else {
+                format!("{folder}\\{}", file.name)
+            };
+            let after = [self.last.get(database), self.copies.get(&file.name)];
+            let step = self.draft.step(
+                self.on_secondary(database, DatabaseAction::RestoreLog { path, log: Some(log) }),
+                after.into_iter().flatten().copied(),
+                documented(3, "restore every log backup that was not restored, in sequence"),
+                estimate::restore(header.backup_size_bytes),
+            );
+            self.last.insert(database, step);
+        }
+    }
+
+    fn recover(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
+        let source = documented(4, "end every connection to the database");
+        self.database(database, DatabaseAction::EndSessions, source);
+        let source = documented(4, "bring the database online: restore database with recovery");
+        let expect = Some(to_restore.chain.reaches);
+        self.database(database, DatabaseAction::Recover { expect }, source);
+    }
+
+    fn set_pool_state(&mut self) {
+        let Some((pool, observed)) = self.pool() else { return };
+        if observed.state.known() == Some(&PoolState::FailedOver) {
+            return;
+        }
+        let after: Vec<StepId> = self.last.values().copied().collect();
+        let action = PoolAction::SetState(PoolState::FailedOver);
+        let source = documented(5, "set the pool state to FailedOver");
+        self.pool_step(pool, action, after, source, estimate::CMDLET);
+    }
+
+    fn install_mirror(&mut self) -> Result<(), Refusal> {
+        let Some((pool, _)) = self.pool() else { return Ok(()) };
+        let topology = self.situation.topology;
+        let Some(mirror) = topology.role(Role::SecondaryMirror) else { return Ok(()) };
+        let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
+        if copy.is_some_and(|copy| effect::is_mirrored_to(copy, mirror)) {
+            return Ok(());
+        }
+        if let Err(found) = self.can_become_mirror(mirror, pool) {
+            if !self.situation.accepts(Consent::WithoutMirror) {
+                let instance = mirror.name.clone();
+                return Err(Refusal::MirrorNotAvailable { instance, found });
+            }
+            self.draft.consent(Consent::WithoutMirror);
+            self.draft.note(format!("no mirror is set up: {found}"));
+            return Ok(());
+        }
+        let action = PoolAction::InstallMirror {
+            primary: self.secondary.name.clone(),
+            mirror: mirror.name.clone(),
+            database: pool.database.clone(),
+            file_share: topology.copy_share().unc.clone(),
+        };
+        let source = documented(6, "establish a mirror of the new primary");
+        self.pool_step(pool, action, [], source, estimate::INSTALL_MIRROR);
+        Ok(())
+    }
+
+    fn set_active_servers(&mut self) {
+        let Some((pool, _)) = self.pool() else { return };
+        let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
+        let files = self.situation.observation.log_backups.get(&pool.database);
+        let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
+        let serving = |server: &crate::name::ServerName| {
+            let recovered = copy.filter(|copy| copy.is_writable());
+            recovered.is_some_and(|copy| effect::has_pinged_since_recovery(copy, files, server))
+        };
+        if targets.clone().all(|server| serving(&server.fqdn)) {
+            return;
+        }
+        let step = documented(7, "set the active servers, near the new primary database");
+        let clear = PoolAction::ClearActiveServers;
+        self.pool_step(pool, clear, [], step.clone(), estimate::CMDLET);
+        for server in targets {
+            let add = PoolAction::AddActiveServer(server.fqdn.clone());
+            self.pool_step(pool, add, [], step.clone(), estimate::CMDLET);
+        }
+        self.draft.note(
+            "no documented command reads the active list back: a server counts as active when it \
+             has pinged the new primary (tblServerIdentity.serverLastPingTime)",
+        );
+    }
+
+    // ---- helpers ------------------------------------------------------------------------------
+
+    fn known<'k, T>(&self, fact: &'k Known<T>, what: String) -> Result<&'k T, Refusal> {
+        match fact {
+            Known::Known(fact) => Ok(fact),
+            Known::Unknown(reason) => Err(Refusal::FactUnknown { what, reason: reason.clone() }),
+        }
+    }
+
+    fn has_entry(&self, database: &DatabaseName) -> bool {
+        let entries = self.seen.log_shipping_secondary.known();
+        entries.is_some_and(|entries| entries.contains_key(database))
+    }
+
+    /// The pool and what was seen of it.
+    fn pool(&self) -> Option<(&'a Pool, &'a PoolObservation)> {
+        let pool = self.situation.topology.pool()?;
+        let observed = self.situation.observation.pool.as_ref()?.known()?;
+        Some((pool, observed))
+    }
+
+    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<(), String> {
+        match self.situation.observation.database(&mirror.name, &pool.database) {
+            Known::Unknown(reason) => Err(format!("it could not be observed: {reason}")),
+            Known::Known(Some(copy)) if copy.is_writable() => {
+                Err(format!("it holds a writable copy of {}", pool.database))
+            }
+            Known::Known(_) => Ok(()),
+        }
+    }
+
+    fn on_secondary(&self, database: &DatabaseName, action: DatabaseAction) -> Action {
+        Action::Database(self.secondary.name.clone(), database.clone(), action)
+    }
+
+    fn database(&mut self, database: &'a DatabaseName, action: DatabaseAction, source: Source) {
+        let action = self.on_secondary(database, action);
+        let after = self.last.get(database).copied();
+        let step = self.draft.step(action, after, source, estimate::STATEMENT);
+        self.last.insert(database, step);
+    }
+
+    fn log_shipping(
+        &mut self,
+        database: &'a DatabaseName,
+        action: LogShippingAction,
+        source: Source,
+    ) {
+        let instance: InstanceName = self.secondary.name.clone();
+        let action = Action::LogShipping(instance, database.clone(), action);
+        let after = self.last.get(database).copied();
+        let step = self.draft.step(action, after, source, estimate::STATEMENT);
+        self.last.insert(database, step);
+    }
+
+    /// A pool step follows the pool step before it, and the first one follows every database.
+    fn pool_step(
+        &mut self,
+        pool: &Pool,
+        action: PoolAction,
+        after: impl IntoIterator<Item = StepId>,
+        source: Source,
+        expected: std::time::Duration,
+    ) {
+        let before = self.pool.map_or_else(|| self.last.values().copied().collect(), |id| vec![id]);
+        let after = after.into_iter().chain(before);
+        let action = Action::Pool(pool.fqdn.clone(), action);
+        self.pool = Some(self.draft.step(action, after, source, expected));
+    }
+}
+
+fn documented(step: u8, words: &str) -> Source {
+    Source::new(MANAGE, format!("Fail over Persistent Chat Server, step {step}: {words}"))
+}
+
+fn furthest(files: &[BackupFile]) -> Option<Lsn> {
+    files.iter().filter_map(|file| file.header.known()).map(|header| header.last_lsn).max()
+}
+
+/// A file that the operator gives up: as if it could not be read.
+fn given_up(file: &BackupFile) -> BackupFile {
+    let header = Known::unknown("given_up", "beyond an accepted gap");
+    BackupFile { header, ..file.clone() }
+}

@@ -1,0 +1,204 @@
+//! What must hold after every step, each as a named function.
+//!
+//! Planner, executor and tests call the same functions.
+
+use crate::model::{CopyState, Model};
+use crate::step::{Action, DatabaseAction};
+use crate::topology::Topology;
+
+/// A named invariant over the model, the action that led there, and the topology.
+pub struct Invariant {
+    /// What it says, for people.
+    pub name: &'static str,
+    /// The check; an error says what was found instead.
+    pub check: fn(&Topology, &Model, &Action) -> Result<(), String>,
+}
+
+/// Every invariant, in the order checked.
+pub const ALL: [Invariant; 8] = [
+    Invariant { name: "at most one writable copy serves", check: at_most_one_writable_copy_serves },
+    Invariant {
+        name: "a database is recovered only when no log backup that applies is left",
+        check: nothing_restorable_is_left_behind,
+    },
+    Invariant {
+        name: "chat servers are active only on a copy that takes writes",
+        check: active_servers_have_a_serving_copy,
+    },
+    Invariant {
+        name: "at most four servers are active, near the database that serves",
+        check: active_servers_are_few_and_near,
+    },
+    Invariant {
+        name: "the compliance database is never failed over",
+        check: compliance_database_is_never_failed_over,
+    },
+    Invariant { name: "a database and its mirror share a site", check: mirrors_share_a_site },
+    Invariant {
+        name: "copy and restore jobs run only on a copy that waits for log",
+        check: log_shipping_jobs_match_the_role,
+    },
+    Invariant {
+        name: "a mirrored database is not restored or recovered by hand",
+        check: mirrored_copies_are_left_to_mirroring,
+    },
+];
+
+/// At most one writable copy of a database is where the pool state sends writes.
+pub fn at_most_one_writable_copy_serves(
+    topology: &Topology,
+    model: &Model,
+    _last: &Action,
+) -> Result<(), String> {
+    for database in topology.databases() {
+        let serving: Vec<String> =
+            model.serving(topology, database).map(|(name, _)| name.to_string()).collect();
+        if serving.len() > 1 {
+            return Err(format!("{database} takes writes on {}", serving.join(" and ")));
+        }
+    }
+    Ok(())
+}
+
+/// Never recover a database while a restorable log backup is known.
+pub fn nothing_restorable_is_left_behind(
+    _topology: &Topology,
+    model: &Model,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
+        return Ok(());
+    };
+    let copy = model.copies.get(&(instance.clone(), database.clone()));
+    let Some(position) = copy.and_then(|copy| copy.position) else {
+        return Err(format!("the log position of {database} on {instance} is unknown"));
+    };
+    match model.still_applying(database, position).next() {
+        Some((file, _)) => Err(format!("{file} applies at {} and was not restored", position.lsn)),
+        None => Ok(()),
+    }
+}
+
+/// Servers that the plan put on the active list have a copy to write to.
+pub fn active_servers_have_a_serving_copy(
+    topology: &Topology,
+    model: &Model,
+    _last: &Action,
+) -> Result<(), String> {
+    let Some(pool) = topology.pool() else { return Ok(()) };
+    let active = model.activated.as_ref().is_some_and(|servers| !servers.is_empty());
+    if active && model.serving(topology, &pool.database).next().is_none() {
+        return Err(format!("servers are active, but no copy of {} serves", pool.database));
+    }
+    Ok(())
+}
+
+/// Active servers: at most four, in the site of the serving copy or one with a fast link to it.
+///
+/// Source: Plan for high availability and disaster recovery for Persistent Chat Server; the
+/// IMPORTANT note of failover step 7.
+pub fn active_servers_are_few_and_near(
+    topology: &Topology,
+    model: &Model,
+    _last: &Action,
+) -> Result<(), String> {
+    let (Some(pool), Some(active)) = (topology.pool(), &model.activated) else { return Ok(()) };
+    if active.len() > 4 {
+        return Err(format!("{} servers are active", active.len()));
+    }
+    for (instance, _) in model.serving(topology, &pool.database) {
+        let Some(instance) = topology.instance(instance) else { continue };
+        for server in pool.servers.iter().filter(|server| active.contains(&server.fqdn)) {
+            if !topology.is_near(&server.site, &instance.site) {
+                return Err(format!(
+                    "{} in {} is active, but {} serves in {} without a fast link",
+                    server.fqdn, server.site, instance.name, instance.site
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `mgccomp` is transient and never failed over.
+///
+/// Source: Manage high availability and disaster recovery for Persistent Chat Server.
+pub fn compliance_database_is_never_failed_over(
+    topology: &Topology,
+    _model: &Model,
+    last: &Action,
+) -> Result<(), String> {
+    let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
+    match last {
+        Action::Database(
+            _,
+            database,
+            DatabaseAction::Recover { .. }
+            | DatabaseAction::RestoreLog { .. }
+            | DatabaseAction::RestoreDatabase { .. },
+        ) if Some(database) == compliance => Err(format!("{database} would be failed over")),
+        _ => Ok(()),
+    }
+}
+
+/// Partners of a mirroring session stand in one site.
+pub fn mirrors_share_a_site(
+    topology: &Topology,
+    model: &Model,
+    _last: &Action,
+) -> Result<(), String> {
+    for ((instance, database), copy) in &model.copies {
+        let Some(session) = &copy.mirroring else { continue };
+        let here = topology.instance(instance);
+        let there = topology.instances().find(|i| i.mirroring_address() == session.partner_address);
+        if let (Some(here), Some(there)) = (here, there)
+            && here.site != there.site
+        {
+            return Err(format!("{database} is mirrored from {} to {}", here.site, there.site));
+        }
+    }
+    Ok(())
+}
+
+/// A copy that takes writes has no copy or restore job that could run against it.
+pub fn log_shipping_jobs_match_the_role(
+    _topology: &Topology,
+    model: &Model,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
+        return Ok(());
+    };
+    let copy = model.copies.get(&(instance.clone(), database.clone()));
+    match copy {
+        Some(copy)
+            if copy.state == CopyState::Online
+                && copy.secondary_entry.is_some_and(|entry| entry.jobs_may_run) =>
+        {
+            Err(format!("{database} on {instance} is online with copy and restore jobs enabled"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Restoring or recovering a copy that mirroring holds would fail (3104) or tear the session.
+pub fn mirrored_copies_are_left_to_mirroring(
+    _topology: &Topology,
+    model: &Model,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(
+        instance,
+        database,
+        DatabaseAction::Recover { .. } | DatabaseAction::RestoreLog { .. },
+    ) = last
+    else {
+        return Ok(());
+    };
+    match model.copies.get(&(instance.clone(), database.clone())) {
+        Some(copy) if copy.mirroring.is_some() => {
+            Err(format!("{database} on {instance} is mirrored"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,496 @@
+//! A model of what each step does, for replaying a plan before it is carried out.
+//!
+//! The model is made from an observation and holds only what steps change and invariants compare. Each
+//! step checks what it needs; a step that could not work in the modelled state makes the plan
+//! unprovable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::chain::Start;
+use crate::known::Known;
+use crate::lsn::Guid;
+use crate::name::{DatabaseName, InstanceName, ServerName};
+use crate::observation::{DatabaseState, MirroringRole, Observation, PoolState};
+use crate::step::{Action, DatabaseAction, FileAction, LogRange, LogShippingAction, PoolAction};
+use crate::topology::{Role, Topology};
+
+/// The modelled world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Copies on instances that were observed; a database that does not exist there is absent here.
+    pub copies: BTreeMap<(InstanceName, DatabaseName), Copy>,
+    /// Instances that were not observed: their copies may be in any state.
+    pub unseen: BTreeSet<InstanceName>,
+    /// The pool state; `None` without a pool or while unknown.
+    pub pool_state: Option<PoolState>,
+    /// Servers that this plan put on the active list; `None` until it changes the list.
+    pub activated: Option<BTreeSet<ServerName>>,
+    /// Log backups in the backup share and the copy destination, by database and file name.
+    pub log_files: BTreeMap<DatabaseName, BTreeMap<String, LogFile>>,
+    /// Backup files that the plan itself takes: path to what is in it.
+    pub taken: BTreeMap<String, Taken>,
+}
+
+/// One copy of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Its state.
+    pub state: CopyState,
+    /// Where its log stands; `None` while unknown.
+    pub position: Option<Start>,
+    /// Mirroring session.
+    pub mirroring: Option<MirrorSession>,
+    /// Entry as log shipping secondary; `None` when there is none.
+    pub secondary_entry: Option<SecondaryEntry>,
+    /// Whether it has an entry as log shipping primary.
+    pub is_log_shipping_primary: bool,
+    /// Whether user sessions are known to be in it.
+    pub has_sessions: bool,
+}
+
+/// What a copy can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyState {
+    /// Takes writes.
+    Online,
+    /// Waits for log.
+    Restoring,
+    /// Neither.
+    Other(DatabaseState),
+}
+
+/// A mirroring session, as one partner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorSession {
+    /// Whether this copy is the principal.
+    pub is_principal: bool,
+    /// The partner's server network address.
+    pub partner_address: String,
+}
+
+/// An entry as log shipping secondary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondaryEntry {
+    /// Whether a copy or restore job may run.
+    pub jobs_may_run: bool,
+}
+
+/// A log backup file in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFile {
+    /// What it holds.
+    pub range: LogRange,
+    /// The fork on which it starts.
+    pub first_fork: Guid,
+    /// Its database family.
+    pub family: Guid,
+    /// Whether it lies in the copy destination, complete.
+    pub is_copied: bool,
+}
+
+/// A backup that the plan takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// A full backup.
+    Full,
+    /// A log backup.
+    Log,
+}
+
+/// Why a step cannot work in the modelled state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impossible(pub String);
+
+impl Model {
+    /// The observed world.
+    pub fn of(topology: &Topology, observation: &Observation) -> Model {
+        let mut model = Model {
+            copies: BTreeMap::new(),
+            unseen: BTreeSet::new(),
+            pool_state: None,
+            activated: None,
+            log_files: BTreeMap::new(),
+            taken: BTreeMap::new(),
+        };
+        if let Some(Known::Known(pool)) = &observation.pool {
+            model.pool_state = pool.state.known().copied();
+        }
+        for instance in topology.instances() {
+            model.add_instance(&instance.name, observation);
+        }
+        for (database, files) in &observation.log_backups {
+            let known = model.log_files.entry(database.clone()).or_default();
+            for (list, is_copied) in [(&files.share, false), (&files.copied, true)] {
+                for file in list.known().into_iter().flatten() {
+                    let Some(header) = file.header.known() else { continue };
+                    let range = LogRange {
+                        first_lsn: header.first_lsn,
+                        last_lsn: header.last_lsn,
+                        last_fork: header.last_fork,
+                    };
+                    let entry = known.entry(file.name.clone()).or_insert(LogFile {
+                        range,
+                        first_fork: header.first_fork,
+                        family: header.family,
+                        is_copied,
+                    });
+                    entry.is_copied |= is_copied;
+                }
+            }
+        }
+        model
+    }
+
+    fn add_instance(&mut self, instance: &InstanceName, observation: &Observation) {
+        let Known::Known(seen) = observation.instance(instance) else {
+            self.unseen.insert(instance.clone());
+            return;
+        };
+        let Known::Known(databases) = &seen.databases else {
+            self.unseen.insert(instance.clone());
+            return;
+        };
+        for (name, database) in databases {
+            let state = if database.is_writable() {
+                CopyState::Online
+            } else if database.is_waiting_for_log() {
+                CopyState::Restoring
+            } else {
+                CopyState::Other(database.state)
+            };
+            let position = database.log_position.known().and_then(|at| {
+                let lsn = at.redo_start_lsn.or(at.last_log_backup_lsn)?;
+                Some(Start { family: at.family, fork: at.fork, lsn })
+            });
+            let mirroring = database.mirroring.known().and_then(Option::as_ref);
+            let secondary = seen.log_shipping_secondary.known().and_then(|all| all.get(name));
+            let primary = seen.log_shipping_primary.known().and_then(|all| all.get(name));
+            let copy = Copy {
+                state,
+                position,
+                mirroring: mirroring.map(|mirroring| MirrorSession {
+                    is_principal: mirroring.role == MirroringRole::Principal,
+                    partner_address: mirroring.partner_address.clone(),
+                }),
+                secondary_entry: secondary.map(|entry| SecondaryEntry {
+                    jobs_may_run: [&entry.copy_job, &entry.restore_job]
+                        .iter()
+                        .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
+                }),
+                is_log_shipping_primary: primary.is_some(),
+                has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
+            };
+            self.copies.insert((instance.clone(), name.clone()), copy);
+        }
+    }
+
+    /// The copies of a database that the pool state points at: where writes are served.
+    pub fn serving<'a>(
+        &'a self,
+        topology: &'a Topology,
+        database: &'a DatabaseName,
+    ) -> impl Iterator<Item = (&'a InstanceName, &'a Copy)> + 'a {
+        let has_pool = topology.pool().is_some_and(|pool| pool.database == *database);
+        self.copies.iter().filter_map(move |((instance, name), copy)| {
+            let role = topology.instance(instance)?.role;
+            let backup_side = matches!(role, Role::Secondary | Role::SecondaryMirror);
+            let designated = match self.pool_state {
+                Some(PoolState::Normal) if has_pool => !backup_side,
+                Some(PoolState::FailedOver) if has_pool => backup_side,
+                _ => true,
+            };
+            let serves = name == database && designated && copy.state == CopyState::Online;
+            serves.then_some((instance, copy))
+        })
+    }
+
+    /// The log backups of a database that still apply to a copy at this position.
+    pub fn still_applying<'a>(
+        &'a self,
+        database: &DatabaseName,
+        position: Start,
+    ) -> impl Iterator<Item = (&'a String, &'a LogFile)> + 'a {
+        self.log_files.get(database).into_iter().flatten().filter(move |(_, file)| {
+            file.family == position.family
+                && file.first_fork == position.fork
+                && file.range.first_lsn <= position.lsn
+                && file.range.last_lsn > position.lsn
+        })
+    }
+
+    /// Applies an action.
+    ///
+    /// # Errors
+    ///
+    /// [`Impossible`] when the action could not work in this state.
+    pub fn apply(&mut self, topology: &Topology, action: &Action) -> Result<(), Impossible> {
+        match action {
+            Action::Database(instance, database, action) => {
+                self.apply_database(topology, instance, database, action)
+            }
+            Action::LogShipping(instance, database, action) => {
+                self.apply_log_shipping(instance, database, action)
+            }
+            Action::Files(database, FileAction::Copy { name, .. }) => {
+                let file = self.log_files.get_mut(database).and_then(|files| files.get_mut(name));
+                let file = file.ok_or_else(|| Impossible(format!("{name} is not known")))?;
+                file.is_copied = true;
+                Ok(())
+            }
+            Action::Pool(_, action) => self.apply_pool(topology, action),
+        }
+    }
+
+    fn copy(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+    ) -> Result<&mut Copy, Impossible> {
+        self.copies
+            .get_mut(&(instance.clone(), database.clone()))
+            .ok_or_else(|| Impossible(format!("{instance} has no {database}")))
+    }
+
+    fn copy_in(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        needed: CopyState,
+    ) -> Result<&mut Copy, Impossible> {
+        let copy = self.copy(instance, database)?;
+        if copy.state == needed {
+            Ok(copy)
+        } else {
+            let found = copy.state;
+            Err(Impossible(format!("{database} on {instance} is {found:?}, not {needed:?}")))
+        }
+    }
+
+    fn apply_database(
+        &mut self,
+        topology: &Topology,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        action: &DatabaseAction,
+    ) -> Result<(), Impossible> {
+        match action {
+            DatabaseAction::CreateMirroringEndpoint { .. } => Ok(()),
+            DatabaseAction::SetRecoveryFull => {
+                self.copy_in(instance, database, CopyState::Online).map(|_| ())
+            }
+            DatabaseAction::BackUpDatabase { path } => {
+                self.copy_in(instance, database, CopyState::Online)?;
+                self.taken.insert(path.clone(), Taken::Full);
+                Ok(())
+            }
+            DatabaseAction::BackUpLog { path } => {
+                self.copy_in(instance, database, CopyState::Online)?;
+                self.taken.insert(path.clone(), Taken::Log);
+                Ok(())
+            }
+            DatabaseAction::RestoreDatabase { path, .. } => {
+                if self.taken.get(path) != Some(&Taken::Full) {
+                    return Err(Impossible(format!("no full backup {path} was taken")));
+                }
+                let key = (instance.clone(), database.clone());
+                if self.copies.contains_key(&key) {
+                    return Err(Impossible(format!("{database} exists on {instance}")));
+                }
+                let copy = Copy {
+                    state: CopyState::Restoring,
+                    position: None,
+                    mirroring: None,
+                    secondary_entry: None,
+                    is_log_shipping_primary: false,
+                    has_sessions: false,
+                };
+                self.copies.insert(key, copy);
+                Ok(())
+            }
+            DatabaseAction::RestoreLog { path, log } => {
+                self.restore_log(instance, database, path, log.as_ref())
+            }
+            DatabaseAction::EndSessions => {
+                self.copy(instance, database)?.has_sessions = false;
+                Ok(())
+            }
+            DatabaseAction::Recover { expect } => {
+                let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+                let at = copy.position.map(|position| position.lsn);
+                if let (Some(expect), Some(at)) = (expect, at)
+                    && *expect != at
+                {
+                    return Err(Impossible(format!("{database} stands at {at}, not at {expect}")));
+                }
+                copy.state = CopyState::Online;
+                Ok(())
+            }
+            DatabaseAction::SetPartner { address } => {
+                let copy = self.copy(instance, database)?;
+                let is_principal = copy.state == CopyState::Online;
+                copy.mirroring =
+                    Some(MirrorSession { is_principal, partner_address: address.clone() });
+                Ok(())
+            }
+            DatabaseAction::SetWitness { .. } | DatabaseAction::AwaitSynchronized => {
+                match self.copy(instance, database)?.mirroring {
+                    Some(_) => Ok(()),
+                    None => Err(Impossible(format!("{database} on {instance} is not mirrored"))),
+                }
+            }
+            DatabaseAction::FailOverMirror => {
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                let session = copy.mirroring.as_mut().filter(|session| session.is_principal);
+                let Some(session) = session else {
+                    return Err(Impossible(format!("{instance} is not principal of {database}")));
+                };
+                session.is_principal = false;
+                let partner = session.partner_address.clone();
+                copy.state = CopyState::Restoring;
+                let partner = topology.instances().find(|i| i.mirroring_address() == partner);
+                let partner = partner.map(|partner| partner.name.clone());
+                let partner = partner.ok_or_else(|| Impossible("unknown partner".into()))?;
+                let copy = self.copy(&partner, database)?;
+                copy.state = CopyState::Online;
+                if let Some(session) = &mut copy.mirroring {
+                    session.is_principal = true;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn restore_log(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        path: &str,
+        log: Option<&LogRange>,
+    ) -> Result<(), Impossible> {
+        let taken = self.taken.get(path) == Some(&Taken::Log);
+        let file_name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+        let file = self.log_files.get(database).and_then(|files| files.get(file_name)).copied();
+        let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+        let Some(log) = log else {
+            return if taken {
+                Ok(())
+            } else {
+                Err(Impossible(format!("no log backup {path} was taken")))
+            };
+        };
+        let file = file.ok_or_else(|| Impossible(format!("{path} is not known")))?;
+        if !file.is_copied {
+            return Err(Impossible(format!("{path} was not copied")));
+        }
+        let Some(position) = copy.position else {
+            return Err(Impossible(format!("the log position of {database} is unknown")));
+        };
+        let applies = file.range == *log
+            && file.family == position.family
+            && file.first_fork == position.fork
+            && log.first_lsn <= position.lsn
+            && log.last_lsn > position.lsn;
+        if !applies {
+            return Err(Impossible(format!(
+                "log {}..{} does not apply at {}",
+                log.first_lsn, log.last_lsn, position.lsn
+            )));
+        }
+        copy.position = Some(Start { lsn: log.last_lsn, fork: log.last_fork, ..position });
+        Ok(())
+    }
+
+    fn apply_log_shipping(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        action: &LogShippingAction,
+    ) -> Result<(), Impossible> {
+        match action {
+            LogShippingAction::AddPrimary(_) => {
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                copy.is_log_shipping_primary = true;
+                Ok(())
+            }
+            LogShippingAction::AddPrimarySecondary { .. } | LogShippingAction::RunBackupJob => {
+                if self.copy(instance, database)?.is_log_shipping_primary {
+                    Ok(())
+                } else {
+                    Err(Impossible(format!("{database} is no log shipping primary on {instance}")))
+                }
+            }
+            LogShippingAction::AddSecondary(_) => {
+                let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+                copy.secondary_entry = Some(SecondaryEntry { jobs_may_run: true });
+                Ok(())
+            }
+            LogShippingAction::HoldSecondaryJobs => {
+                if let Some(entry) = &mut self.copy(instance, database)?.secondary_entry {
+                    entry.jobs_may_run = false;
+                }
+                Ok(())
+            }
+            LogShippingAction::RemoveSecondary => {
+                self.copy(instance, database)?.secondary_entry = None;
+                Ok(())
+            }
+            LogShippingAction::RunCopyJob | LogShippingAction::RunRestoreJob => {
+                match self.copy(instance, database)?.secondary_entry {
+                    Some(_) => Ok(()),
+                    None => Err(Impossible(format!(
+                        "{database} is no log shipping secondary on {instance}"
+                    ))),
+                }
+            }
+        }
+    }
+
+    fn apply_pool(&mut self, topology: &Topology, action: &PoolAction) -> Result<(), Impossible> {
+        match action {
+            PoolAction::SetState(state) => {
+                self.pool_state = Some(*state);
+                Ok(())
+            }
+            PoolAction::InstallMirror { primary, mirror, database, .. } => {
+                let address = |name: &InstanceName| {
+                    let instance = topology.instance(name);
+                    let instance = instance.ok_or_else(|| Impossible(format!("no {name}")));
+                    instance.map(crate::topology::Instance::mirroring_address)
+                };
+                let (primary_address, mirror_address) = (address(primary)?, address(mirror)?);
+                let copy = self.copy_in(primary, database, CopyState::Online)?;
+                let position = copy.position;
+                copy.mirroring =
+                    Some(MirrorSession { is_principal: true, partner_address: mirror_address });
+                let key = (mirror.clone(), database.clone());
+                if let Some(existing) = self.copies.get(&key)
+                    && existing.state != CopyState::Restoring
+                {
+                    let found = existing.state;
+                    return Err(Impossible(format!("{database} on {mirror} is {found:?}")));
+                }
+                let copy = Copy {
+                    state: CopyState::Restoring,
+                    position,
+                    mirroring: Some(MirrorSession {
+                        is_principal: false,
+                        partner_address: primary_address,
+                    }),
+                    secondary_entry: None,
+                    is_log_shipping_primary: false,
+                    has_sessions: false,
+                };
+                self.copies.insert(key, copy);
+                Ok(())
+            }
+            PoolAction::ClearActiveServers => {
+                self.activated = Some(BTreeSet::new());
+                Ok(())
+            }
+            PoolAction::AddActiveServer(server) => {
+                self.activated.get_or_insert_default().insert(server.clone());
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! From a draft to a plan. A [`Plan`] cannot exist unverified.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::consent::Consent;
+use crate::evidence::Evidence;
+use crate::invariants;
+use crate::lsn::{Guid, Lsn};
+use crate::model::Model;
+use crate::name::DatabaseName;
+use crate::observation::Observation;
+use crate::refusal::Refusal;
+use crate::step::{Action, Source, Step, StepId};
+use crate::time::{Timestamp, readable};
+use crate::topology::Topology;
+
+/// What the operator wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intent {
+    /// Mirroring and log shipping as the topology designs them.
+    Configure,
+    /// Disaster failover: the primary site is gone, the secondary takes over.
+    DisasterFailover,
+}
+
+impl Intent {
+    /// The intent's name, for example `disaster-failover`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Intent::Configure => "configure",
+            Intent::DisasterFailover => "disaster-failover",
+        }
+    }
+}
+
+/// Everything a planner decides from. The same situation gives the same plan or refusal.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// What was designed.
+    pub topology: &'a Topology,
+    /// What was seen.
+    pub observation: &'a Observation,
+    /// What the operator accepts.
+    pub consents: &'a BTreeSet<Consent>,
+    /// When planning.
+    pub now: Timestamp,
+}
+
+impl Situation<'_> {
+    /// Whether a consent was given.
+    pub fn accepts(&self, consent: Consent) -> bool {
+        self.consents.contains(&consent)
+    }
+}
+
+/// A verified plan: steps as a graph, what they will lose, how long they will take, and why they are
+/// safe. Obtained only from a procedure, which replays every step on the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    content: PlanContent,
+}
+
+/// What a plan says; plain data. It is not a plan: nothing runs a `PlanContent`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanContent {
+    /// What it is for.
+    pub intent: Intent,
+    /// When it was made.
+    pub planned_at: Timestamp,
+    /// When the observation began that it was made from.
+    pub observed_at: Timestamp,
+    /// Named consents that it needed.
+    pub consents: Vec<Consent>,
+    /// Steps in the order of their numbers, which is one order that the graph allows.
+    pub steps: Vec<Step>,
+    /// What will be lost, by database. Empty when nothing can be.
+    pub predicted_losses: Vec<PredictedLoss>,
+    /// Predicted duration along the longest path.
+    pub predicted_duration: Duration,
+    /// Invariants that hold after every step, on the model.
+    pub invariants: Vec<String>,
+    /// Evidence for the loss of the primary site; `None` where none was needed.
+    pub evidence: Option<Evidence>,
+    /// What the operator should know, for example files set aside and checks that could not be made.
+    pub notes: Vec<String>,
+    /// The facts that the steps rest on. A run observes again and refuses when one has changed.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// The records of one database that a plan will lose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedLoss {
+    /// The database.
+    pub database: DatabaseName,
+    /// Records from this position on are lost (inclusive).
+    pub from_lsn: Lsn,
+    /// The recovery fork of that position.
+    pub fork: Guid,
+    /// Everything committed before this time is saved. `None` when no header tells.
+    pub saved_until: Option<Timestamp>,
+    /// The primary cannot have accepted records after this time that the observer knows of: the time
+    /// of the observation.
+    pub lost_until: Timestamp,
+}
+
+impl PredictedLoss {
+    /// The longest span of time that lost records can come from; `None` when its start is unknown.
+    pub fn span(&self) -> Option<Duration> {
+        self.saved_until.map(|saved| self.lost_until.since(saved))
+    }
+}
+
+impl std::fmt::Display for PredictedLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let PredictedLoss { database, from_lsn, saved_until, lost_until, .. } = self;
+        match (saved_until, self.span()) {
+            (Some(saved), Some(span)) => write!(
+                f,
+                "{database}: records from log position {from_lsn} on, committed between {saved} \
+                 and {lost_until} (at most {})",
+                readable(span)
+            ),
+            _ => write!(
+                f,
+                "{database}: records from log position {from_lsn} on, committed up to {lost_until}"
+            ),
+        }
+    }
+}
+
+impl std::ops::Deref for Plan {
+    type Target = PlanContent;
+
+    fn deref(&self) -> &PlanContent {
+        &self.content
+    }
+}
+
+impl Plan {
+    /// The facts of `earlier` that are different in this plan, in words; empty when `earlier` would do
+    /// the same from the same facts.
+    pub fn differences_from(&self, earlier: &PlanContent) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.intent != earlier.intent {
+            differences.push("the intent is another".to_owned());
+        }
+        for (fact, was) in &earlier.facts {
+            match self.facts.get(fact) {
+                Some(is) if is == was => {}
+                Some(is) => differences.push(format!("{fact} was {was} and is {is}")),
+                None => differences.push(format!("{fact} was {was} and no longer is a fact")),
+            }
+        }
+        for (fact, is) in &self.facts {
+            if !earlier.facts.contains_key(fact) {
+                differences.push(format!("{fact} is {is} and was no fact"));
+            }
+        }
+        let words = |steps: &[Step]| -> Vec<(Action, Vec<StepId>)> {
+            steps.iter().map(|step| (step.action.clone(), step.after.clone())).collect()
+        };
+        if differences.is_empty() && words(&self.steps) != words(&earlier.steps) {
+            differences.push("the steps are others".to_owned());
+        }
+        differences
+    }
+}
+
+/// A plan in the making: the only way to a [`Plan`] is through [`Draft::verify`].
+#[derive(Debug)]
+pub(crate) struct Draft {
+    content: PlanContent,
+}
+
+impl Draft {
+    /// An empty draft.
+    pub(crate) fn new(intent: Intent, situation: &Situation<'_>) -> Draft {
+        Draft {
+            content: PlanContent {
+                intent,
+                planned_at: situation.now,
+                observed_at: situation.observation.taken_at,
+                consents: Vec::new(),
+                steps: Vec::new(),
+                predicted_losses: Vec::new(),
+                predicted_duration: Duration::ZERO,
+                invariants: Vec::new(),
+                evidence: None,
+                notes: Vec::new(),
+                facts: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Adds a step that starts when the steps `after` have succeeded.
+    pub(crate) fn step(
+        &mut self,
+        action: Action,
+        after: impl IntoIterator<Item = StepId>,
+        source: Source,
+        expected: Duration,
+    ) -> StepId {
+        let number = u32::try_from(self.content.steps.len() + 1).unwrap_or(u32::MAX);
+        let after: BTreeSet<StepId> = after.into_iter().collect();
+        let step = Step {
+            id: StepId(number),
+            action,
+            after: after.into_iter().collect(),
+            source,
+            expected,
+        };
+        self.content.steps.push(step);
+        StepId(number)
+    }
+
+    /// Notes a consent that the plan needed.
+    pub(crate) fn consent(&mut self, consent: Consent) {
+        if !self.content.consents.contains(&consent) {
+            self.content.consents.push(consent);
+            self.content.consents.sort_unstable();
+        }
+    }
+
+    pub(crate) fn evidence(&mut self, evidence: Evidence) {
+        self.content.evidence = Some(evidence);
+    }
+
+    pub(crate) fn loses(&mut self, loss: PredictedLoss) {
+        self.content.predicted_losses.push(loss);
+    }
+
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.content.notes.push(note.into());
+    }
+
+    pub(crate) fn fact(&mut self, name: impl Into<String>, value: impl ToString) {
+        self.content.facts.insert(name.into(), value.to_string());
+    }
+
+    /// Replays the steps on the model and checks every invariant after each one.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotProvable`] names the step and the invariant.
+    pub(crate) fn verify(mut self, situation: &Situation<'_>) -> Result<Plan, Refusal> {
+        let topology = situation.topology;
+        let mut model = Model::of(topology, situation.observation);
+        for step in &self.content.steps {
+            let not_provable = |invariant, found| Refusal::NotProvable {
+                step: step.id,
+                action: step.to_string(),
+                invariant,
+                found,
+            };
+            model.apply(topology, &step.action).map_err(|impossible| {
+                not_provable("every step can be carried out", impossible.0)
+            })?;
+            for invariant in &invariants::ALL {
+                (invariant.check)(topology, &model, &step.action)
+                    .map_err(|found| not_provable(invariant.name, found))?;
+            }
+        }
+        self.content.invariants = invariants::ALL.iter().map(|i| i.name.to_owned()).collect();
+        self.content.predicted_duration = longest_path(&self.content.steps);
+        Ok(Plan { content: self.content })
+    }
+}
+
+/// The duration of the longest path through the graph.
+pub(crate) fn longest_path(steps: &[Step]) -> Duration {
+    let mut ends: BTreeMap<StepId, Duration> = BTreeMap::new();
+    for step in steps {
+        let ready = step.after.iter().filter_map(|id| ends.get(id)).max();
+        ends.insert(step.id, ready.copied().unwrap_or_default() + step.expected);
+    }
+    ends.into_values().max().unwrap_or_default()
+}

@@ -1,0 +1,247 @@
+//! Every reason for having no plan.
+//!
+//! A refusal is an answer: the same facts give it again. It says what was needed, what was found, what
+//! to do next, and, where the documents or the operator may decide otherwise, which named consent
+//! overrides it and at what price.
+
+use serde::Serialize;
+
+use crate::consent::Consent;
+use crate::evidence::Evidence;
+use crate::known::Reason;
+use crate::lsn::{Guid, Lsn};
+use crate::name::{DatabaseName, InstanceName};
+use crate::observation::DatabaseState;
+use crate::step::StepId;
+use crate::time::Timestamp;
+
+/// The planner's reasoned "no".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the message of each variant names its fields")]
+pub enum Refusal {
+    /// The old primary still answers.
+    #[error(
+        "{instance} was needed to be lost, but it answers and holds {database} {found}: a disaster \
+         failover would leave two copies that take writes"
+    )]
+    PrimaryAlive { instance: InstanceName, database: DatabaseName, found: String },
+
+    /// The evidence does not prove that the primary site is lost.
+    #[error("proof that the primary site is lost was needed, but {evidence}")]
+    PrimaryLossNotProved { evidence: Evidence },
+
+    /// The observation is too old to plan from.
+    #[error(
+        "an observation of the last {limit_seconds} s was needed, but it was taken at {taken_at}"
+    )]
+    ObservationTooOld { taken_at: Timestamp, limit_seconds: u64 },
+
+    /// An instance that the procedure cannot do without did not answer.
+    #[error("{instance} was needed, but it could not be observed: {reason}")]
+    InstanceNotObserved { instance: InstanceName, reason: Reason },
+
+    /// A fact that the procedure cannot do without is unknown.
+    #[error("{what} was needed, but it is unknown: {reason}")]
+    FactUnknown { what: String, reason: Reason },
+
+    /// The secondary has no such database.
+    #[error("{instance} was needed to hold {database}, but there is no such database")]
+    DatabaseMissing { instance: InstanceName, database: DatabaseName },
+
+    /// The secondary's copy cannot take log.
+    #[error("{database} on {instance} was needed in RESTORING, but it is {found:?}")]
+    WrongDatabaseState { instance: InstanceName, database: DatabaseName, found: DatabaseState },
+
+    /// The secondary's copy was recovered before all log was restored.
+    #[error(
+        "{database} on {instance} was recovered at log position {recovered_at}, but log backups up \
+         to {known_until} exist that were not restored into it"
+    )]
+    RecoveredTooEarly {
+        instance: InstanceName,
+        database: DatabaseName,
+        recovered_at: Lsn,
+        known_until: Lsn,
+    },
+
+    /// Log backups are missing between two positions.
+    #[error(
+        "{instance} needs log of {database} from {needed}, but the next log backup starts at {found}"
+    )]
+    LogChainGap {
+        instance: InstanceName,
+        database: DatabaseName,
+        needed: Lsn,
+        found: Lsn,
+        next_file: String,
+        lost_until: Lsn,
+    },
+
+    /// Log backups lead onto two recovery forks.
+    #[error(
+        "one history of {database} was needed, but log backups from {at} lead onto forks {one} and {other}"
+    )]
+    LogChainForked { database: DatabaseName, at: Lsn, one: Guid, other: Guid },
+
+    /// A needed log backup is damaged.
+    #[error(
+        "log of {database} from {first} was needed, but {file} is damaged and no other file holds it"
+    )]
+    LogBackupDamaged { database: DatabaseName, first: Lsn, file: String },
+
+    /// A log backup cannot be read, so what it holds is unknown.
+    #[error("the header of {file} was needed, but it cannot be read: {reason}")]
+    LogBackupUnreadable { database: DatabaseName, file: String, reason: Reason },
+
+    /// The backup share cannot be read.
+    #[error("the log backups of {database} in the backup share were needed, but: {reason}")]
+    BackupShareUnreadable { database: DatabaseName, reason: Reason },
+
+    /// The pool's configuration store cannot be written.
+    #[error(
+        "a Central Management store that takes changes was needed, but it has no master that answers"
+    )]
+    ConfigurationStoreNotWritable,
+
+    /// The secondary's mirror cannot be set up.
+    #[error("{instance} was needed as mirror of the new primary, but {found}")]
+    MirrorNotAvailable { instance: InstanceName, found: String },
+
+    /// The facts are not those that the plan was made from.
+    #[error("the facts of the plan were needed unchanged, but {}", differences.join("; "))]
+    FactsChanged { differences: Vec<String> },
+
+    /// The draft breaks an invariant when it is replayed on the model.
+    #[error("step {step} ({action}) was needed to keep “{invariant}”, but {found}")]
+    NotProvable { step: StepId, action: String, invariant: &'static str, found: String },
+}
+
+impl Refusal {
+    /// Stable, to branch on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::PrimaryAlive { .. } => "primary_alive",
+            Refusal::PrimaryLossNotProved { .. } => "primary_loss_not_proved",
+            Refusal::ObservationTooOld { .. } => "observation_too_old",
+            Refusal::InstanceNotObserved { .. } => "instance_not_observed",
+            Refusal::FactUnknown { .. } => "fact_unknown",
+            Refusal::DatabaseMissing { .. } => "database_missing",
+            Refusal::WrongDatabaseState { .. } => "wrong_database_state",
+            Refusal::RecoveredTooEarly { .. } => "recovered_too_early",
+            Refusal::LogChainGap { .. } => "log_chain_gap",
+            Refusal::LogChainForked { .. } => "log_chain_forked",
+            Refusal::LogBackupDamaged { .. } => "log_backup_damaged",
+            Refusal::LogBackupUnreadable { .. } => "log_backup_unreadable",
+            Refusal::BackupShareUnreadable { .. } => "backup_share_unreadable",
+            Refusal::ConfigurationStoreNotWritable => "configuration_store_not_writable",
+            Refusal::MirrorNotAvailable { .. } => "mirror_not_available",
+            Refusal::FactsChanged { .. } => "facts_changed",
+            Refusal::NotProvable { .. } => "not_provable",
+        }
+    }
+
+    /// What to do next.
+    pub fn remedy(&self) -> String {
+        match self {
+            Refusal::PrimaryAlive { instance, .. } => format!(
+                "If the primary site works, do not fail over. If only its mirroring principal is \
+                 down, let mirroring fail over inside the site. If {instance} must be given up, stop \
+                 its SQL Server service and observe again."
+            ),
+            Refusal::PrimaryLossNotProved { .. } => "Check the primary site by other means (people \
+                there, out-of-band management, the network team). Wait until the backup threshold \
+                has passed without a log backup, or give the consent."
+                .into(),
+            Refusal::ObservationTooOld { .. } => "Observe again and plan from that.".into(),
+            Refusal::InstanceNotObserved { .. } | Refusal::FactUnknown { .. } => {
+                "Repair what the reason names, then plan again.".into()
+            }
+            Refusal::DatabaseMissing { .. } => "Restore the newest full backup and every log backup \
+                after it WITH NORECOVERY on this instance, then plan again."
+                .into(),
+            Refusal::WrongDatabaseState { .. } => "Bring the database to RESTORING (restore from a \
+                full backup WITH NORECOVERY) or repair the instance, then plan again."
+                .into(),
+            Refusal::RecoveredTooEarly { .. } => "To save the log backups that were not restored, \
+                restore a full backup and all log backups on another instance and compare; or give \
+                the consent and lose them."
+                .into(),
+            Refusal::LogChainGap { needed, .. } => format!(
+                "Find the log backup that starts at {needed} (backup share, old primary's disks, \
+                 other backup tools' folders) and put it into the backup share; or give the consent \
+                 and lose everything after the gap."
+            ),
+            Refusal::LogChainForked { .. } => "Two copies of the database took writes. Decide which \
+                history counts, move the log backups of the other out of the folders, and plan again."
+                .into(),
+            Refusal::LogBackupDamaged { .. } => {
+                "Copy the file again from where it was written, or find another copy of it.".into()
+            }
+            Refusal::LogBackupUnreadable { .. } => "If the file is still being written, wait. If it \
+                is broken, copy it again from its source, or give the consent: whatever only this \
+                file holds is lost."
+                .into(),
+            Refusal::BackupShareUnreadable { .. } => "Make the share reachable from here and from \
+                the secondary, or give the consent: log backups that were not copied are lost."
+                .into(),
+            Refusal::ConfigurationStoreNotWritable => "Fail the Central Management store over first \
+                (Invoke-CsManagementServerFailover), then plan again."
+                .into(),
+            Refusal::MirrorNotAvailable { .. } => "Repair the mirror instance, or give the consent \
+                and set up its mirror later: until then the new primary has no protection."
+                .into(),
+            Refusal::FactsChanged { .. } => {
+                "Read the differences, make a new plan and review it.".into()
+            }
+            Refusal::NotProvable { .. } => {
+                "This plan is not safe to carry out from the observed state. Report it with the \
+                 observation; nothing was changed."
+                    .into()
+            }
+        }
+    }
+
+    /// The consent that overrides this refusal, and its price.
+    pub fn way_out(&self) -> Option<(Consent, String)> {
+        let way_out = match self {
+            Refusal::PrimaryLossNotProved { .. } => (
+                Consent::PrimarySiteLost,
+                "if the primary still serves, what it accepts from now on is lost".to_owned(),
+            ),
+            Refusal::RecoveredTooEarly { recovered_at, known_until, .. } => (
+                Consent::AcceptRecoveredCopy,
+                format!("the records between log positions {recovered_at} and {known_until}"),
+            ),
+            Refusal::LogChainGap { needed, lost_until, .. } => (
+                Consent::AcceptLogGap,
+                format!("the records between log positions {needed} and {lost_until} and later"),
+            ),
+            Refusal::LogBackupDamaged { first, .. } => {
+                (Consent::AcceptLogGap, format!("the records after log position {first}"))
+            }
+            Refusal::LogBackupUnreadable { file, .. } => {
+                (Consent::IgnoreUnreadableLogBackups, format!("the records that only {file} holds"))
+            }
+            Refusal::BackupShareUnreadable { .. } => (
+                Consent::BackupShareLost,
+                "the records in log backups that were not copied".to_owned(),
+            ),
+            Refusal::MirrorNotAvailable { .. } => (
+                Consent::WithoutMirror,
+                "no protection of the new primary until a mirror is set up".to_owned(),
+            ),
+            Refusal::PrimaryAlive { .. }
+            | Refusal::ObservationTooOld { .. }
+            | Refusal::InstanceNotObserved { .. }
+            | Refusal::FactUnknown { .. }
+            | Refusal::DatabaseMissing { .. }
+            | Refusal::WrongDatabaseState { .. }
+            | Refusal::LogChainForked { .. }
+            | Refusal::ConfigurationStoreNotWritable
+            | Refusal::FactsChanged { .. }
+            | Refusal::NotProvable { .. } => return None,
+        };
+        Some(way_out)
+    }
+}

@@ -1,0 +1,410 @@
+//! Carrying out a plan: lock, observe again, refuse when a fact has changed, then step by step, each
+//! effect read back and written to the journal.
+//!
+//! The same code runs against mocks, stand-ins and servers. It has no runtime of its own: the future
+//! runs wherever the caller polls it. Dropping it stops at whatever statement was under way, which is
+//! what a crash does; a new plan from a new observation finishes the rest.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::consent::Consent;
+use crate::effect::{Effect, effect};
+use crate::error::{ErrorCode, InstanceError};
+use crate::execution::Execution;
+use crate::journal::{Entry, Event};
+use crate::observation::Observation;
+use crate::observe::{observe, observe_again};
+use crate::plan::{Intent, Plan, PlanContent, Situation};
+use crate::ports::{Owner, Ports, Progress};
+use crate::refusal::Refusal;
+use crate::step::{Action, PoolAction, Step, StepId};
+use crate::time::Timestamp;
+use crate::topology::Topology;
+
+/// Plans an intent: the one place that knows which procedure serves it.
+///
+/// # Errors
+///
+/// The procedure's [`Refusal`].
+pub fn plan(intent: Intent, situation: &Situation<'_>) -> Result<Plan, Refusal> {
+    match intent {
+        Intent::Configure => crate::configure::plan(situation),
+        Intent::DisasterFailover => crate::failover::disaster::plan(situation),
+    }
+}
+
+/// Sees what happens in a run, as it happens. Implementations must not block.
+pub trait Watcher: Send + Sync {
+    /// A step starts.
+    fn started(&self, step: &Step);
+    /// A running step is this far, in percent.
+    fn progressed(&self, step: &Step, percent: f32, detail: &str);
+    /// A step's effect was observed, or it failed.
+    fn ended(&self, step: &Step, result: Result<(), &InstanceError>);
+    /// Whether the operator asked to stop; running steps are cancelled.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// The plan as it was carried out: made anew from the observation under the lock.
+    pub plan: PlanContent,
+    /// When the run began and ended.
+    pub started_at: Timestamp,
+    /// When the last step's effect was observed.
+    pub ended_at: Timestamp,
+    /// Steps in the order in which they ended.
+    pub steps: Vec<StepReport>,
+}
+
+/// When a step ran.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StepReport {
+    /// The step.
+    pub step: StepId,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When its port said that it was done.
+    pub acted_at: Timestamp,
+    /// When its effect was observed.
+    pub ended_at: Timestamp,
+}
+
+/// Why a run did not end in success.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The lock or the journal failed before the first step; nothing was changed.
+    #[error(transparent)]
+    Store(InstanceError),
+    /// A step failed; the steps that succeeded stay done.
+    #[error("step {} failed: {action}: {error}", step.0)]
+    Step {
+        /// The step.
+        step: StepId,
+        /// Its wording.
+        action: String,
+        /// What failed.
+        error: InstanceError,
+        /// How many steps had succeeded.
+        succeeded: usize,
+        /// What was seen last: what a new plan would start from.
+        world: Box<Observation>,
+    },
+}
+
+/// Carries out a plan that was made, and perhaps reviewed, before.
+///
+/// Takes the lock, observes again and plans again from what it sees, with the plan's own consents; when
+/// a fact has changed it refuses and names the difference. Then it runs the steps.
+///
+/// # Errors
+///
+/// See [`RunError`].
+pub async fn apply(
+    reviewed: &PlanContent,
+    topology: &Topology,
+    ports: &Ports,
+    owner: &Owner,
+    watcher: &dyn Watcher,
+) -> Result<Report, RunError> {
+    let _lock = ports.store.lock(owner).await.map_err(RunError::Store)?;
+    let observation = observe(topology, ports, &owner.who, None).await;
+    let consents: BTreeSet<Consent> = reviewed.consents.iter().copied().collect();
+    let situation = Situation {
+        topology,
+        observation: &observation,
+        consents: &consents,
+        now: ports.clock.now(),
+    };
+    let plan = plan(reviewed.intent, &situation)?;
+    let differences = plan.differences_from(reviewed);
+    if !differences.is_empty() {
+        return Err(Refusal::FactsChanged { differences }.into());
+    }
+    Run { plan: &plan, topology, ports, owner, watcher }.carry_out(observation).await
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    topology: &'a Topology,
+    ports: &'a Ports,
+    owner: &'a Owner,
+    watcher: &'a dyn Watcher,
+}
+
+impl Run<'_> {
+    async fn carry_out(&self, mut observation: Observation) -> Result<Report, RunError> {
+        let entries = self.ports.store.entries().await.map_err(RunError::Store)?;
+        let mut journal = Journal { run: self, last: entries.last().cloned() };
+        let started_at = self.ports.clock.now();
+        journal
+            .append(Event::RunStarted {
+                intent: self.plan.intent.as_str().to_owned(),
+                steps: self.plan.steps.iter().map(Step::to_string).collect(),
+                consents: self.plan.consents.iter().map(Consent::to_string).collect(),
+            })
+            .await
+            .map_err(RunError::Store)?;
+
+        let mut execution = Execution::new(self.plan);
+        let mut running = FuturesUnordered::new();
+        let mut steps = Vec::new();
+        let mut failure: Option<(Step, InstanceError)> = None;
+        loop {
+            for step in execution.start_ready() {
+                let action = step.to_string();
+                let event = Event::StepStarted { step: step.id.0, action };
+                if let Err(error) = journal.append(event).await {
+                    // A step that is not in the journal is not started.
+                    execution.ended(step.id, false);
+                    failure.get_or_insert((step, error));
+                    continue;
+                }
+                self.watcher.started(&step);
+                running.push(self.run_step(step, observation.clone()));
+            }
+            let Some(ended) = running.next().await else { break };
+            let Ended { step, result, seen } = ended;
+            merge(&mut observation, seen);
+            self.watcher.ended(&step, result.as_ref().map(|_| ()));
+            let mut succeeded = result.is_ok();
+            let event = match &result {
+                Ok(_) => Event::StepSucceeded { step: step.id.0, already: false },
+                Err(error) => Event::StepFailed {
+                    step: step.id.0,
+                    code: error.code.as_str().to_owned(),
+                    message: error.to_string(),
+                },
+            };
+            if let Err(error) = journal.append(event).await {
+                succeeded = false;
+                failure.get_or_insert((step.clone(), error));
+            }
+            execution.ended(step.id, succeeded);
+            match result {
+                Ok(report) => steps.push(report),
+                Err(error) => {
+                    failure.get_or_insert((step, error));
+                }
+            }
+        }
+        let ended = journal.append(Event::RunEnded { succeeded: failure.is_none() }).await;
+        if let Some((step, error)) = failure {
+            return Err(RunError::Step {
+                step: step.id,
+                action: step.to_string(),
+                error,
+                succeeded: execution.succeeded(),
+                world: Box::new(observation),
+            });
+        }
+        ended.map_err(RunError::Store)?;
+        assert!(execution.is_done(), "a run without failure ends when every step succeeded");
+        let plan = PlanContent::clone(self.plan);
+        Ok(Report { plan, started_at, ended_at: self.ports.clock.now(), steps })
+    }
+
+    /// Runs a step and reads its effect back.
+    async fn run_step(&self, step: Step, mut seen: Observation) -> Ended {
+        let clock = &self.ports.clock;
+        let started_at = clock.now();
+        let progress = StepProgress { step: &step, watcher: self.watcher };
+        let result = match self.act(&step.action, &progress).await {
+            Ok(()) => {
+                let acted_at = clock.now();
+                self.read_back(&step, &mut seen).await.map(|()| StepReport {
+                    step: step.id,
+                    started_at,
+                    acted_at,
+                    ended_at: clock.now(),
+                })
+            }
+            Err(error) if error.code == ErrorCode::ConnectionLost => {
+                // Only an observation tells whether the statement took effect.
+                let acted_at = clock.now();
+                match self.look_once(&step, &mut seen).await {
+                    Effect::Seen => Ok(StepReport {
+                        step: step.id,
+                        started_at,
+                        acted_at,
+                        ended_at: clock.now(),
+                    }),
+                    Effect::NotSeen(_) | Effect::Unobservable(_) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        Ended { seen: Seen { action: step.action.clone(), observation: seen }, step, result }
+    }
+
+    async fn act(&self, action: &Action, progress: &dyn Progress) -> Result<(), InstanceError> {
+        match action {
+            Action::Database(instance, database, action) => {
+                match self.ports.instances.get(instance) {
+                    Some(port) => Arc::clone(port).run(database, action, progress).await,
+                    None => Err(no_port(instance.as_str())),
+                }
+            }
+            Action::LogShipping(instance, database, action) => {
+                match self.ports.jobs.get(instance) {
+                    Some(port) => Arc::clone(port).run(database, action, progress).await,
+                    None => Err(no_port(instance.as_str())),
+                }
+            }
+            Action::Files(database, action) => {
+                self.ports.files.run(database, action, progress).await
+            }
+            Action::Pool(pool, action) => match &self.ports.pool {
+                Some(port) => port.run(action, progress).await,
+                None => Err(no_port(pool.as_str())),
+            },
+        }
+    }
+
+    /// Observes until the effect is seen, or its time is up.
+    async fn read_back(&self, step: &Step, seen: &mut Observation) -> Result<(), InstanceError> {
+        let clock = &self.ports.clock;
+        let limit = patience(&step.action);
+        let began = clock.now();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let found = match self.look_once(step, seen).await {
+                Effect::Seen | Effect::Unobservable(_) => return Ok(()),
+                Effect::NotSeen(found) => found,
+            };
+            if self.watcher.is_cancelled() {
+                return Err(InstanceError::new(
+                    ErrorCode::Cancelled,
+                    place(&step.action),
+                    format!("the effect of “{step}” was to be observed"),
+                    "the run was cancelled".to_owned(),
+                    "Plan again; a new plan starts from what is there.",
+                ));
+            }
+            if clock.now().since(began) >= limit {
+                return Err(InstanceError::new(
+                    ErrorCode::EffectNotObserved,
+                    place(&step.action),
+                    format!("the effect of “{step}” was needed"),
+                    found,
+                    "Look into what the finding says, then plan again: a new plan starts from \
+                     what is there.",
+                ));
+            }
+            clock.sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn look_once(&self, step: &Step, seen: &mut Observation) -> Effect {
+        if let unobservable @ Effect::Unobservable(_) = effect(self.topology, &step.action, seen) {
+            return unobservable;
+        }
+        observe_again(self.topology, self.ports, &step.action, seen).await;
+        effect(self.topology, &step.action, seen)
+    }
+}
+
+/// A step that ended, and what was seen of its effect.
+struct Ended {
+    step: Step,
+    result: Result<StepReport, InstanceError>,
+    seen: Seen,
+}
+
+struct Seen {
+    action: Action,
+    observation: Observation,
+}
+
+/// Takes over what one step saw of the things it changed; steps that ran beside it saw others.
+fn merge(into: &mut Observation, seen: Seen) {
+    let Seen { action, observation } = seen;
+    match &action {
+        Action::Database(instance, ..) | Action::LogShipping(instance, ..) => {
+            if let Some(known) = observation.instances.get(instance) {
+                into.instances.insert(instance.clone(), known.clone());
+            }
+        }
+        Action::Pool(..) => {
+            into.pool = observation.pool;
+            into.instances = observation.instances;
+        }
+        Action::Files(..) => {}
+    }
+}
+
+/// How long an effect may take to show after its action was accepted.
+fn patience(action: &Action) -> Duration {
+    match action {
+        // Configuration has to be replicated to the servers before they act on it.
+        Action::Pool(_, PoolAction::AddActiveServer(_) | PoolAction::InstallMirror { .. }) => {
+            Duration::from_secs(15 * 60)
+        }
+        Action::Pool(..) => Duration::from_secs(60),
+        Action::Database(..) | Action::LogShipping(..) | Action::Files(..) => {
+            Duration::from_secs(30)
+        }
+    }
+}
+
+fn place(action: &Action) -> String {
+    match action {
+        Action::Database(instance, ..) | Action::LogShipping(instance, ..) => instance.to_string(),
+        Action::Files(database, _) => format!("backup files of {database}"),
+        Action::Pool(pool, _) => pool.to_string(),
+    }
+}
+
+fn no_port(at: &str) -> InstanceError {
+    InstanceError::new(
+        ErrorCode::Unreachable,
+        at,
+        "a way to reach it was needed",
+        "none is configured",
+        "Configure a connection for it.",
+    )
+}
+
+struct StepProgress<'a> {
+    step: &'a Step,
+    watcher: &'a dyn Watcher,
+}
+
+impl Progress for StepProgress<'_> {
+    fn report(&self, percent: f32, detail: &str) {
+        self.watcher.progressed(self.step, percent, detail);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.watcher.is_cancelled()
+    }
+}
+
+/// Appends sealed entries.
+struct Journal<'a> {
+    run: &'a Run<'a>,
+    last: Option<Entry>,
+}
+
+impl Journal<'_> {
+    async fn append(&mut self, event: Event) -> Result<(), InstanceError> {
+        let Run { ports, owner, .. } = self.run;
+        let at = ports.clock.now();
+        let entry = Entry::following(self.last.as_ref(), at, &owner.run, &owner.who, event);
+        ports.store.append(&entry).await?;
+        self.last = Some(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the stand-in, by subject.
+
+mod fake;
+mod language;
+mod mirroring;
+mod product;
+mod replication;
+mod serving;
