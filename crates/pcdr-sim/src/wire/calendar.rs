@@ -128,10 +128,7 @@ mod tests {
     fn the_last_instant_of_a_day_rounds_into_the_next_day() {
         let last = civil::date(2026, 3, 1).at(23, 59, 59, 999_900_000);
         let (days, ticks) = datetime(last).unwrap();
-        assert_eq!(
-            from_datetime(days, ticks),
-            Some(civil::date(2026, 3, 2).at(0, 0, 0, 0))
-        );
+        assert_eq!(from_datetime(days, ticks), Some(civil::date(2026, 3, 2).at(0, 0, 0, 0)));
     }
 
     #[test]

@@ -42,10 +42,7 @@ impl CertificateAuthority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key)?.pem();
-        Ok(CertificateAuthority {
-            pem,
-            issuer: Issuer::new(params, key),
-        })
+        Ok(CertificateAuthority { pem, issuer: Issuer::new(params, key) })
     }
 
     /// The certificate that clients are to trust, as PEM.
@@ -67,18 +64,14 @@ impl CertificateAuthority {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names.clone())?;
-        params
-            .subject_alt_names
-            .extend(addresses.iter().copied().map(SanType::IpAddress));
+        params.subject_alt_names.extend(addresses.iter().copied().map(SanType::IpAddress));
         params.distinguished_name =
             common_name(names.first().map_or("SQL Server stand-in", String::as_str));
-        params.key_usages = vec![
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyEncipherment,
-        ];
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Identity::new(certificate.der().clone(), key.serialize_der())
+        Identity::new(&certificate, key.serialize_der())
     }
 }
 
@@ -91,15 +84,14 @@ fn common_name(name: &str) -> DistinguishedName {
 /// A server's certificate and key, ready for TLS.
 #[derive(Clone)]
 pub struct Identity {
+    pem: Arc<str>,
     inside_packets: Arc<ServerConfig>,
     strict: Arc<ServerConfig>,
 }
 
 impl Identity {
-    fn new(
-        certificate: CertificateDer<'static>,
-        key: Vec<u8>,
-    ) -> Result<Identity, CertificateError> {
+    fn new(made: &rcgen::Certificate, key: Vec<u8>) -> Result<Identity, CertificateError> {
+        let certificate: CertificateDer<'static> = made.der().clone();
         let settings = |versions: &[&'static rustls::SupportedProtocolVersion]| {
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_protocol_versions(versions)?
@@ -114,9 +106,16 @@ impl Identity {
         let mut strict = settings(&[&TLS12, &TLS13])?;
         strict.alpn_protocols = vec![b"tds/8.0".to_vec()];
         Ok(Identity {
+            pem: Arc::from(made.pem()),
             inside_packets: Arc::new(inside_packets),
             strict: Arc::new(strict),
         })
+    }
+
+    /// The certificate as PEM, for clients that are told to expect exactly this one
+    /// (`ServerCertificate` of the ODBC driver).
+    pub fn pem(&self) -> &str {
+        &self.pem
     }
 
     pub(super) fn inside_packets(&self) -> Arc<ServerConfig> {

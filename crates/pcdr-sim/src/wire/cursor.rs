@@ -37,10 +37,10 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(self.fail(format!(
-                "{count} bytes were announced, {} are there",
-                self.rest.len()
-            ))),
+            None => {
+                Err(self
+                    .fail(format!("{count} bytes were announced, {} are there", self.rest.len())))
+            }
         }
     }
 
@@ -95,12 +95,8 @@ impl<'a> Cursor<'a> {
 
 /// Little-endian UTF-16; an odd last byte is dropped.
 pub(super) fn utf16(bytes: &[u8]) -> String {
-    let units = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units)
-        .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect()
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// `text` as little-endian UTF-16.

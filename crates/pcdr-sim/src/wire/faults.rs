@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// What goes wrong on the way. The default is nothing.
 #[derive(Debug, Clone, Default)]
@@ -36,13 +36,7 @@ pub struct Faulty<S> {
 impl<S> Faulty<S> {
     /// Wraps a stream; `payload_per_packet` is not a matter of the stream and means nothing here.
     pub fn new(inner: S, faults: Faults) -> Faulty<S> {
-        Faulty {
-            inner,
-            faults,
-            read: 0,
-            written: 0,
-            waiting: None,
-        }
+        Faulty { inner, faults, read: 0, written: 0, waiting: None }
     }
 
     fn segment(&self, wanted: usize) -> usize {
@@ -97,9 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Faulty<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let Some(delay) = this.faults.delay {
-            let waiting = this
-                .waiting
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + delay)));
+            let waiting = this.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(delay)));
             ready!(waiting.as_mut().poll(cx));
         }
         let wanted = this.segment(buf.len());

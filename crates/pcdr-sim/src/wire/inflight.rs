@@ -9,8 +9,8 @@
 //!
 //! Only bytes that somebody waits for count. A pooled connection that nobody reads may hold bytes
 //! for ever, and so may an end whose reader was dropped; the first is recognised by its reader not
-//! waiting, the second by [`PATIENCE`] of real time without any movement, after which the clock is
-//! let go until something moves again.
+//! waiting, the second by [`PATIENCE`] of real time without any movement, after which its bytes no
+//! longer count until somebody reads again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Real time without movement after which bytes on their way no longer stop the clock. Loopback
+/// Real time without any movement after which bytes on their way are given up. Loopback
 /// delivers within microseconds; a loaded machine may take milliseconds.
 pub const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -43,12 +43,14 @@ struct Traffic {
     has_reader: bool,
     /// The reading end has closed: what is written now is never read.
     closed: bool,
+    /// Nobody came for these bytes in time; the next read counts again.
+    given_up: bool,
 }
 
 impl Traffic {
     /// Whether somebody waits for these bytes, or has yet to accept the connection they are on.
     fn is_awaited(&self) -> bool {
-        self.bytes > 0 && (self.awaited || !self.has_reader)
+        self.bytes > 0 && !self.given_up && (self.awaited || !self.has_reader)
     }
 }
 
@@ -91,10 +93,7 @@ impl InFlight {
     }
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
-        self.shared
-            .ways
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the counts and tells [`keep_awake`](InFlight::keep_awake).
@@ -139,22 +138,16 @@ impl InFlight {
             let into = ways.traffic.entry((there, here)).or_default();
             into.has_reader = true;
             into.closed = false;
+            into.given_up = false;
         });
-        Counted {
-            stream,
-            in_flight: self.clone(),
-            out: (here, there),
-            into: (there, here),
-        }
+        Counted { stream, in_flight: self.clone(), out: (here, there), into: (there, here) }
     }
 
     /// Keeps the clock still until the guard is dropped, but not longer than [`PATIENCE`] of real
     /// time without movement: for moments at which something is on its way that is no byte.
     pub fn hold(&self) -> Hold {
         self.change(|ways| ways.holds += 1);
-        Hold {
-            in_flight: self.clone(),
-        }
+        Hold { in_flight: self.clone() }
     }
 
     /// Never ends. Spawn it once per runtime with a paused clock; abort it with the test.
@@ -174,6 +167,10 @@ impl InFlight {
                     seen = Some(movements);
                     since = Instant::now();
                 } else if since.elapsed() > PATIENCE {
+                    // Otherwise every later movement would cost this patience again.
+                    for way in self.ways().traffic.values_mut() {
+                        way.given_up = true;
+                    }
                     break;
                 }
                 tokio::task::yield_now().await;
@@ -237,6 +234,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         this.in_flight.change(|ways| {
             if let Some(way) = ways.traffic.get_mut(&into) {
                 way.awaited = read.is_pending();
+                way.given_up = false;
                 way.bytes = way.bytes.saturating_sub(count);
             }
         });

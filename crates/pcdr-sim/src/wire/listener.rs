@@ -61,12 +61,7 @@ impl Listener {
         let metrics = Arc::clone(&config.metrics);
         let cut = CancellationToken::new();
         let accepting = tokio::spawn(accept(socket, front, config, in_flight, cut.clone()));
-        Ok(Listener {
-            address,
-            metrics,
-            cut,
-            accepting,
-        })
+        Ok(Listener { address, metrics, cut, accepting })
     }
 
     /// Where it listens.

@@ -29,10 +29,8 @@ impl Login7 {
         let mut fixed = Cursor::new("LOGIN7", payload);
         let length = fixed.u32()?;
         if length as usize > payload.len() {
-            return Err(fixed.fail(format!(
-                "its length is {length}, but {} bytes were sent",
-                payload.len()
-            )));
+            return Err(fixed
+                .fail(format!("its length is {length}, but {} bytes were sent", payload.len())));
         }
         let requested = fixed.u32()?;
         let packet_size = fixed.u32()?;
@@ -51,9 +49,8 @@ impl Login7 {
             OLDEST..=NEWEST => requested,
             0x7400_0005..=0x7FFF_FFFF => NEWEST,
             older => {
-                return Err(fixed.fail(format!(
-                    "TDS 7.2 or later is needed, the client speaks {older:#010x}"
-                )));
+                return Err(fixed
+                    .fail(format!("TDS 7.2 or later is needed, the client speaks {older:#010x}")));
             }
         };
         let host_name = utf16(field(payload, &mut fixed, "host name")?);
@@ -101,9 +98,6 @@ fn field<'a>(payload: &'a [u8], fixed: &mut Cursor<'_>, what: &str) -> Result<&'
 
 /// Undoes the obfuscation of a password: every byte xor 0xA5, then its halves swapped.
 fn reveal(bytes: &[u8]) -> String {
-    let bytes: Vec<u8> = bytes
-        .iter()
-        .map(|byte| (byte ^ 0xA5).rotate_left(4))
-        .collect();
+    let bytes: Vec<u8> = bytes.iter().map(|byte| (byte ^ 0xA5).rotate_left(4)).collect();
     utf16(&bytes)
 }

@@ -80,10 +80,7 @@ pub enum WireError {
 
 impl WireError {
     fn malformed(what: &'static str, why: impl Into<String>) -> WireError {
-        WireError::Malformed {
-            what,
-            why: why.into(),
-        }
+        WireError::Malformed { what, why: why.into() }
     }
 }
 
@@ -137,10 +134,7 @@ impl Default for WireConfig {
 impl WireConfig {
     /// A server with this certificate that lets the client decide whether to encrypt.
     pub fn with_identity(identity: Identity) -> WireConfig {
-        WireConfig {
-            identity: Some(identity),
-            ..WireConfig::default()
-        }
+        WireConfig { identity: Some(identity), ..WireConfig::default() }
     }
 }
 

@@ -58,13 +58,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(limit: usize, metrics: Arc<Metrics>) -> Inbox {
-        Inbox {
-            received: Vec::new(),
-            used: 0,
-            partial: None,
-            limit,
-            metrics,
-        }
+        Inbox { received: Vec::new(), used: 0, partial: None, limit, metrics }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {

@@ -49,10 +49,7 @@ pub(super) enum Agreement {
 
 impl Prelogin {
     pub(super) fn decode(payload: &[u8]) -> Result<Prelogin, WireError> {
-        let mut prelogin = Prelogin {
-            wish: Wish::Nothing,
-            instance: String::new(),
-        };
+        let mut prelogin = Prelogin { wish: Wish::Nothing, instance: String::new() };
         let mut table = Cursor::new("PRELOGIN", payload);
         loop {
             let option = table.u8()?;

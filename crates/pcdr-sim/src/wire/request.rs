@@ -30,10 +30,9 @@ pub(super) fn decode(message: &Message) -> Result<Asked, WireError> {
         kind::RPC => rpc(&message.payload),
         kind::TRANSACTION => transaction(&message.payload),
         0x07 => Ok(Asked::Unsupported("Bulk load".to_owned())),
-        other => Err(WireError::malformed(
-            "request",
-            format!("a message of type {other:#04x} is none"),
-        )),
+        other => {
+            Err(WireError::malformed("request", format!("a message of type {other:#04x} is none")))
+        }
     }
 }
 
@@ -51,7 +50,7 @@ fn batch(payload: &[u8]) -> Result<Asked, WireError> {
     let mut from = Cursor::new("batch", payload);
     skip_headers(&mut from)?;
     let text = from.rest();
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return Err(from.fail(format!("{} bytes are no UTF-16", text.len())));
     }
     Ok(Request::Batch(utf16(text)).into())
@@ -94,17 +93,9 @@ fn rpc(payload: &[u8]) -> Result<Asked, WireError> {
             if takes_default && !name.is_empty() {
                 continue; // what is not passed takes its default
             }
-            parameters.push(RpcParameter {
-                name,
-                output: status & 0x01 != 0,
-                ty: info.ty,
-                value,
-            });
+            parameters.push(RpcParameter { name, output: status & 0x01 != 0, ty: info.ty, value });
         }
-        let call = Request::Rpc(Rpc {
-            procedure,
-            parameters,
-        });
+        let call = Request::Rpc(Rpc { procedure, parameters });
         if from.is_empty() {
             requests.push(call);
             return Ok(Asked::Requests(requests));
@@ -148,9 +139,7 @@ fn transaction(payload: &[u8]) -> Result<Asked, WireError> {
         7 => TransactionRequest::Commit,
         8 => TransactionRequest::Rollback,
         other => {
-            return Ok(Asked::Unsupported(format!(
-                "Transaction manager request {other}"
-            )));
+            return Ok(Asked::Unsupported(format!("Transaction manager request {other}")));
         }
     };
     let mut requests = vec![Request::Transaction(end)];

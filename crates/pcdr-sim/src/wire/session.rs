@@ -94,11 +94,8 @@ where
     }
     let prelogin = Prelogin::decode(&message.payload)?;
     let (agreement, encryption) = prelogin.agree(setting, strict);
-    let answer = prelogin::answer(
-        &connection.identity,
-        encryption,
-        prelogin.names(&connection.identity),
-    );
+    let answer =
+        prelogin::answer(&connection.identity, encryption, prelogin.names(&connection.identity));
     connection.outbox.push(&answer);
     connection.finish_message().await?;
     match (agreement, &config.identity) {
@@ -209,8 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     async fn welcome(&mut self, login: &Login7, session_id: u16, database: &str) -> io::Result<()> {
         self.outbox.set_session_id(session_id);
-        self.outbox
-            .push(&tokens::database_change(database, "master"));
+        self.outbox.push(&tokens::database_change(database, "master"));
         self.message(&SqlMessage::new(
             5701,
             10,
@@ -218,16 +214,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         ));
         self.outbox.push(&tokens::collation_change());
         self.outbox.push(&tokens::language_change("us_english"));
-        self.message(&SqlMessage::new(
-            5703,
-            10,
-            "Changed language setting to us_english.",
-        ));
-        self.outbox
-            .push(&tokens::login_ack(login.version, &self.identity));
+        self.message(&SqlMessage::new(5703, 10, "Changed language setting to us_english."));
+        self.outbox.push(&tokens::login_ack(login.version, &self.identity));
         let size = usize::from(login.packet_size);
-        self.outbox
-            .push(&tokens::packet_size_change(size, FIRST_PACKET_SIZE));
+        self.outbox.push(&tokens::packet_size_change(size, FIRST_PACKET_SIZE));
         self.done(0);
         self.finish_message().await?;
         self.outbox.set_packet_size(size);
@@ -249,6 +239,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let ended = session.ended();
         loop {
             while let Some(message) = self.inbox.next()? {
+                if ended.is_cancelled() {
+                    return Ok(());
+                }
                 if message.kind == kind::ATTENTION {
                     // The response had already ended: the acknowledgement is a message of its own.
                     Metrics::count(&self.metrics.attentions);
@@ -432,8 +425,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
                 if stop.ends_session() && !stopping {
                     stopping = true;
                     listening = false;
-                    let limit = tokio::time::Instant::now() + self.connection.stop_grace;
-                    grace.as_mut().reset(limit);
+                    grace.set(tokio::time::sleep(self.connection.stop_grace));
                 }
             }
             let connection = &mut *self.connection;
@@ -535,17 +527,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
                 if message.severity >= 20 {
                     self.stop = Some(Stop::Fatal);
                 }
-                Ok(tokens::message(
-                    &message,
-                    &self.connection.identity.server_name,
-                ))
+                Ok(tokens::message(&message, &self.connection.identity.server_name))
             }
-            Reply::Done {
-                kind,
-                command,
-                rows,
-                error,
-            } => {
+            Reply::Done { kind, command, rows, error } => {
                 let mut status = 0;
                 if error {
                     status |= done::ERROR;
@@ -553,12 +537,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
                 if rows.is_some() {
                     status |= done::COUNT;
                 }
-                self.held = Some(Held {
-                    kind,
-                    status,
-                    command,
-                    rows: rows.unwrap_or(0),
-                });
+                self.held = Some(Held { kind, status, command, rows: rows.unwrap_or(0) });
                 return;
             }
             Reply::Database { new, old } => Ok(tokens::database_change(&new, &old)),
@@ -566,12 +545,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
             Reply::TransactionCommitted(id) => Ok(tokens::transaction_committed(id)),
             Reply::TransactionRolledBack(id) => Ok(tokens::transaction_rolled_back(id)),
             Reply::ReturnStatus(status) => Ok(tokens::return_status(status)),
-            Reply::ReturnValue {
-                ordinal,
-                name,
-                ty,
-                value,
-            } => tokens::return_value(ordinal, &name, ty, &value),
+            Reply::ReturnValue { ordinal, name, ty, value } => {
+                tokens::return_value(ordinal, &name, ty, &value)
+            }
         };
         match token {
             Ok(token) => self.connection.outbox.push(&token),
@@ -589,6 +565,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
     }
 
     async fn finish(mut self, ended: &CancellationToken) -> Result<Outcome, WireError> {
+        // A request may notice the end of its session before the wire does.
+        if self.stop.is_none() && ended.is_cancelled() {
+            self.stop = Some(Stop::Killed);
+        }
         match self.stop.take() {
             None => {
                 if self.held.is_none() {

@@ -46,11 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
             return Ok(self);
         };
         stream.wrapping = wrapped;
-        let settings = if wrapped {
-            identity.inside_packets()
-        } else {
-            identity.strict()
-        };
+        let settings = if wrapped { identity.inside_packets() } else { identity.strict() };
         let mut tls = TlsAcceptor::from(settings).accept(stream).await?;
         tls.get_mut().0.wrapping = false;
         Ok(Transport::Tls(Box::new(tls)))

@@ -173,13 +173,7 @@ pub(super) enum Read {
 /// Reads a TYPE_INFO.
 pub(super) fn read(from: &mut Cursor<'_>) -> Result<Read, WireError> {
     let token = from.u8()?;
-    let known = |ty, form| {
-        Ok(Read::Known(TypeInfo {
-            ty,
-            form,
-            collation: collation::BYTES,
-        }))
-    };
+    let known = |ty, form| Ok(Read::Known(TypeInfo { ty, form, collation: collation::BYTES }));
     let sized = |from: &Cursor<'_>, what: &str, size: u8| {
         from.fail(format!("a {what} of {size} bytes does not exist"))
     };
@@ -258,11 +252,7 @@ pub(super) fn read(from: &mut Cursor<'_>) -> Result<Read, WireError> {
                 token::VARCHAR => (SqlType::VarChar(length(bytes, 1)), form(bytes)),
                 _ => (SqlType::NVarChar(length(bytes, 2)), form(bytes)),
             };
-            Ok(Read::Known(TypeInfo {
-                ty,
-                form,
-                collation,
-            }))
+            Ok(Read::Known(TypeInfo { ty, form, collation }))
         }
         token::BINARY => known(SqlType::Binary(from.u16()?), Form::Short),
         token::VARBINARY => {

@@ -170,10 +170,7 @@ fn write_scalar(out: &mut Vec<u8>, ty: SqlType, value: &Value) -> Option<()> {
         }
         (SqlType::Numeric { precision, scale }, _) => {
             let unscaled = match value {
-                Value::Numeric {
-                    unscaled,
-                    scale: given,
-                } => rescale(*unscaled, *given, scale)?,
+                Value::Numeric { unscaled, scale: given } => rescale(*unscaled, *given, scale)?,
                 _ => rescale(whole(value)?, 0, scale)?,
             };
             let length = usize::from(types::numeric_length(precision) - 1);
@@ -203,13 +200,7 @@ fn write_scalar(out: &mut Vec<u8>, ty: SqlType, value: &Value) -> Option<()> {
             push_ticks(out, calendar::time_ticks(at.time(), scale), scale);
             push_days(out, calendar::date_days(at.date())?);
         }
-        (
-            SqlType::DateTimeOffset(scale),
-            Value::DateTimeOffset {
-                utc,
-                offset_minutes,
-            },
-        ) => {
+        (SqlType::DateTimeOffset(scale), Value::DateTimeOffset { utc, offset_minutes }) => {
             push_ticks(out, calendar::time_ticks(utc.time(), scale), scale);
             push_days(out, calendar::date_days(utc.date())?);
             out.extend(offset_minutes.to_le_bytes());
@@ -248,10 +239,7 @@ fn base_type(value: &Value) -> Option<SqlType> {
         Value::Real(_) => SqlType::Real,
         Value::Float(_) => SqlType::Float,
         Value::Money(_) => SqlType::Money,
-        Value::Numeric { scale, .. } => SqlType::Numeric {
-            precision: 38,
-            scale: *scale,
-        },
+        Value::Numeric { scale, .. } => SqlType::Numeric { precision: 38, scale: *scale },
         Value::String(_) => SqlType::nvarchar(4000),
         Value::Binary(_) => SqlType::VarBinary(Length::Up(8000)),
         Value::Uuid(_) => SqlType::UniqueIdentifier,
@@ -373,10 +361,9 @@ fn read_chunks(from: &mut Cursor<'_>) -> Result<Option<Vec<u8>>, WireError> {
         }
     }
     if total != UNKNOWN && total != bytes.len() as u64 {
-        return Err(from.fail(format!(
-            "{total} bytes in chunks were announced, {} were sent",
-            bytes.len()
-        )));
+        return Err(
+            from.fail(format!("{total} bytes in chunks were announced, {} were sent", bytes.len()))
+        );
     }
     Ok(Some(bytes))
 }
@@ -384,10 +371,7 @@ fn read_chunks(from: &mut Cursor<'_>) -> Result<Option<Vec<u8>>, WireError> {
 fn content(ty: SqlType, collation: [u8; 5], bytes: &[u8]) -> Result<Value, WireError> {
     let mut from = Cursor::new("value", bytes);
     let wrong = |why: &str| {
-        WireError::malformed(
-            "value",
-            format!("{} bytes are no {ty:?}: {why}", bytes.len()),
-        )
+        WireError::malformed("value", format!("{} bytes are no {ty:?}: {why}", bytes.len()))
     };
     let outside = || wrong("it lies outside of the calendar");
     let value = match ty {
@@ -413,17 +397,14 @@ fn content(ty: SqlType, collation: [u8; 5], bytes: &[u8]) -> Result<Value, WireE
                 .copy_from_slice(magnitude);
             let unscaled = i128::try_from(u128::from_le_bytes(buffer))
                 .map_err(|_too_large| wrong("it has more than 38 digits"))?;
-            Value::Numeric {
-                unscaled: if is_positive { unscaled } else { -unscaled },
-                scale,
-            }
+            Value::Numeric { unscaled: if is_positive { unscaled } else { -unscaled }, scale }
         }
         SqlType::Char(_) | SqlType::VarChar(_) | SqlType::Text => {
             Value::string(collation::decode(collation, from.rest()))
         }
         SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::NText | SqlType::Xml => {
             let text = from.rest();
-            if text.len() % 2 != 0 {
+            if !text.len().is_multiple_of(2) {
                 return Err(wrong("UTF-16 needs an even number"));
             }
             let text = utf16(text);
@@ -467,10 +448,7 @@ fn content(ty: SqlType, collation: [u8; 5], bytes: &[u8]) -> Result<Value, WireE
             if !(-840..=840).contains(&offset_minutes) {
                 return Err(wrong("its offset is more than 14 hours"));
             }
-            Value::DateTimeOffset {
-                utc: date.to_datetime(time),
-                offset_minutes,
-            }
+            Value::DateTimeOffset { utc: date.to_datetime(time), offset_minutes }
         }
         SqlType::Variant => return Err(wrong("a sql_variant cannot be nested")),
     };

@@ -40,11 +40,8 @@ pub(crate) async fn plain(
 ) -> (Client<Compat<DuplexStream>>, Served) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let server = Arc::new(ScriptServer(Arc::clone(scripts)));
-    let config = Arc::new(WireConfig {
-        encryption: Encryption::Off,
-        faults,
-        ..WireConfig::default()
-    });
+    let config =
+        Arc::new(WireConfig { encryption: Encryption::Off, faults, ..WireConfig::default() });
     let served = tokio::spawn(serve(far, server, config));
     let config = client_config(EncryptionLevel::NotSupported);
     let client = Client::connect(config, near.compat_write()).await.unwrap();
@@ -64,39 +61,18 @@ fn every_type() -> Vec<(SqlType, Value)> {
         (SqlType::Money, Value::Money(-12_345_678)),
         (SqlType::LSN, Value::lsn(4_500_000_001_234_500_001)),
         (
-            SqlType::Numeric {
-                precision: 38,
-                scale: 4,
-            },
-            Value::Numeric {
-                unscaled: -(10_i128.pow(37)) - 7,
-                scale: 4,
-            },
+            SqlType::Numeric { precision: 38, scale: 4 },
+            Value::Numeric { unscaled: -(10_i128.pow(37)) - 7, scale: 4 },
         ),
         (SqlType::Char(5), Value::string("ab€")),
         (SqlType::VarChar(Length::Up(20)), Value::string("Ünï")),
         (SqlType::NChar(4), Value::string("ж😀")),
         (SqlType::SYSNAME, Value::string("päris😀")),
-        (
-            SqlType::VarChar(Length::Max),
-            Value::string("v".repeat(9000)),
-        ),
-        (
-            SqlType::NVarChar(Length::Max),
-            Value::string("😀".repeat(9000)),
-        ),
-        (
-            SqlType::Binary(4),
-            Value::Binary(Arc::from([1, 2].as_slice())),
-        ),
-        (
-            SqlType::VarBinary(Length::Up(10)),
-            Value::Binary(Arc::from([].as_slice())),
-        ),
-        (
-            SqlType::VarBinary(Length::Max),
-            Value::Binary(Arc::from(vec![9; 70_000])),
-        ),
+        (SqlType::VarChar(Length::Max), Value::string("v".repeat(9000))),
+        (SqlType::NVarChar(Length::Max), Value::string("😀".repeat(9000))),
+        (SqlType::Binary(4), Value::Binary(Arc::from([1, 2].as_slice()))),
+        (SqlType::VarBinary(Length::Up(10)), Value::Binary(Arc::from([].as_slice()))),
+        (SqlType::VarBinary(Length::Max), Value::Binary(Arc::from(vec![9; 70_000]))),
         (
             SqlType::UniqueIdentifier,
             Value::Uuid(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff)),
@@ -106,17 +82,8 @@ fn every_type() -> Vec<(SqlType, Value)> {
         (SqlType::SmallDateTime, Value::DateTime(at)),
         (SqlType::DateTime, Value::DateTime(at)),
         (SqlType::DateTime2(7), Value::DateTime(at)),
-        (
-            SqlType::DateTimeOffset(7),
-            Value::DateTimeOffset {
-                utc: at,
-                offset_minutes: -330,
-            },
-        ),
-        (
-            SqlType::Variant,
-            Value::Variant(SqlType::Int, Box::new(Value::Int(7))),
-        ),
+        (SqlType::DateTimeOffset(7), Value::DateTimeOffset { utc: at, offset_minutes: -330 }),
+        (SqlType::Variant, Value::Variant(SqlType::Int, Box::new(Value::Int(7)))),
         (SqlType::Variant, Value::string("naked")),
         (SqlType::Xml, Value::string("<a>ж</a>")),
         (SqlType::Text, Value::string("text€")),
@@ -138,11 +105,7 @@ impl ToSql for Raw {
 fn shown(data: &ColumnData<'_>) -> String {
     match data {
         ColumnData::String(Some(text)) if text.len() > 100 => {
-            format!(
-                "{} characters of {:?}",
-                text.chars().count(),
-                text.chars().next()
-            )
+            format!("{} characters of {:?}", text.chars().count(), text.chars().next())
         }
         ColumnData::Binary(Some(bytes)) if bytes.len() > 100 => format!("{} bytes", bytes.len()),
         ColumnData::Xml(Some(xml)) => format!("Xml({xml})"),
@@ -186,14 +149,9 @@ async fn values_of_every_type_arrive_as_they_were_sent() {
         ColumnData::Binary(Some(vec![1, 2, 0, 0].into())),
         ColumnData::Binary(Some(vec![].into())),
         ColumnData::Binary(Some(vec![9; 70_000].into())),
-        ColumnData::Guid(Some(Uuid::from_u128(
-            0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
-        ))),
+        ColumnData::Guid(Some(Uuid::from_u128(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff))),
         ColumnData::Date(Some(tiberius::time::Date::new(739_675))),
-        ColumnData::Time(Some(tiberius::time::Time::new(
-            at_ticks * 10_000_000 + 1_234_567,
-            7,
-        ))),
+        ColumnData::Time(Some(tiberius::time::Time::new(at_ticks * 10_000_000 + 1_234_567, 7))),
         ColumnData::SmallDateTime(Some(tiberius::time::SmallDateTime::new(
             days_1900,
             13 * 60 + 14,
@@ -235,10 +193,7 @@ async fn values_of_every_type_arrive_as_they_were_sent() {
 #[tokio::test]
 async fn null_of_every_type_arrives_as_null() {
     let scripts = Scripts::new();
-    let nulls: Vec<_> = every_type()
-        .into_iter()
-        .map(|(ty, _)| (ty, Value::Null))
-        .collect();
+    let nulls: Vec<_> = every_type().into_iter().map(|(ty, _)| (ty, Value::Null)).collect();
     let count = nulls.len();
     scripts.script("nulls", result(nulls));
     let (mut client, _served) = plain(&scripts, Faults::default()).await;
@@ -265,37 +220,15 @@ async fn parameters_of_every_type_come_back_from_a_procedure() {
         ("@p6", Box::new(2.5_f64), Value::Float(2.5)),
         ("@p7", Box::new(true), Value::Bit(true)),
         ("@p8", Box::new("päris😀"), Value::string("päris😀")),
-        (
-            "@p9",
-            Box::new("😀".repeat(500_000)),
-            Value::string("😀".repeat(500_000)),
-        ),
-        (
-            "@p10",
-            Box::new(Uuid::from_u128(17)),
-            Value::Uuid(Uuid::from_u128(17)),
-        ),
-        (
-            "@p11",
-            Box::new(vec![1_u8; 1 << 20]),
-            Value::Binary(Arc::from(vec![1_u8; 1 << 20])),
-        ),
+        ("@p9", Box::new("😀".repeat(500_000)), Value::string("😀".repeat(500_000))),
+        ("@p10", Box::new(Uuid::from_u128(17)), Value::Uuid(Uuid::from_u128(17))),
+        ("@p11", Box::new(vec![1_u8; 1 << 20]), Value::Binary(Arc::from(vec![1_u8; 1 << 20]))),
         (
             "@p12",
-            Box::new(tiberius::numeric::Numeric::new_with_scale(
-                -450_000_000_123_450_000,
-                0,
-            )),
-            Value::Numeric {
-                unscaled: -450_000_000_123_450_000,
-                scale: 0,
-            },
+            Box::new(tiberius::numeric::Numeric::new_with_scale(-450_000_000_123_450_000, 0)),
+            Value::Numeric { unscaled: -450_000_000_123_450_000, scale: 0 },
         ),
-        (
-            "@p13",
-            Box::new(Raw(ColumnData::Date(Some(date)))),
-            Value::Date(civil::date(2026, 3, 1)),
-        ),
+        ("@p13", Box::new(Raw(ColumnData::Date(Some(date)))), Value::Date(civil::date(2026, 3, 1))),
         (
             "@p14",
             Box::new(Raw(ColumnData::Time(Some(time)))),
@@ -303,16 +236,15 @@ async fn parameters_of_every_type_come_back_from_a_procedure() {
         ),
         (
             "@p15",
-            Box::new(Raw(ColumnData::DateTime2(Some(
-                tiberius::time::DateTime2::new(date, time),
-            )))),
+            Box::new(Raw(ColumnData::DateTime2(Some(tiberius::time::DateTime2::new(date, time))))),
             Value::DateTime(civil::date(2026, 3, 1).at(0, 0, 12, 345_678_900)),
         ),
         (
             "@p16",
-            Box::new(Raw(ColumnData::DateTimeOffset(Some(
-                tiberius::time::DateTimeOffset::new(tiberius::time::DateTime2::new(date, time), 60),
-            )))),
+            Box::new(Raw(ColumnData::DateTimeOffset(Some(tiberius::time::DateTimeOffset::new(
+                tiberius::time::DateTime2::new(date, time),
+                60,
+            ))))),
             Value::DateTimeOffset {
                 utc: civil::date(2026, 3, 1).at(0, 0, 12, 345_678_900),
                 offset_minutes: 60,
@@ -320,26 +252,21 @@ async fn parameters_of_every_type_come_back_from_a_procedure() {
         ),
         (
             "@p17",
-            Box::new(Raw(ColumnData::DateTime(Some(
-                tiberius::time::DateTime::new(46_080, 300),
-            )))),
+            Box::new(Raw(ColumnData::DateTime(Some(tiberius::time::DateTime::new(46_080, 300))))),
             Value::DateTime(civil::date(2026, 3, 1).at(0, 0, 1, 0)),
         ),
         (
             "@p18",
-            Box::new(Raw(ColumnData::SmallDateTime(Some(
-                tiberius::time::SmallDateTime::new(46_080, 61),
-            )))),
+            Box::new(Raw(ColumnData::SmallDateTime(Some(tiberius::time::SmallDateTime::new(
+                46_080, 61,
+            ))))),
             Value::DateTime(civil::date(2026, 3, 1).at(1, 1, 0, 0)),
         ),
         ("@p19", Box::new(Option::<i32>::None), Value::Null),
         ("@p20", Box::new(Option::<&str>::None), Value::Null),
         ("@p21", Box::new(""), Value::string("")),
     ];
-    let values: Vec<&dyn ToSql> = parameters
-        .iter()
-        .map(|(_, value, _)| value.as_ref())
-        .collect();
+    let values: Vec<&dyn ToSql> = parameters.iter().map(|(_, value, _)| value.as_ref()).collect();
     let rows = client.query("SELECT 1", &values).await.unwrap();
     let row = rows.into_row().await.unwrap().unwrap();
 
@@ -374,10 +301,7 @@ async fn return_status_and_output_parameters_arrive() {
     assert_eq!(id, Some(Uuid::from_u128(5)));
     let missing: Option<&str> = outcome.try_return_value("@missing").unwrap();
     assert_eq!(missing, None);
-    assert_eq!(
-        scripts.last_call().procedure,
-        "msdb.dbo.sp_add_log_shipping_primary_database"
-    );
+    assert_eq!(scripts.last_call().procedure, "msdb.dbo.sp_add_log_shipping_primary_database");
 }
 
 #[tokio::test]
@@ -404,40 +328,25 @@ async fn several_result_sets_keep_their_order_and_the_connection_stays_usable() 
 async fn an_error_after_rows_arrives_after_the_rows() {
     let scripts = Scripts::new();
     let mut acts = result(vec![(SqlType::Int, Value::Int(1))]);
-    let error = SqlMessage::new(3201, 16, "Cannot open backup device")
-        .with_state(2)
-        .at_line(70_000);
+    let error =
+        SqlMessage::new(3201, 16, "Cannot open backup device").with_state(2).at_line(70_000);
     acts.extend(failed(error));
     scripts.script("late", acts);
     let (mut client, _served) = plain(&scripts, Faults::default()).await;
-    let answer = client
-        .simple_query("late")
-        .await
-        .unwrap()
-        .into_results()
-        .await;
+    let answer = client.simple_query("late").await.unwrap().into_results().await;
     let tiberius::error::Error::Server(error) = answer.unwrap_err() else {
         panic!("no server error");
     };
     assert_eq!((error.code(), error.state(), error.class()), (3201, 2, 16));
     assert_eq!((error.server(), error.line()), ("SQL-A", 70_000));
     scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
-    client
-        .simple_query("one")
-        .await
-        .unwrap()
-        .into_results()
-        .await
-        .unwrap();
+    client.simple_query("one").await.unwrap().into_results().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_error_of_severity_twenty_closes_the_connection() {
     let scripts = Scripts::new();
-    scripts.script(
-        "fatal",
-        failed(SqlMessage::new(9001, 21, "The log is not available")),
-    );
+    scripts.script("fatal", failed(SqlMessage::new(9001, 21, "The log is not available")));
     let (mut client, served) = plain(&scripts, Faults::default()).await;
     // The driver returns the error from the call itself when nothing comes before it.
     let error = client.simple_query("fatal").await.unwrap_err();
@@ -455,15 +364,10 @@ async fn a_wrong_password_is_refused_with_18456() {
     let served = tokio::spawn(serve(far, server, Arc::clone(&config)));
     let mut wrong = client_config(EncryptionLevel::NotSupported);
     wrong.authentication(AuthMethod::sql_server(USER, "guess"));
-    let error = Client::connect(wrong, near.compat_write())
-        .await
-        .unwrap_err();
+    let error = Client::connect(wrong, near.compat_write()).await.unwrap_err();
     assert_eq!(error.code(), Some(18456));
     served.await.unwrap().unwrap();
-    assert_eq!(
-        (config.metrics.connections(), config.metrics.logins()),
-        (1, 0)
-    );
+    assert_eq!((config.metrics.connections(), config.metrics.logins()), (1, 0));
 }
 
 #[tokio::test]
@@ -482,19 +386,12 @@ async fn the_login_tells_who_the_client_is() {
 #[tokio::test(start_paused = true)]
 async fn cancelling_a_running_statement_stops_it_and_leaves_the_connection_usable() {
     let scripts = Scripts::new();
-    let long = vec![
-        Act::Sleep(Duration::from_secs(3600)),
-        done(DoneKind::Statement, None),
-    ];
+    let long = vec![Act::Sleep(Duration::from_secs(3600)), done(DoneKind::Statement, None)];
     scripts.script("long", long);
     scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
     let (mut client, _served) = plain(&scripts, Faults::default()).await;
     let limit = Duration::from_secs(10);
-    assert!(
-        tokio::time::timeout(limit, client.simple_query("long"))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(limit, client.simple_query("long")).await.is_err());
     client.cancel_query().await.unwrap();
     assert_eq!(*scripts.cancelled.lock().unwrap(), 1);
     let rows = client.simple_query("one").await.unwrap();
@@ -531,11 +428,7 @@ async fn a_client_that_leaves_stops_its_statement() {
     scripts.script("long", vec![Act::Sleep(Duration::from_secs(3600))]);
     let (mut client, served) = plain(&scripts, Faults::default()).await;
     let limit = Duration::from_secs(1);
-    assert!(
-        tokio::time::timeout(limit, client.simple_query("long"))
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(limit, client.simple_query("long")).await.is_err());
     drop(client);
     assert!(served.await.unwrap().is_err());
     assert_eq!(*scripts.cancelled.lock().unwrap(), 1);
@@ -576,12 +469,7 @@ async fn a_value_that_its_column_cannot_hold_is_reported_by_name() {
     let scripts = Scripts::new();
     scripts.script("wrong", result(vec![(SqlType::Int, Value::string("x"))]));
     let (mut client, served) = plain(&scripts, Faults::default()).await;
-    let answer = client
-        .simple_query("wrong")
-        .await
-        .unwrap()
-        .into_results()
-        .await;
+    let answer = client.simple_query("wrong").await.unwrap().into_results().await;
     assert_eq!(answer.unwrap_err().code(), Some(3624));
     let error = served.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("c0"), "{error}");
@@ -590,14 +478,10 @@ async fn a_value_that_its_column_cannot_hold_is_reported_by_name() {
 #[tokio::test]
 async fn rows_that_do_not_fit_into_memory_at_once_are_streamed() {
     let scripts = Scripts::new();
-    let mut acts = vec![Act::Send(Reply::Columns(vec![Column::new(
-        "n",
-        SqlType::NVarChar(Length::Max),
-    )]))];
+    let mut acts =
+        vec![Act::Send(Reply::Columns(vec![Column::new("n", SqlType::NVarChar(Length::Max))]))];
     for _ in 0..200 {
-        acts.push(Act::Send(Reply::Row(vec![Value::string(
-            "x".repeat(10_000),
-        )])));
+        acts.push(Act::Send(Reply::Row(vec![Value::string("x".repeat(10_000))])));
     }
     acts.push(done(DoneKind::Statement, Some(200)));
     scripts.script("many", acts);
@@ -622,20 +506,51 @@ async fn a_listener_counts_requests_and_its_connections_end_when_it_is_cut() {
     let stream = TcpStream::connect(address).await.unwrap();
     let mut client = Client::connect(settings, stream.compat()).await.unwrap();
     for _ in 0..4 {
-        client
-            .simple_query("one")
-            .await
-            .unwrap()
-            .into_results()
-            .await
-            .unwrap();
+        client.simple_query("one").await.unwrap().into_results().await.unwrap();
     }
     let metrics = Arc::clone(listener.metrics());
-    assert_eq!(
-        (metrics.connections(), metrics.logins(), metrics.requests()),
-        (1, 1, 4)
-    );
+    assert_eq!((metrics.connections(), metrics.logins(), metrics.requests()), (1, 1, 4));
     listener.cut().await;
     assert!(client.simple_query("one").await.is_err());
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_anywhere_is_an_error_and_never_a_wrong_answer() {
+    for cut in 0..700 {
+        let scripts = Scripts::new();
+        let mut acts = result(vec![(SqlType::SYSNAME, Value::string("x".repeat(60)))]);
+        acts.extend(result(vec![(SqlType::Int, Value::Int(7))]));
+        scripts.script("two", acts);
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let config = WireConfig {
+            faults: Faults { cut_after_written: Some(cut), ..Faults::default() },
+            ..WireConfig::default()
+        };
+        let server = Arc::new(ScriptServer(Arc::clone(&scripts)));
+        let served = tokio::spawn(serve(far, server, Arc::new(config)));
+        let answer = async {
+            let config = client_config(EncryptionLevel::NotSupported);
+            let mut client = Client::connect(config, near.compat_write()).await?;
+            let sets = client.simple_query("two").await?.into_results().await?;
+            Ok::<_, tiberius::error::Error>(sets.len())
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        match answer.unwrap_or_else(|_| panic!("the client hangs at {cut}")) {
+            Ok(sets) => assert_eq!(sets, 2, "cut after {cut} bytes"),
+            Err(_) => assert!(served.await.unwrap().is_err(), "cut after {cut} bytes"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_write_waits_when_the_line_is_slow() {
+    let scripts = Scripts::new();
+    scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
+    let delay = Duration::from_millis(250);
+    let faults = Faults { delay: Some(delay), ..Faults::default() };
+    let (mut client, _served) = plain(&scripts, faults).await;
+    let began = tokio::time::Instant::now();
+    client.simple_query("one").await.unwrap().into_results().await.unwrap();
+    assert_eq!(began.elapsed(), delay);
 }

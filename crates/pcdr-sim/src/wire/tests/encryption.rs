@@ -28,11 +28,7 @@ async fn converse(
     scripts.script("secret", result(vec![(SqlType::Int, Value::Int(42))]));
     let (near, middle_near) = tokio::io::duplex(4096);
     let (middle_far, far) = tokio::io::duplex(4096);
-    let config = Arc::new(WireConfig {
-        encryption: server,
-        identity,
-        ..WireConfig::default()
-    });
+    let config = Arc::new(WireConfig { encryption: server, identity, ..WireConfig::default() });
     tokio::spawn(serve(far, Arc::new(ScriptServer(scripts)), config));
     let tap = tokio::spawn(async move {
         let (mut near_read, mut near_write) = tokio::io::split(middle_near);
@@ -68,10 +64,7 @@ async fn converse(
         Ok(row.and_then(|row| row.get(0)).unwrap_or_default())
     };
     let answer = answer.await;
-    Outcome {
-        answer,
-        traffic: tap.await.unwrap(),
-    }
+    Outcome { answer, traffic: tap.await.unwrap() }
 }
 
 fn shows(traffic: &[u8], text: &str) -> bool {
@@ -86,11 +79,7 @@ async fn every_agreement_encrypts_what_it_promises() {
     // client, server, has a certificate, (login is seen, query is seen)
     let cases = [
         (EncryptionLevel::Required, Encryption::On, (false, false)),
-        (
-            EncryptionLevel::Required,
-            Encryption::Required,
-            (false, false),
-        ),
+        (EncryptionLevel::Required, Encryption::Required, (false, false)),
         (EncryptionLevel::On, Encryption::On, (false, false)),
         (EncryptionLevel::Off, Encryption::On, (false, true)),
         (EncryptionLevel::Off, Encryption::Required, (false, false)),
@@ -114,11 +103,7 @@ async fn settings_that_exclude_each_other_end_the_connection_before_the_login() 
     let identity = || Some(authority.issue(&["sql-a.example.com"], &[]).unwrap());
     let cases = [
         (EncryptionLevel::Required, Encryption::Off, None),
-        (
-            EncryptionLevel::NotSupported,
-            Encryption::Required,
-            identity(),
-        ),
+        (EncryptionLevel::NotSupported, Encryption::Required, identity()),
         (EncryptionLevel::Required, Encryption::Strict, identity()),
         (EncryptionLevel::Strict, Encryption::Off, None),
     ];
@@ -135,27 +120,9 @@ async fn a_certificate_of_another_authority_or_name_is_refused() {
     let ours = CertificateAuthority::new("ours").unwrap();
     let theirs = CertificateAuthority::new("theirs").unwrap();
     let forged = theirs.issue(&["sql-a.example.com"], &[]).unwrap();
-    let outcome = converse(
-        EncryptionLevel::Required,
-        Encryption::On,
-        Some(forged),
-        &ours,
-    )
-    .await;
-    assert!(matches!(
-        outcome.answer,
-        Err(tiberius::error::Error::Tls(_))
-    ));
+    let outcome = converse(EncryptionLevel::Required, Encryption::On, Some(forged), &ours).await;
+    assert!(matches!(outcome.answer, Err(tiberius::error::Error::Tls(_))));
     let other = ours.issue(&["sql-b.example.com"], &[]).unwrap();
-    let outcome = converse(
-        EncryptionLevel::Required,
-        Encryption::On,
-        Some(other),
-        &ours,
-    )
-    .await;
-    assert!(matches!(
-        outcome.answer,
-        Err(tiberius::error::Error::Tls(_))
-    ));
+    let outcome = converse(EncryptionLevel::Required, Encryption::On, Some(other), &ours).await;
+    assert!(matches!(outcome.answer, Err(tiberius::error::Error::Tls(_))));
 }

@@ -60,23 +60,13 @@ impl Scripts {
 }
 
 pub(crate) fn done(kind: DoneKind, rows: Option<u64>) -> Act {
-    Act::Send(Reply::Done {
-        kind,
-        command: 193,
-        rows,
-        error: false,
-    })
+    Act::Send(Reply::Done { kind, command: 193, rows, error: false })
 }
 
 pub(crate) fn failed(message: SqlMessage) -> Vec<Act> {
     vec![
         Act::Send(Reply::Message(message)),
-        Act::Send(Reply::Done {
-            kind: DoneKind::Statement,
-            command: 193,
-            rows: None,
-            error: true,
-        }),
+        Act::Send(Reply::Done { kind: DoneKind::Statement, command: 193, rows: None, error: true }),
     ]
 }
 
@@ -89,9 +79,7 @@ pub(crate) fn result(columns: Vec<(SqlType, Value)>) -> Vec<Act> {
         .collect();
     vec![
         Act::Send(Reply::Columns(named)),
-        Act::Send(Reply::Row(
-            columns.into_iter().map(|(_, value)| value).collect(),
-        )),
+        Act::Send(Reply::Row(columns.into_iter().map(|(_, value)| value).collect())),
         done(DoneKind::Statement, Some(1)),
     ]
 }
@@ -218,11 +206,6 @@ async fn echo(parameters: &[RpcParameter], replies: &Replies) {
         }
     }
     replies
-        .send(Reply::Done {
-            kind: DoneKind::Procedure,
-            command: 224,
-            rows: None,
-            error: false,
-        })
+        .send(Reply::Done { kind: DoneKind::Procedure, command: 224, rows: None, error: false })
         .await;
 }

@@ -48,11 +48,7 @@ fn parameters() -> Vec<u8> {
     let collation = [9, 4, 0xD0, 0, 0x34];
     for (name, info, value) in [
         ("@a", vec![0x26, 4], vec![4, 1, 2, 3, 4]),
-        (
-            "@b",
-            [vec![0xE7, 100, 0], collation.to_vec()].concat(),
-            vec![4, 0, 65, 0, 66, 0],
-        ),
+        ("@b", [vec![0xE7, 100, 0], collation.to_vec()].concat(), vec![4, 0, 65, 0, 66, 0]),
         (
             "@c",
             [vec![0xE7, 0xFF, 0xFF], collation.to_vec()].concat(),
@@ -62,11 +58,7 @@ fn parameters() -> Vec<u8> {
         ("@e", vec![0x2B, 7], vec![10, 1, 2, 3, 4, 5, 1, 2, 3, 60, 0]),
         ("@f", vec![0x6F, 8], vec![8, 1, 0, 0, 0, 1, 0, 0, 0]),
         ("@g", vec![0x24, 16], [vec![16], vec![7; 16]].concat()),
-        (
-            "@h",
-            vec![0x62, 0x49, 0x1F, 0, 0],
-            vec![9, 0, 0, 0, 0x6C, 2, 10, 2, 1, 1, 2, 3, 4],
-        ),
+        ("@h", vec![0x62, 0x49, 0x1F, 0, 0], vec![9, 0, 0, 0, 0x6C, 2, 10, 2, 1, 1, 2, 3, 4]),
         ("@i", vec![0xF1, 0], vec![0xFF; 8]),
         ("@j", vec![0x29, 3], vec![4, 1, 2, 3, 1]),
     ] {
@@ -102,10 +94,7 @@ async fn survives(bytes: Vec<u8>, seed: u64) {
 }
 
 fn from_environment() -> u64 {
-    std::env::var("PCDR_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or(0x7D5)
+    std::env::var("PCDR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x7D5)
 }
 
 #[tokio::test(start_paused = true)]

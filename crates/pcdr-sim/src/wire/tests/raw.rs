@@ -32,17 +32,9 @@ pub(crate) fn prelogin() -> Vec<u8> {
 }
 
 pub(crate) fn login() -> Vec<u8> {
-    let hidden: Vec<u8> = utf16(PASSWORD)
-        .into_iter()
-        .map(|byte| byte.rotate_left(4) ^ 0xA5)
-        .collect();
-    let fields = [
-        utf16("host"),
-        utf16(USER),
-        hidden,
-        utf16("app"),
-        utf16("server"),
-    ];
+    let hidden: Vec<u8> =
+        utf16(PASSWORD).into_iter().map(|byte| byte.rotate_left(4) ^ 0xA5).collect();
+    let fields = [utf16("host"), utf16(USER), hidden, utf16("app"), utf16("server")];
     let mut fixed = Vec::new();
     fixed.extend(0x7400_0004_u32.to_le_bytes());
     fixed.extend(8000_u32.to_le_bytes());
@@ -119,10 +111,7 @@ fn ending(payload: &[u8]) -> (u8, u16, u16, u64) {
 #[tokio::test]
 async fn only_the_last_completion_of_a_response_says_that_nothing_follows() {
     let scripts = Scripts::new();
-    let acts = vec![
-        done(DoneKind::Statement, None),
-        done(DoneKind::Statement, Some(3)),
-    ];
+    let acts = vec![done(DoneKind::Statement, None), done(DoneKind::Statement, Some(3))];
     scripts.script("two", acts);
     let (mut client, _served) = logged_in(&scripts).await;
     client.write_all(&batch("two")).await.unwrap();
@@ -164,11 +153,7 @@ async fn an_attention_during_the_response_ends_the_same_message() {
 async fn progress_is_seen_while_the_statement_runs() {
     let scripts = Scripts::new();
     let acts = vec![
-        Act::Send(Reply::Message(SqlMessage::new(
-            3211,
-            10,
-            "20 percent processed.",
-        ))),
+        Act::Send(Reply::Message(SqlMessage::new(3211, 10, "20 percent processed."))),
         Act::Sleep(Duration::from_secs(60)),
         done(DoneKind::Statement, None),
     ];
@@ -238,13 +223,7 @@ async fn several_calls_in_one_message_are_answered_in_one_message() {
     client.write_all(&call(&second)).await.unwrap();
     let answer = message(&mut client).await;
     assert_eq!(ending(&answer), (0xFE, 0, 224, 0));
-    let names: Vec<_> = scripts
-        .seen
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|r| format!("{r:?}"))
-        .collect();
+    let names: Vec<_> = scripts.seen.lock().unwrap().iter().map(|r| format!("{r:?}")).collect();
     assert!(names[0].contains("sp_prepexec") && names[1].contains("sp_execute\""));
 }
 
@@ -261,16 +240,8 @@ async fn parameters_that_only_other_drivers_send_are_understood() {
     let cases: Vec<(Vec<u8>, SqlType, Value)> = vec![
         (vec![0x38, 7, 0, 0, 0], SqlType::Int, Value::Int(7)),
         (vec![0x1F], SqlType::nvarchar(1), Value::Null),
-        (
-            vec![0x7A, 0x10, 0x27, 0, 0],
-            SqlType::Money,
-            Value::Money(10_000),
-        ),
-        (
-            vec![0x27, 3, 2, b'a', 0x80],
-            SqlType::VarChar(Length::Up(3)),
-            Value::string("a€"),
-        ),
+        (vec![0x7A, 0x10, 0x27, 0, 0], SqlType::Money, Value::Money(10_000)),
+        (vec![0x27, 3, 2, b'a', 0x80], SqlType::VarChar(Length::Up(3)), Value::string("a€")),
         (vec![0x24, 0, 0], SqlType::UniqueIdentifier, Value::Null),
         (
             with(&[0xA7, 10, 0], utf8, &[2, 0, 0xC3, 0xA9]),
@@ -282,11 +253,7 @@ async fn parameters_that_only_other_drivers_send_are_understood() {
             SqlType::NText,
             Value::string("x"),
         ),
-        (
-            vec![0x62, 8, 0, 0, 0, 0, 0, 0, 0],
-            SqlType::Variant,
-            Value::Null,
-        ),
+        (vec![0x62, 8, 0, 0, 0, 0, 0, 0, 0], SqlType::Variant, Value::Null),
         (
             vec![0x62, 8, 0, 0, 0, 6, 0, 0, 0, 0x38, 0, 5, 0, 0, 0],
             SqlType::Variant,
@@ -329,10 +296,7 @@ async fn a_table_valued_parameter_is_an_error_and_the_connection_stays() {
     let scripts = Scripts::new();
     scripts.script("one", vec![done(DoneKind::Statement, Some(1))]);
     let (mut client, _served) = logged_in(&scripts).await;
-    client
-        .write_all(&call(&[0, 0, 0xF3, 0, 0, 0]))
-        .await
-        .unwrap();
+    client.write_all(&call(&[0, 0, 0xF3, 0, 0, 0])).await.unwrap();
     assert_eq!(ending(&message(&mut client).await).1, 2);
     client.write_all(&batch("one")).await.unwrap();
     assert_eq!(ending(&message(&mut client).await).3, 1);
@@ -376,9 +340,7 @@ async fn a_message_beyond_the_limit_closes_the_connection() {
     let server = Arc::new(ScriptServer(Scripts::new()));
     let served = tokio::spawn(serve(far, server, Arc::new(WireConfig::default())));
     for _ in 0..10 {
-        near.write_all(&packet(0x12, 0, &[0; 30_000]))
-            .await
-            .unwrap();
+        near.write_all(&packet(0x12, 0, &[0; 30_000])).await.unwrap();
     }
     let error = served.await.unwrap().unwrap_err();
     assert!(matches!(error, WireError::TooLong { .. }), "{error}");
