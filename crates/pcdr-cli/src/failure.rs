@@ -1,10 +1,11 @@
 //! Why a command ended without its result, and how that is told to people and to programs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
-use pcdr_core::topology::{Violation, Violations};
+use pcdr_core::topology::{Place, Violation, Violations};
 use pcdr_core::{InstanceError, Refusal};
 use serde::Serialize;
 use serde_json::Value;
@@ -145,9 +146,7 @@ impl Failure {
         let colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let theme =
             if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        // One line of context might show a secret that stands beside the fault.
-        let handler =
-            GraphicalReportHandler::new_themed(theme).with_context_lines(0).with_width(100);
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
         let mut text = String::new();
         match handler.render_report(&mut text, &shown) {
             Ok(()) => text,
@@ -220,7 +219,8 @@ impl Shown {
     fn topology(file: &str, text: &str, violations: &Violations) -> Shown {
         let help = "Do what each violation says, then validate again.";
         let mut shown = Shown::of(&Trouble::new("invalid_topology", summary(file, violations), help));
-        shown.related = violations.0.iter().map(|v| Shown::violation(file, text, v)).collect();
+        let shown_text = without_secrets(text, violations);
+        shown.related = violations.0.iter().map(|v| Shown::violation(file, &shown_text, v)).collect();
         shown
     }
 
@@ -233,7 +233,7 @@ impl Shown {
         let message = format!("{file}:{}:{}: {}", place.line, place.column, violation.message);
         let mut shown = Shown::of(&Trouble::new(violation.code, message, help));
         // A line that speaks of a secret is not shown.
-        if violation.excerpt(text).is_some() {
+        if violation.excerpt(text).is_some_and(|line| !line.trim().is_empty()) {
             let (start, end) = violation.span;
             let end = end.max(start).min(text.len());
             shown.source = Some(miette::NamedSource::new(file, text.to_owned()));
@@ -245,6 +245,35 @@ impl Shown {
         }
         shown
     }
+}
+
+/// The text with every line blanked that is beside no violation or that speaks of a secret; lengths
+/// stay, so that spans stay right.
+fn without_secrets(text: &str, violations: &Violations) -> String {
+    let lines: BTreeSet<usize> = violations
+        .0
+        .iter()
+        .flat_map(|violation| violation.place.line.saturating_sub(1)..=violation.place.line + 1)
+        .collect();
+    let Some(any) = violations.0.first() else { return String::new() };
+    let is_harmless = |number: usize, line: &str| {
+        let place = Place { line: 1, column: 1 };
+        let here = Violation { code: "", place, ..any.clone() };
+        lines.contains(&number) && here.excerpt(line).is_some()
+    };
+    text.split_inclusive('\n')
+        .zip(1..)
+        .map(|(line, number)| {
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            let content = &line[..line.len() - end.len()];
+            let shown = if is_harmless(number, content) {
+                content.to_owned()
+            } else {
+                " ".repeat(content.len())
+            };
+            shown + end
+        })
+        .collect()
 }
 
 impl fmt::Display for Shown {
