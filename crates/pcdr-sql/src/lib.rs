@@ -1,1 +1,22 @@
-//! pcdr-sql
+//! The ports of `pcdr-core` over pooled SQL Server connections.
+//!
+//! All T-SQL that pcdr sends is built in [`statement`] and quoted in [`quote`]; the driver is known
+//! only to [`connection`].
+
+pub mod connection;
+pub mod error;
+mod header;
+pub mod instance;
+mod observation;
+pub mod pool;
+pub mod quote;
+pub mod statement;
+pub mod trace;
+
+pub use connection::{Dialer, Endpoint, NetStream, Password, TcpDialer};
+pub use error::{ServerError, SqlError};
+pub use instance::{Limits, SqlInstance};
+pub use trace::Trace;
+
+/// `program_name` of pcdr's sessions.
+pub const APPLICATION: &str = "pcdr";

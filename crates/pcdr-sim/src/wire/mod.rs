@@ -2,11 +2,12 @@
 //!
 //! [`serve`] speaks to one client until it leaves; [`Listener`] is a thin TCP shell around it. The
 //! wire knows bytes and nothing else: what a request means is the business of the
-//! [`Front`](crate::front::Front) it is given.
+//! [`Front`] it is given.
 //!
 //! Source: \[MS-TDS\], sections 2.2.1 to 2.2.7. Where vendor clients disagree with each other the
 //! file concerned says so.
 
+mod browser;
 mod calendar;
 mod certificate;
 mod collation;
@@ -35,6 +36,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::front::Front;
 
+pub use browser::{Browser, BrowserEntry};
 pub use certificate::{CertificateAuthority, CertificateError, Identity};
 pub use faults::{Faults, Faulty};
 pub use listener::Listener;

@@ -581,19 +581,32 @@ impl Interpreter {
                     let value = self.expr(inner).await?;
                     ops::binary(Operator::Subtract, &Value::Integer(0), &value)?
                 }
-                Expr::Binary(Operator::And, left, right) => Value::Bool(
-                    self.expr(left).await?.is_true() && self.expr(right).await?.is_true(),
-                ),
-                Expr::Binary(Operator::Or, left, right) => Value::Bool(
-                    self.expr(left).await?.is_true() || self.expr(right).await?.is_true(),
-                ),
-                Expr::Binary(operator, left, right) => {
-                    let left = self.expr(left).await?;
-                    let right = self.expr(right).await?;
-                    ops::binary(*operator, &left, &right)?
-                }
+                Expr::Binary(..) => self.chain(expr).await?,
             })
         })
+    }
+
+    /// Operators that follow each other, from left to right: a long sum must not nest calls.
+    async fn chain(&mut self, expr: &Expr) -> Result<Value, Flow> {
+        let mut rest = Vec::new();
+        let mut first = expr;
+        while let Expr::Binary(operator, left, right) = first {
+            rest.push((*operator, right));
+            first = left;
+        }
+        let mut value = self.expr(first).await?;
+        for (operator, right) in rest.into_iter().rev() {
+            value = match (operator, value.is_true()) {
+                (Operator::And, false) => Value::Bool(false),
+                (Operator::Or, true) => Value::Bool(true),
+                (Operator::And | Operator::Or, _) => Value::Bool(self.expr(right).await?.is_true()),
+                _ => {
+                    let right = self.expr(right).await?;
+                    ops::binary(operator, &value, &right)?
+                }
+            };
+        }
+        Ok(value)
     }
 
     /// A statement used as a value: an array that is the whole of it stays an array, although a

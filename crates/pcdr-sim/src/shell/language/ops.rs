@@ -207,10 +207,10 @@ fn arithmetic(
     exact: impl Fn(i64, i64) -> Option<i64>,
     real: impl Fn(f64, f64) -> f64,
 ) -> Computed {
-    if let (Ok(a), Ok(b)) = (integer(left), integer(right)) {
-        if let Some(result) = exact(a, b) {
-            return Ok(Value::Integer(result));
-        }
+    if let (Ok(a), Ok(b)) = (integer(left), integer(right))
+        && let Some(result) = exact(a, b)
+    {
+        return Ok(Value::Integer(result));
     }
     Ok(Value::Real(real(number(left)?, number(right)?)))
 }

@@ -11,6 +11,12 @@ use super::failure::ErrorRecord;
 /// How deep constructs may nest: a limit of the stand-in, so that no input exhausts its stack.
 const DEEPEST: u32 = 96;
 
+/// How many operators may follow each other, for the same reason.
+const LONGEST_CHAIN: usize = 1000;
+
+/// How many member accesses may follow each other.
+const LONGEST_ACCESS: usize = 100;
+
 /// Why a text is not a script.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParseFailure {
@@ -112,13 +118,17 @@ impl Parser {
         })
     }
 
+    fn too_complicated(&self) -> ParseFailure {
+        self.failure(
+            "ScriptTooComplicated",
+            "The script nests too deeply, or an expression is too long.",
+            false,
+        )
+    }
+
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= DEEPEST {
-            return Err(self.failure(
-                "ScriptTooComplicated",
-                "The script nests too deeply.",
-                false,
-            ));
+            return Err(self.too_complicated());
         }
         self.depth += 1;
         let result = parse(self);
@@ -403,7 +413,7 @@ impl Parser {
             c if c.is_ascii_digit() => true,
             c if is_dash(c) || c == '+' => {
                 self.ahead(1).is_some_and(|n| n.is_ascii_digit() || n == '$' || n == '(')
-                    || self.word_after_dash() == "not"
+                    || matches!(self.word_after_dash().as_str(), "not" | "join")
             }
             _ => false,
         }
@@ -532,10 +542,10 @@ impl Parser {
             }
             Some(c) if c.is_ascii_digit() => {
                 let before = self.at;
-                if let Ok(number) = self.number() {
-                    if self.word_ended() {
-                        return Ok(number);
-                    }
+                if let Ok(number) = self.number()
+                    && self.word_ended()
+                {
+                    return Ok(number);
                 }
                 self.at = before;
                 self.bare_word()
@@ -642,6 +652,7 @@ impl Parser {
     /// Operators that bind at least as tightly as `loosest`.
     fn binary(&mut self, loosest: u32) -> Parsed<Expr> {
         let mut left = self.comma_list()?;
+        let mut operators = 0;
         loop {
             let before = self.at;
             self.skip_blanks()?;
@@ -657,6 +668,10 @@ impl Parser {
             }
             match self.operator() {
                 Some((operator, level, length)) if level >= loosest => {
+                    operators += 1;
+                    if operators > LONGEST_CHAIN {
+                        return Err(self.too_complicated());
+                    }
                     self.at += length;
                     self.skip_lines()?;
                     let right = self.nested(|p| p.binary(level + 1))?;
@@ -771,7 +786,7 @@ impl Parser {
     }
 
     fn members(&mut self, mut target: Expr) -> Parsed<Expr> {
-        loop {
+        for _ in 0..LONGEST_ACCESS {
             match self.peek() {
                 Some('.') if self.ahead(1).is_some_and(|c| c != '.' && !c.is_whitespace()) => {
                     self.at += 1;
@@ -802,6 +817,7 @@ impl Parser {
                 _ => return Ok(target),
             }
         }
+        Err(self.too_complicated())
     }
 
     fn call_arguments(&mut self) -> Parsed<Vec<Expr>> {

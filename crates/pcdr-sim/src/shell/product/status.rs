@@ -34,15 +34,15 @@ pub(super) fn replication(call: &mut Call<'_>) -> Outcome {
         return Err(chat::unavailable());
     }
     let wanted = call.bound.get("ReplicaFqdn").map(|v| v.text());
-    if let Some(fqdn) = &wanted {
-        if !state.replicas.iter().any(|r| r.fqdn.eq_ignore_ascii_case(fqdn)) {
-            return Err(trouble(
-                "ObjectNotFound",
-                "ReplicaNotFound",
-                format!("No replica has the FQDN \"{fqdn}\"."),
-            )
-            .about(fqdn, "String"));
-        }
+    if let Some(fqdn) = &wanted
+        && !state.replicas.iter().any(|r| r.fqdn.eq_ignore_ascii_case(fqdn))
+    {
+        return Err(trouble(
+            "ObjectNotFound",
+            "ReplicaNotFound",
+            format!("No replica has the FQDN \"{fqdn}\"."),
+        )
+        .about(fqdn, "String"));
     }
     let newest = state.master.version;
     let created = state.master.created;

@@ -135,3 +135,13 @@ async fn the_deepest_script_that_parses_also_runs() {
     assert!(deepest.len() > 20, "{deepest}");
     assert_eq!(out(&deepest).await, "1\n");
 }
+
+#[tokio::test]
+async fn long_chains_run_or_are_refused_but_never_exhaust_the_stack() {
+    assert_eq!(out(&format!("1{}", "+1".repeat(900))).await, "901\n");
+    assert_eq!(out(&format!("$x{}", ".a".repeat(90))).await, "");
+    let failed = err(&format!("1{}", "+1".repeat(5000))).await;
+    assert!(failed.contains("ScriptTooComplicated"), "{failed}");
+    let failed = err(&format!("$x{}", ".a".repeat(5000))).await;
+    assert!(failed.contains("ScriptTooComplicated"), "{failed}");
+}

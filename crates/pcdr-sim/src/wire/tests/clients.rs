@@ -48,7 +48,7 @@ pub(crate) async fn plain(
     (client, served)
 }
 
-fn every_type() -> Vec<(SqlType, Value)> {
+pub(crate) fn every_type() -> Vec<(SqlType, Value)> {
     let at = civil::date(2026, 3, 1).at(13, 14, 15, 123_456_700);
     vec![
         (SqlType::Bit, Value::Bit(true)),

@@ -4,5 +4,6 @@ mod clients;
 mod encryption;
 mod front;
 mod fuzz;
+mod independent;
 mod raw;
 mod virtual_time;

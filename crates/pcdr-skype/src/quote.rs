@@ -1,0 +1,32 @@
+//! The one place where a value becomes PowerShell text.
+
+/// A PowerShell expression whose value is exactly this text, on one line of printable ASCII.
+///
+/// Printable ASCII becomes a verbatim string, in which only the quote is special. Everything else
+/// is given by its code point: line ends would end the line that the shell reads, the four curly
+/// quotes end a verbatim string as `'` does, and what is not ASCII depends on the console's code
+/// page. Source: "about_Quoting_Rules"; PowerShell language specification, "single-quote-character".
+pub fn quote(text: &str) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c {
+            '\'' => plain.push_str("''"),
+            ' '..='~' => plain.push(c),
+            _ => {
+                if !plain.is_empty() {
+                    parts.push(format!("'{plain}'"));
+                    plain.clear();
+                }
+                parts.push(format!("[char]::ConvertFromUtf32({})", u32::from(c)));
+            }
+        }
+    }
+    if parts.is_empty() {
+        return format!("'{plain}'");
+    }
+    if !plain.is_empty() {
+        parts.push(format!("'{plain}'"));
+    }
+    format!("(-join ({}))", parts.join(","))
+}

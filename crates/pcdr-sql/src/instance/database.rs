@@ -1,0 +1,191 @@
+//! Actions on a database: each asks first whether its effect is already there.
+
+use pcdr_core::backup::BackupKind;
+use pcdr_core::observation::DatabaseState;
+use pcdr_core::ports::Progress;
+use pcdr_core::step::DatabaseAction;
+use pcdr_core::{DatabaseName, ErrorCode, InstanceError, Lsn};
+
+use super::SqlInstance;
+use crate::error::SqlError;
+use crate::statement;
+
+/// The database is already ONLINE.
+const ALREADY_ONLINE: i32 = 3153;
+
+/// The backup device cannot be opened; so it is for a file that does not exist.
+const CANNOT_OPEN: i32 = 3201;
+
+impl SqlInstance {
+    pub(super) async fn run_on_database(
+        &self,
+        database: &DatabaseName,
+        action: &DatabaseAction,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        match action {
+            DatabaseAction::CreateMirroringEndpoint { name, port, accounts } => {
+                self.create_mirroring_endpoint(name, *port, accounts).await
+            }
+            DatabaseAction::SetRecoveryFull => self.set_recovery_full(database, progress).await,
+            DatabaseAction::BackUpDatabase { path } => {
+                self.back_up(database, path, BackupKind::Full, progress).await
+            }
+            DatabaseAction::BackUpLog { path } => {
+                self.back_up(database, path, BackupKind::Log, progress).await
+            }
+            DatabaseAction::RestoreDatabase { path, data_directory } => {
+                let folder = data_directory.as_deref();
+                self.restore_database(database, path, folder, progress).await
+            }
+            DatabaseAction::RestoreLog { path, log } => {
+                self.restore_log(database, path, log.as_ref(), progress).await
+            }
+            DatabaseAction::EndSessions => self.end_sessions(database, progress).await,
+            DatabaseAction::Recover { expect } => self.recover(database, *expect, progress).await,
+            DatabaseAction::SetPartner { address } => {
+                self.set_partner(database, address, progress).await
+            }
+            DatabaseAction::SetWitness { address } => {
+                self.set_witness(database, address, progress).await
+            }
+            DatabaseAction::AwaitSynchronized => self.await_synchronized(database, progress).await,
+            DatabaseAction::FailOverMirror => self.fail_over_mirror(database, progress).await,
+        }
+    }
+
+    pub(super) fn missing(&self, database: &DatabaseName, needed: &str) -> InstanceError {
+        self.refuse(
+            ErrorCode::WrongState,
+            needed,
+            format!("there is no database {database} here"),
+            "check the name, and on which instance the database is",
+        )
+    }
+
+    async fn set_recovery_full(
+        &self,
+        database: &DatabaseName,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = format!("recovery model FULL was needed for {database}");
+        let failed = |error: SqlError| self.error(&error, &needed);
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+        if standing.is_recovery_full {
+            self.end(work);
+            return Ok(());
+        }
+        let set = statement::database::set_recovery_full(database.as_str());
+        let set = set.map_err(|error| failed(error.into()))?;
+        self.execute(work, set, progress).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Backs up into a new file. A file that already holds this backup is success; any other file
+    /// of that name is left alone.
+    async fn back_up(
+        &self,
+        database: &DatabaseName,
+        path: &str,
+        kind: BackupKind,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let what = match kind {
+            BackupKind::Log => "a log backup",
+            _ => "a full backup",
+        };
+        let needed = format!("{what} of {database} to {path} was needed");
+        let failed = |error: SqlError| self.error(&error, &needed);
+        match self.header(path).await {
+            Err(error) if error.number() == Some(CANNOT_OPEN) => {}
+            Err(error) => return Err(failed(error)),
+            Ok(found) if found.kind == kind && found.database == database.as_str() => return Ok(()),
+            Ok(found) => {
+                return Err(self.refuse(
+                    ErrorCode::FileInaccessible,
+                    needed,
+                    format!("the file exists and holds another backup, of {}", found.database),
+                    "choose another file name; pcdr overwrites no backup",
+                ));
+            }
+        }
+        let statement = match kind {
+            BackupKind::Log => statement::database::back_up_log(database.as_str(), path),
+            _ => statement::database::back_up_database(database.as_str(), path),
+        };
+        let statement = statement.map_err(|error| failed(error.into()))?;
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        if standing.is_none() {
+            return Err(self.missing(database, &needed));
+        }
+        self.execute(work, statement, progress).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Recovers a database whose log reached the expected position, and no other.
+    async fn recover(
+        &self,
+        database: &DatabaseName,
+        expect: Option<Lsn>,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = match expect {
+            Some(lsn) => format!("{database} had to be recovered at log position {lsn}"),
+            None => format!("{database} had to be recovered"),
+        };
+        let failed = |error: SqlError| self.error(&error, &needed);
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+        if standing.state == DatabaseState::Online && !standing.is_in_standby {
+            self.end(work);
+            return Ok(());
+        }
+        if !standing.waits_for_log() {
+            return Err(self.refuse(
+                ErrorCode::WrongState,
+                needed,
+                format!("the database is {}", standing.described()),
+                "only a RESTORING or STANDBY database can be recovered: observe again",
+            ));
+        }
+        if let Some(session) = &standing.mirroring {
+            return Err(self.refuse(
+                ErrorCode::WrongState,
+                needed,
+                format!("it is {:?} in a mirroring session", session.role),
+                "remove mirroring first, or fail the mirror over",
+            ));
+        }
+        if let Some(expected) = expect {
+            let reached = match standing.redo_start_lsn {
+                Some(lsn) => Some(lsn),
+                // The files of a standby database tell no position; its history does.
+                None => {
+                    let restored = self.last_restore(database).await.map_err(failed)?;
+                    restored.and_then(|restored| restored.last_lsn)
+                }
+            };
+            if reached != Some(expected) {
+                self.end(work);
+                let found = match reached {
+                    Some(lsn) => format!("its log reached {lsn}"),
+                    None => "the instance does not tell how far its log reached".to_owned(),
+                };
+                return Err(self.refuse(
+                    ErrorCode::WrongState,
+                    needed,
+                    found,
+                    "nothing was recovered: observe again, then plan again",
+                ));
+            }
+        }
+        let recover = statement::database::recover(database.as_str());
+        let recover = recover.map_err(|error| failed(error.into()))?;
+        match self.execute(work, recover, progress).await {
+            Err(error) if error.number() == Some(ALREADY_ONLINE) => Ok(()),
+            Err(error) => Err(failed(error)),
+            Ok(_) => Ok(()),
+        }
+    }
+}

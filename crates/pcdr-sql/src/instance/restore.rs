@@ -1,0 +1,188 @@
+//! Restoring full and log backups.
+
+use pcdr_core::backup::BackupKind;
+use pcdr_core::ports::Progress;
+use pcdr_core::step::LogRange;
+use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
+
+use super::SqlInstance;
+use crate::error::SqlError;
+use crate::statement::{self, database::Move};
+
+/// The backup holds nothing new.
+const NOTHING_NEW: i32 = 4326;
+
+impl SqlInstance {
+    /// Restores a full backup. An existing database is replaced only by a backup of itself.
+    pub(super) async fn restore_database(
+        &self,
+        database: &DatabaseName,
+        path: &str,
+        data_directory: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = format!("{database} had to be restored from {path}");
+        let failed = |error: SqlError| self.error(&error, &needed);
+        let header = self.header(path).await.map_err(failed)?;
+        if header.kind != BackupKind::Full {
+            return Err(self.refuse(
+                ErrorCode::WrongBackup,
+                needed,
+                "the file holds no full backup",
+                "choose the file of a full database backup",
+            ));
+        }
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        if let Some(standing) = &standing {
+            let family = match standing.family {
+                Some(family) => Some(family),
+                None => {
+                    let restored = self.last_restore(database).await.map_err(failed)?;
+                    restored.and_then(|restored| restored.family)
+                }
+            };
+            if family != Some(header.family) {
+                self.end(work);
+                return Err(self.refuse(
+                    ErrorCode::WrongBackup,
+                    needed,
+                    match family {
+                        Some(family) => format!(
+                            "the database here is of family {family}, the backup of family {}",
+                            header.family
+                        ),
+                        None => "the instance does not tell which database it has there".to_owned(),
+                    },
+                    "drop the database by hand if it may be lost: pcdr replaces a database only by a \
+                     backup of itself",
+                ));
+            }
+            let has_it = standing.waits_for_log()
+                && standing.redo_start_fork == Some(header.last_fork)
+                && standing.redo_start_lsn.is_some_and(|lsn| lsn >= header.last_lsn);
+            if has_it {
+                self.end(work);
+                return Ok(());
+            }
+        }
+        let moves = match data_directory {
+            Some(folder) => self.moves(path, folder).await.map_err(failed)?,
+            None => Vec::new(),
+        };
+        let replace = standing.is_some();
+        let restore =
+            statement::database::restore_database(database.as_str(), path, &moves, replace);
+        let restore = restore.map_err(|error| failed(error.into()))?;
+        self.execute(work, restore, progress).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Where the files of a backup go: each under its own name into the folder.
+    async fn moves(&self, path: &str, folder: &str) -> Result<Vec<Move>, SqlError> {
+        let sets = self.read(&statement::files::file_list(path)?).await?;
+        let mut files = Vec::new();
+        for row in sets.iter().flat_map(|set| &set.rows) {
+            let logical: String = row.get("LogicalName")?;
+            let physical: String = row.get("PhysicalName")?;
+            files.push((logical, physical));
+        }
+        Ok(place(&files, folder))
+    }
+
+    /// Restores a log backup. A backup that is already applied is success.
+    pub(super) async fn restore_log(
+        &self,
+        database: &DatabaseName,
+        path: &str,
+        log: Option<&LogRange>,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = match log {
+            Some(log) => format!(
+                "log {}..{} of {database} had to be restored from {path}",
+                log.first_lsn, log.last_lsn
+            ),
+            None => format!("the log of {database} had to be restored from {path}"),
+        };
+        let failed = |error: SqlError| self.error(&error, &needed);
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+        if !standing.waits_for_log() {
+            self.end(work);
+            return Err(self.refuse(
+                ErrorCode::WrongState,
+                needed,
+                format!("the database is {}", standing.described()),
+                "only a RESTORING or STANDBY database takes log: observe again",
+            ));
+        }
+        let is_applied = log.is_some_and(|log| {
+            standing.redo_start_fork == Some(log.last_fork)
+                && standing.redo_start_lsn.is_some_and(|lsn| lsn >= log.last_lsn)
+        });
+        if is_applied {
+            self.end(work);
+            return Ok(());
+        }
+        let restore = statement::database::restore_log(database.as_str(), path);
+        let restore = restore.map_err(|error| failed(error.into()))?;
+        match self.execute(work, restore, progress).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.number() == Some(NOTHING_NEW) => {
+                let last_lsn = match log {
+                    Some(log) => log.last_lsn,
+                    None => self.header(path).await.map_err(failed)?.last_lsn,
+                };
+                let standing = self.standing(database).await.map_err(failed)?;
+                let reached = match standing.and_then(|standing| standing.redo_start_lsn) {
+                    Some(lsn) => Some(lsn),
+                    None => {
+                        let restored = self.last_restore(database).await.map_err(failed)?;
+                        restored.and_then(|restored| restored.last_lsn)
+                    }
+                };
+                if reached.is_some_and(|lsn| lsn >= last_lsn) { Ok(()) } else { Err(failed(error)) }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Puts files into a folder under their own names; a name that comes twice is numbered.
+fn place(files: &[(String, String)], folder: &str) -> Vec<Move> {
+    let separator = if folder.contains('\\') || !folder.contains('/') { '\\' } else { '/' };
+    let folder = folder.trim_end_matches(['\\', '/']);
+    let mut taken = std::collections::BTreeSet::new();
+    let mut moves = Vec::new();
+    for (number, (logical, physical)) in files.iter().enumerate() {
+        let name = physical.rsplit(['\\', '/']).next().unwrap_or(physical);
+        let name = if taken.insert(name.to_lowercase()) {
+            name.to_owned()
+        } else {
+            format!("{number}_{name}")
+        };
+        moves.push(Move { logical: logical.clone(), path: format!("{folder}{separator}{name}") });
+    }
+    moves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_their_names_in_the_new_folder() {
+        let files = [
+            ("mgc".to_owned(), "D:\\Data\\mgc.mdf".to_owned()),
+            ("mgc_log".to_owned(), "/var/opt/mssql/data/mgc.ldf".to_owned()),
+            ("mgc_2".to_owned(), "E:\\MGC.MDF".to_owned()),
+        ];
+        let placed = place(&files, "F:\\sql data\\");
+        let paths: Vec<&str> = placed.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["F:\\sql data\\mgc.mdf", "F:\\sql data\\mgc.ldf", "F:\\sql data\\2_MGC.MDF"]
+        );
+        assert_eq!(place(&files[..1], "/data")[0].path, "/data/mgc.mdf");
+    }
+}

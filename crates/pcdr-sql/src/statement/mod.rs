@@ -1,0 +1,122 @@
+//! Every T-SQL batch that pcdr sends, built by pure functions.
+//!
+//! Each function returns one [`Statement`]; [`samples`] lists one of each kind with hostile names, so
+//! that the vendor's parser and the stand-in can judge them all.
+
+pub mod database;
+pub mod files;
+pub mod jobs;
+pub mod log_shipping;
+pub mod observe;
+
+use crate::quote::QuoteError;
+
+/// How a batch is sent and judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads; may be sent again.
+    Query,
+    /// Changes something in short time.
+    Change,
+    /// May take hours: sent over a connection of its own, without a time limit.
+    Long,
+}
+
+/// One batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// Its text, as it is sent.
+    pub batch: String,
+    /// How it is sent.
+    pub kind: Kind,
+}
+
+impl Statement {
+    pub(crate) fn query(batch: impl Into<String>) -> Statement {
+        Statement { batch: batch.into(), kind: Kind::Query }
+    }
+
+    pub(crate) fn change(batch: impl Into<String>) -> Statement {
+        Statement { batch: batch.into(), kind: Kind::Change }
+    }
+
+    pub(crate) fn long(batch: impl Into<String>) -> Statement {
+        Statement { batch: batch.into(), kind: Kind::Long }
+    }
+}
+
+/// Asks a connection whether it works, and leaves no transaction open on it.
+pub fn check() -> Statement {
+    Statement::query("IF @@TRANCOUNT > 0 ROLLBACK; SELECT 1 AS pcdr_check;")
+}
+
+/// One of every statement that can be generated, with its name, for a database and a path.
+///
+/// # Errors
+///
+/// A name that cannot be quoted.
+pub fn samples(database: &str, path: &str) -> Result<Vec<(&'static str, Statement)>, QuoteError> {
+    let mut all = vec![("check", check())];
+    all.push(("observe", observe::observe(&[database, "mgccomp"])?));
+    all.extend(database::samples(database, path)?);
+    all.extend(files::samples(path)?);
+    all.extend(jobs::samples()?);
+    all.extend(log_shipping::samples(database, path)?);
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a batch as the server's scanner does; what is left outside of quotes.
+    fn outside_of_quotes(batch: &str) -> Option<String> {
+        let mut outside = String::new();
+        let mut rest = batch.chars().peekable();
+        while let Some(c) = rest.next() {
+            let close = match c {
+                '\'' => '\'',
+                '[' => ']',
+                other => {
+                    outside.push(other);
+                    continue;
+                }
+            };
+            loop {
+                match rest.next()? {
+                    c if c == close && rest.peek() == Some(&close) => {
+                        rest.next();
+                    }
+                    c if c == close => break,
+                    _ => {}
+                }
+            }
+        }
+        Some(outside)
+    }
+
+    #[test]
+    fn no_hostile_name_leaves_its_quotes_in_any_statement() {
+        let hostile = "a]b'c\"; DROP DATABASE evil; -- /*\nGO\n";
+        for (name, statement) in samples(hostile, "\\\\srv\\s h'are\\evil DROP.trn").unwrap() {
+            let outside = outside_of_quotes(&statement.batch);
+            let outside = outside.unwrap_or_else(|| panic!("{name}: open quote"));
+            assert!(!outside.contains("evil"), "{name}: {}", statement.batch);
+            assert!(!outside.contains("DROP"), "{name}: {}", statement.batch);
+        }
+    }
+
+    #[test]
+    fn every_statement_of_every_batch_ends_with_a_semicolon() {
+        for (name, statement) in samples("mgc", "C:\\b\\mgc.trn").unwrap() {
+            assert!(statement.batch.trim_end().ends_with(';'), "{name}: {}", statement.batch);
+        }
+    }
+
+    #[test]
+    fn names_of_samples_are_unique() {
+        let all = samples("mgc", "C:\\b\\mgc.trn").unwrap();
+        let names: std::collections::BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), all.len());
+    }
+}

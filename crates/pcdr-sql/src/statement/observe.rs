@@ -1,0 +1,176 @@
+//! The observation of one instance: one batch of sections, each on its own.
+//!
+//! The name of the first column of a result set tells its section. A section that fails answers with
+//! a second column `error` instead. Every section is dynamic SQL inside its own TRY, because a
+//! missing object or permission that is found while a batch is compiled cannot be caught on the same
+//! level.
+
+use super::Statement;
+use crate::quote::{self, QuoteError};
+
+/// The column that a failed section has.
+pub(crate) const ERROR: &str = "error";
+
+/// Builds the observation of these databases.
+///
+/// # Errors
+///
+/// A name that cannot be quoted.
+pub fn observe(databases: &[&str]) -> Result<Statement, QuoteError> {
+    let names = if databases.is_empty() {
+        "N''".to_owned() // IN () is no syntax; no database has an empty name
+    } else {
+        quote::names(databases.iter().copied())?
+    };
+    let mut batch = String::from(
+        "SET NOCOUNT ON;\n\
+         SELECT 1 AS pcdr_server, SYSDATETIMEOFFSET() AS now, CAST(@@SERVERNAME AS nvarchar(128)) AS server_name, \
+         CAST(SERVERPROPERTY(N'ProductVersion') AS nvarchar(128)) AS version, \
+         CAST(SERVERPROPERTY(N'Edition') AS nvarchar(128)) AS edition;\n",
+    );
+    for (section, query) in sections(&names) {
+        batch.push_str(&guarded(section, &query, "")?);
+    }
+    for database in databases {
+        batch.push_str(&pings(database)?);
+    }
+    Ok(Statement::query(batch))
+}
+
+/// A section that answers with its rows or with its error.
+fn guarded(section: &str, query: &str, more: &str) -> Result<String, QuoteError> {
+    let query = quote::literal(query)?;
+    Ok(format!(
+        "BEGIN TRY\n  EXEC sys.sp_executesql {query};\nEND TRY\nBEGIN CATCH\n  \
+         SELECT ERROR_NUMBER() AS {section}, ERROR_MESSAGE() AS {ERROR}{more};\nEND CATCH;\n"
+    ))
+}
+
+fn sections(names: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "pcdr_agent",
+            "SELECT 1 AS pcdr_agent, CAST(s.status AS int) AS status FROM sys.dm_server_services AS s \
+             WHERE s.servicename LIKE N'SQL Server Agent%';"
+                .to_owned(),
+        ),
+        (
+            "pcdr_databases",
+            format!(
+                "SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
+                 CAST(d.user_access AS int) AS user_access, CAST(d.recovery_model AS int) AS recovery_model \
+                 FROM sys.databases AS d WHERE d.name IN ({names});"
+            ),
+        ),
+        (
+            "pcdr_positions",
+            format!(
+                "SELECT 1 AS pcdr_positions, d.name, r.family_guid, r.recovery_fork_guid, r.last_log_backup_lsn, \
+                 f.redo_start_lsn, f.redo_start_fork_guid FROM sys.databases AS d \
+                 LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id \
+                 LEFT JOIN sys.master_files AS f ON f.database_id = d.database_id AND f.file_id = 1 \
+                 WHERE d.name IN ({names});"
+            ),
+        ),
+        (
+            "pcdr_restores",
+            format!(
+                "SELECT 1 AS pcdr_restores, h.destination_database_name AS name, s.family_guid, \
+                 s.last_recovery_fork_guid, s.last_lsn FROM msdb.dbo.restorehistory AS h \
+                 JOIN msdb.dbo.backupset AS s ON s.backup_set_id = h.backup_set_id \
+                 WHERE h.destination_database_name IN ({names}) AND h.restore_history_id = \
+                 (SELECT MAX(x.restore_history_id) FROM msdb.dbo.restorehistory AS x \
+                 WHERE x.destination_database_name = h.destination_database_name AND x.restore_type IN ('D', 'I', 'L'));"
+            ),
+        ),
+        (
+            "pcdr_mirroring",
+            format!(
+                "SELECT 1 AS pcdr_mirroring, d.name, CAST(m.mirroring_role AS int) AS role, \
+                 CAST(m.mirroring_state AS int) AS state, CAST(m.mirroring_safety_level AS int) AS safety, \
+                 m.mirroring_partner_name, m.mirroring_witness_name, \
+                 CAST(IS_SRVROLEMEMBER(N'sysadmin') AS int) AS is_sysadmin FROM sys.databases AS d \
+                 LEFT JOIN sys.database_mirroring AS m ON m.database_id = d.database_id WHERE d.name IN ({names});"
+            ),
+        ),
+        (
+            "pcdr_sessions",
+            format!(
+                "SELECT 1 AS pcdr_sessions, d.name, CAST(s.session_id AS int) AS session_id, \
+                 CONVERT(nvarchar(30), s.login_time, 121) AS login_time, s.login_name, s.program_name \
+                 FROM sys.dm_exec_sessions AS s JOIN sys.databases AS d ON d.database_id = s.database_id \
+                 WHERE s.is_user_process = 1 AND s.session_id <> @@SPID AND d.name IN ({names}) \
+                 ORDER BY s.session_id;"
+            ),
+        ),
+        (
+            "pcdr_primary",
+            format!(
+                "SELECT 1 AS pcdr_primary, p.primary_database, p.backup_directory, p.backup_share, p.last_backup_file, \
+                 p.backup_job_id, m.last_backup_date_utc, m.backup_threshold \
+                 FROM msdb.dbo.log_shipping_primary_databases AS p \
+                 LEFT JOIN msdb.dbo.log_shipping_monitor_primary AS m ON m.primary_id = p.primary_id \
+                 WHERE p.primary_database IN ({names});"
+            ),
+        ),
+        (
+            "pcdr_secondaries",
+            format!(
+                "SELECT 1 AS pcdr_secondaries, p.primary_database, s.secondary_server, s.secondary_database \
+                 FROM msdb.dbo.log_shipping_primary_databases AS p \
+                 JOIN msdb.dbo.log_shipping_primary_secondaries AS s ON s.primary_id = p.primary_id \
+                 WHERE p.primary_database IN ({names}) ORDER BY s.secondary_server, s.secondary_database;"
+            ),
+        ),
+        (
+            "pcdr_secondary",
+            format!(
+                "SELECT 1 AS pcdr_secondary, b.secondary_database, s.primary_server, s.primary_database, \
+                 s.backup_source_directory, s.backup_destination_directory, s.last_copied_file, s.copy_job_id, \
+                 s.restore_job_id, b.last_restored_file, b.restore_delay, m.last_restored_date_utc, m.restore_threshold \
+                 FROM msdb.dbo.log_shipping_secondary_databases AS b \
+                 JOIN msdb.dbo.log_shipping_secondary AS s ON s.secondary_id = b.secondary_id \
+                 LEFT JOIN msdb.dbo.log_shipping_monitor_secondary AS m \
+                 ON m.secondary_id = b.secondary_id AND m.secondary_database = b.secondary_database \
+                 WHERE b.secondary_database IN ({names});"
+            ),
+        ),
+        (
+            "pcdr_jobs",
+            "SELECT 1 AS pcdr_jobs, j.job_id, j.name, CAST(j.enabled AS int) AS enabled, \
+             (SELECT COUNT(*) FROM msdb.dbo.sysjobactivity AS a WHERE a.job_id = j.job_id \
+             AND a.session_id = (SELECT MAX(y.session_id) FROM msdb.dbo.syssessions AS y) \
+             AND a.start_execution_date IS NOT NULL AND a.stop_execution_date IS NULL) AS running, \
+             (SELECT TOP (1) h.run_status FROM msdb.dbo.sysjobhistory AS h WHERE h.job_id = j.job_id \
+             AND h.step_id = 0 ORDER BY h.instance_id DESC) AS last_run_status \
+             FROM msdb.dbo.sysjobs AS j WHERE j.job_id IN \
+             (SELECT p.backup_job_id FROM msdb.dbo.log_shipping_primary_databases AS p) \
+             OR j.job_id IN (SELECT s.copy_job_id FROM msdb.dbo.log_shipping_secondary AS s) \
+             OR j.job_id IN (SELECT s.restore_job_id FROM msdb.dbo.log_shipping_secondary AS s);"
+                .to_owned(),
+        ),
+        (
+            "pcdr_endpoint",
+            "SELECT 1 AS pcdr_endpoint, e.name, t.port, CAST(e.state AS int) AS state, CAST(e.role AS int) AS role \
+             FROM sys.database_mirroring_endpoints AS e \
+             LEFT JOIN sys.tcp_endpoints AS t ON t.endpoint_id = e.endpoint_id;"
+                .to_owned(),
+        ),
+    ]
+}
+
+/// The pings of the chat servers, where the database is open and has the table.
+///
+/// Source: `dbo.tblServerIdentity` of the published Persistent Chat schema.
+fn pings(database: &str) -> Result<String, QuoteError> {
+    let name = quote::name(database)?;
+    let identifier = quote::identifier(database)?;
+    let table = quote::literal(&format!("{identifier}.dbo.tblServerIdentity"))?;
+    let query = format!(
+        "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND d.state = 0) \
+         AND OBJECT_ID({table}) IS NOT NULL \
+         SELECT 1 AS pcdr_pings, {name} AS name, i.serverAddress AS address, i.serverLastPingTime AS pinged_at \
+         FROM {identifier}.dbo.tblServerIdentity AS i;"
+    );
+    guarded("pcdr_pings", &query, &format!(", {name} AS name"))
+}
