@@ -65,7 +65,7 @@ pub fn effect(topology: &Topology, action: &Action, observation: &Observation) -
 }
 
 fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
-    let state = || format!("the database is {:?}", copy.state);
+    let state = || format!("the database is {}", copy.state);
     match action {
         DatabaseAction::CreateMirroringEndpoint { .. } => Effect::Seen,
         DatabaseAction::SetRecoveryFull => {

@@ -59,6 +59,16 @@ pub enum CopyState {
     Other(DatabaseState),
 }
 
+impl std::fmt::Display for CopyState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CopyState::Online => f.write_str("online"),
+            CopyState::Restoring => f.write_str("waiting for log"),
+            CopyState::Other(state) => f.write_str(state.as_str()),
+        }
+    }
+}
+
 /// A mirroring session, as one partner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorSession {
@@ -262,7 +272,7 @@ impl Model {
             Ok(copy)
         } else {
             let found = copy.state;
-            Err(Impossible(format!("{database} on {instance} is {found:?}, not {needed:?}")))
+            Err(Impossible(format!("{database} on {instance} is {found}, not {needed}")))
         }
     }
 
@@ -467,7 +477,7 @@ impl Model {
                     && existing.state != CopyState::Restoring
                 {
                     let found = existing.state;
-                    return Err(Impossible(format!("{database} on {mirror} is {found:?}")));
+                    return Err(Impossible(format!("{database} on {mirror} is {found}")));
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,

@@ -103,6 +103,27 @@ pub enum DatabaseState {
     Offline,
 }
 
+impl DatabaseState {
+    /// `sys.databases.state_desc`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DatabaseState::Online => "ONLINE",
+            DatabaseState::Restoring => "RESTORING",
+            DatabaseState::Recovering => "RECOVERING",
+            DatabaseState::RecoveryPending => "RECOVERY_PENDING",
+            DatabaseState::Suspect => "SUSPECT",
+            DatabaseState::Emergency => "EMERGENCY",
+            DatabaseState::Offline => "OFFLINE",
+        }
+    }
+}
+
+impl std::fmt::Display for DatabaseState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// `sys.databases.user_access`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

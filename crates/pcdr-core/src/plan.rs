@@ -88,7 +88,8 @@ pub struct PlanContent {
     pub evidence: Option<Evidence>,
     /// What the operator should know, for example files set aside and checks that could not be made.
     pub notes: Vec<String>,
-    /// The facts that the steps rest on. A run observes again and refuses when one has changed.
+    /// The facts that the steps rest on. A run observes and plans again; when that leads to other
+    /// steps, the refusal names the facts that changed.
     pub facts: BTreeMap<String, String>,
 }
 
@@ -143,32 +144,45 @@ impl std::ops::Deref for Plan {
 }
 
 impl Plan {
-    /// The facts of `earlier` that are different in this plan, in words; empty when `earlier` would do
-    /// the same from the same facts.
-    pub fn differences_from(&self, earlier: &PlanContent) -> Vec<String> {
-        let mut differences = Vec::new();
-        if self.intent != earlier.intent {
-            differences.push("the intent is another".to_owned());
+    /// How this plan departs from one that was reviewed before; empty when it is that plan, or what is
+    /// left of it.
+    ///
+    /// Between review and run, jobs go on and an interrupted run may have done part of the steps. What
+    /// was approved is the steps: a remainder of them is covered, anything else is not. When there is a
+    /// departure, the facts that changed are named with it.
+    pub fn departures_from(&self, reviewed: &PlanContent) -> Vec<String> {
+        let mut departures = Vec::new();
+        if self.intent != reviewed.intent {
+            let (is, was) = (self.intent.as_str(), reviewed.intent.as_str());
+            departures.push(format!("the intent is {is}, not {was}"));
         }
-        for (fact, was) in &earlier.facts {
+        let approved: BTreeSet<String> =
+            reviewed.steps.iter().map(|step| step.action.to_string()).collect();
+        for step in &self.steps {
+            if !approved.contains(&step.action.to_string()) {
+                departures.push(format!("“{step}” is not in the plan"));
+            }
+        }
+        for loss in &self.predicted_losses {
+            let was = reviewed.predicted_losses.iter().find(|was| was.database == loss.database);
+            if let Some(was) = was.filter(|was| was.from_lsn != loss.from_lsn) {
+                departures.push(format!(
+                    "records of {} would be lost from {}, not from {}",
+                    loss.database, loss.from_lsn, was.from_lsn
+                ));
+            }
+        }
+        if departures.is_empty() {
+            return departures;
+        }
+        for (fact, was) in &reviewed.facts {
             match self.facts.get(fact) {
                 Some(is) if is == was => {}
-                Some(is) => differences.push(format!("{fact} was {was} and is {is}")),
-                None => differences.push(format!("{fact} was {was} and no longer is a fact")),
+                Some(is) => departures.push(format!("{fact} was {was} and is {is}")),
+                None => departures.push(format!("{fact} was {was} and no longer is a fact")),
             }
         }
-        for (fact, is) in &self.facts {
-            if !earlier.facts.contains_key(fact) {
-                differences.push(format!("{fact} is {is} and was no fact"));
-            }
-        }
-        let words = |steps: &[Step]| -> Vec<(Action, Vec<StepId>)> {
-            steps.iter().map(|step| (step.action.clone(), step.after.clone())).collect()
-        };
-        if differences.is_empty() && words(&self.steps) != words(&earlier.steps) {
-            differences.push("the steps are others".to_owned());
-        }
-        differences
+        departures
     }
 }
 

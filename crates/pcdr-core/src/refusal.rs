@@ -50,7 +50,7 @@ pub enum Refusal {
     DatabaseMissing { instance: InstanceName, database: DatabaseName },
 
     /// The secondary's copy cannot take log.
-    #[error("{database} on {instance} was needed in RESTORING, but it is {found:?}")]
+    #[error("{database} on {instance} was needed in RESTORING, but it is {found}")]
     WrongDatabaseState { instance: InstanceName, database: DatabaseName, found: DatabaseState },
 
     /// The secondary's copy was recovered before all log was restored.

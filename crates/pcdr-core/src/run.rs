@@ -5,7 +5,7 @@
 //! runs wherever the caller polls it. Dropping it stops at whatever statement was under way, which is
 //! what a crash does; a new plan from a new observation finishes the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,8 +105,9 @@ pub enum RunError {
 
 /// Carries out a plan that was made, and perhaps reviewed, before.
 ///
-/// Takes the lock, observes again and plans again from what it sees, with the plan's own consents; when
-/// a fact has changed it refuses and names the difference. Then it runs the steps.
+/// Takes the lock, observes again and plans again from what it sees, with the plan's own consents. When
+/// that leads to anything but the reviewed steps or a remainder of them, it refuses and names the
+/// difference. Then it runs the steps. Running the same plan again after a crash finishes it.
 ///
 /// # Errors
 ///
@@ -128,7 +129,7 @@ pub async fn apply(
         now: ports.clock.now(),
     };
     let plan = plan(reviewed.intent, &situation)?;
-    let differences = plan.differences_from(reviewed);
+    let differences = plan.departures_from(reviewed);
     if !differences.is_empty() {
         return Err(Refusal::FactsChanged { differences }.into());
     }
@@ -172,7 +173,8 @@ impl Run<'_> {
                     continue;
                 }
                 self.watcher.started(&step);
-                running.push(self.run_step(step, observation.clone()));
+                let about = about(&step.action, &observation);
+                running.push(self.run_step(step, about));
             }
             let Some(ended) = running.next().await else { break };
             let Ended { step, result, seen } = ended;
@@ -326,6 +328,21 @@ struct Ended {
 struct Seen {
     action: Action,
     observation: Observation,
+}
+
+/// What a step's read-back starts from: all of it for the pool, whose effects are compared with log
+/// backups; nothing for the rest, which observe what they need.
+fn about(action: &Action, observation: &Observation) -> Observation {
+    match action {
+        Action::Pool(..) => observation.clone(),
+        Action::Database(..) | Action::LogShipping(..) | Action::Files(..) => Observation {
+            taken_at: observation.taken_at,
+            observer: observation.observer.clone(),
+            instances: BTreeMap::new(),
+            log_backups: BTreeMap::new(),
+            pool: None,
+        },
+    }
 }
 
 /// Takes over what one step saw of the things it changed; steps that ran beside it saw others.

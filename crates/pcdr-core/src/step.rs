@@ -233,6 +233,9 @@ pub enum FileAction {
         name: String,
         /// Its size.
         size_bytes: u64,
+        /// Whether the copy destination holds a file of that name that cannot be read, which the copy
+        /// replaces. Any other file of that name is left alone and makes the copy fail.
+        replaces_unreadable: bool,
     },
 }
 
@@ -358,7 +361,7 @@ impl fmt::Display for Action {
                     }
                 }
             }
-            Action::Files(database, FileAction::Copy { name, size_bytes }) => {
+            Action::Files(database, FileAction::Copy { name, size_bytes, .. }) => {
                 write!(f, "copy log backup {name} of {database} ({size_bytes} bytes)")
             }
             Action::Pool(pool, action) => match action {

@@ -369,7 +369,7 @@ impl Shell {
                 let fqdn = quote(fqdn);
                 format!(
                     "Get-CsManagementStoreReplicationStatus -ReplicaFqdn {fqdn} | Select-Object \
-                     @{{n='Replica';e={{{fqdn}}}}}, UpToDate, {}",
+                     @{{n='Replica';e={{{fqdn}}}}}, 'UpToDate', {}",
                     as_text("LastUpdateCreation", "LastUpdateCreation")
                 )
             })

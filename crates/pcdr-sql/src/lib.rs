@@ -4,7 +4,10 @@
 //! only to [`connection`].
 
 pub mod connection;
+mod copy;
 pub mod error;
+pub mod files;
+pub mod fleet;
 mod header;
 pub mod instance;
 mod observation;
@@ -15,6 +18,8 @@ pub mod trace;
 
 pub use connection::{Dialer, Endpoint, NetStream, Password, TcpDialer};
 pub use error::{ServerError, SqlError};
+pub use files::ShareFiles;
+pub use fleet::{Fleet, FleetOptions};
 pub use instance::{Limits, SqlInstance};
 pub use trace::Trace;
 

@@ -224,13 +224,16 @@ fn read_position(row: &Row) -> Result<Position, SqlError> {
 /// open does not tell itself.
 #[derive(Clone, Copy)]
 pub(crate) struct Restored {
+    pub(crate) is_log: bool,
     pub(crate) family: Option<Guid>,
     pub(crate) fork: Option<Guid>,
     pub(crate) last_lsn: Option<Lsn>,
 }
 
 pub(crate) fn read_restore(row: &Row) -> Result<Restored, SqlError> {
+    let restore_type: Option<String> = row.optional("restore_type")?;
     Ok(Restored {
+        is_log: restore_type.is_some_and(|kind| kind.trim() == "L"),
         family: row.optional("family_guid")?,
         fork: row.optional("last_recovery_fork_guid")?,
         last_lsn: row.optional("last_lsn")?,
@@ -254,6 +257,7 @@ fn log_position(
         .known()
         .and_then(|rows| rows.iter().find(|(of, _)| of == name))
         .map(|(_, restored)| *restored);
+    let last_restored_lsn = restored.filter(|r| r.is_log).and_then(|r| r.last_lsn);
     let waits = database.is_waiting_for_log();
     let restored = restored.filter(|_| waits);
     let from_restore = |value: fn(Restored) -> Option<Guid>| restored.and_then(value);
@@ -278,6 +282,7 @@ fn log_position(
             fork,
             redo_start_lsn,
             last_log_backup_lsn: if waits { None } else { position.last_log_backup_lsn },
+            last_restored_lsn,
         }),
         _ => Known::unknown(
             "not_told",
@@ -670,19 +675,28 @@ mod tests {
             ]],
         );
         let restores = set(
-            &["pcdr_restores", "name", "family_guid", "last_recovery_fork_guid", "last_lsn"],
+            &[
+                "pcdr_restores",
+                "name",
+                "family_guid",
+                "last_recovery_fork_guid",
+                "last_lsn",
+                "restore_type",
+            ],
             vec![vec![
                 Cell::Int(1),
                 text("mgc"),
                 Cell::Guid(Guid(9)),
                 Cell::Guid(Guid(3)),
                 Cell::Decimal(70, 0),
+                text("L"),
             ]],
         );
         let seen = read(&[server(), databases(1), position, restores], &["mgc".into()]).unwrap();
         let all = seen.databases.known().unwrap();
         let position = all[&DatabaseName::from("mgc")].log_position.known().unwrap();
         assert_eq!(position.family, Guid(9));
+        assert_eq!(position.last_restored_lsn, Lsn::new(70));
     }
 
     #[test]

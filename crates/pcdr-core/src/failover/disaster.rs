@@ -4,7 +4,7 @@
 //! that the log chain is whole, the loss predicted before the first change, copies and restores side by
 //! side, and read-back of every effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::backup::BackupFile;
 use crate::chain::{self, Broken, Chain, SetAside, Start};
@@ -80,11 +80,20 @@ struct Runbook<'a> {
     recovers: bool,
 }
 
-/// A chain to restore, with the copy's database files in both folders.
+/// A chain to restore, with the files that its indices mean.
 struct ToRestore {
     chain: Chain,
-    files: Vec<BackupFile>,
+    files: Files,
+}
+
+/// The log backups of one database in both folders.
+struct Files {
+    /// Those in the copy destination first.
+    all: Vec<BackupFile>,
+    /// How many of them are in the copy destination.
     copied: usize,
+    /// Names of unreadable files in the copy destination whose originals are in the backup share.
+    to_replace: BTreeSet<String>,
 }
 
 impl<'a> Runbook<'a> {
@@ -148,12 +157,6 @@ impl<'a> Runbook<'a> {
             }
         }
         let evidence = evidence::collect(topology, observation, now);
-        for claim in &evidence.claims {
-            self.draft.fact(format!("{} on the loss of the primary", claim.vantage), {
-                // Ages grow from one observation to the next; what they say is the fact.
-                format!("{:?}", claim.says)
-            });
-        }
         if !evidence.suffices() {
             if !self.situation.accepts(Consent::PrimarySiteLost) {
                 return Err(Refusal::PrimaryLossNotProved { evidence });
@@ -188,7 +191,7 @@ impl<'a> Runbook<'a> {
         let Some(copy) = databases.get(database) else {
             return Err(Refusal::DatabaseMissing { instance, database: database.clone() });
         };
-        self.draft.fact(format!("{database} on {instance}"), format!("{:?}", copy.state));
+        self.draft.fact(format!("{database} on {instance}"), copy.state);
         if copy.is_writable() {
             self.accept_recovered(database, copy)?;
             return Ok(None);
@@ -212,12 +215,12 @@ impl<'a> Runbook<'a> {
         let start = Start { family: position.family, fork: position.fork, lsn };
         self.draft.fact(format!("log position of {database}"), format!("{lsn} on {}", start.fork));
 
-        let (files, copied) = self.log_backups(database)?;
-        let chain = self.resolve(database, start, &files)?;
-        self.predict_loss(database, &chain, &files);
-        let names: Vec<&str> = chain.restore.iter().map(|i| files[*i].name.as_str()).collect();
+        let files = self.log_backups(database)?;
+        let chain = self.resolve(database, start, &files.all)?;
+        self.predict_loss(database, &chain, &files.all);
+        let names: Vec<&str> = chain.restore.iter().map(|i| files.all[*i].name.as_str()).collect();
         self.draft.fact(format!("log backups to restore into {database}"), names.join(", "));
-        Ok(Some(ToRestore { chain, files, copied }))
+        Ok(Some(ToRestore { chain, files }))
     }
 
     /// A copy that is online already was recovered by an earlier run, or by somebody.
@@ -228,8 +231,9 @@ impl<'a> Runbook<'a> {
     ) -> Result<(), Refusal> {
         let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
         let Some(recovered_at) = position.last_restored_lsn else { return Ok(()) };
-        let (files, _) = self.log_backups(database)?;
+        let files = self.log_backups(database)?;
         let known_until = files
+            .all
             .iter()
             .filter_map(|file| file.header.known())
             .filter(|header| header.kind == crate::backup::BackupKind::Log)
@@ -258,11 +262,11 @@ impl<'a> Runbook<'a> {
         self.seen.server_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&header.server))
     }
 
-    /// Every log backup known, those in the copy destination first, and how many those are.
-    fn log_backups(
-        &mut self,
-        database: &DatabaseName,
-    ) -> Result<(Vec<BackupFile>, usize), Refusal> {
+    /// Every log backup known, those in the copy destination first.
+    ///
+    /// A copied file that cannot be read does not count where the backup share holds the same log
+    /// backup: it is an interrupted copy, and the original is copied again.
+    fn log_backups(&mut self, database: &DatabaseName) -> Result<Files, Refusal> {
         let observation = self.situation.observation;
         let Some(found) = observation.log_backups.get(database) else {
             let what = format!("the log backups of {database}");
@@ -270,15 +274,12 @@ impl<'a> Runbook<'a> {
             return Err(Refusal::FactUnknown { what, reason });
         };
         let copied = self.known(&found.copied, format!("the copied log backups of {database}"))?;
-        let mut files = copied.clone();
-        match &found.share {
-            Known::Known(share) => {
-                let there = |file: &&BackupFile| !copied.iter().any(|c| c.name == file.name);
-                files.extend(share.iter().filter(there).cloned());
-            }
+        let share: &[BackupFile] = match &found.share {
+            Known::Known(share) => share,
             Known::Unknown(reason) if self.situation.accepts(Consent::BackupShareLost) => {
                 self.draft.consent(Consent::BackupShareLost);
                 self.draft.note(format!("the backup share was not read: {reason}"));
+                &[]
             }
             Known::Unknown(reason) => {
                 return Err(Refusal::BackupShareUnreadable {
@@ -286,8 +287,24 @@ impl<'a> Runbook<'a> {
                     reason: reason.clone(),
                 });
             }
+        };
+        let originals: BTreeSet<&str> = share
+            .iter()
+            .filter(|file| file.header.known().is_some())
+            .map(|file| stem(&file.name))
+            .collect();
+        let mut files = Files { all: Vec::new(), copied: 0, to_replace: BTreeSet::new() };
+        for file in copied {
+            if file.header.known().is_none() && originals.contains(stem(&file.name)) {
+                files.to_replace.insert(file.name.clone());
+            } else {
+                files.all.push(file.clone());
+            }
         }
-        Ok((files, copied.len()))
+        files.copied = files.all.len();
+        let there: BTreeSet<String> = files.all.iter().map(|file| file.name.clone()).collect();
+        files.all.extend(share.iter().filter(|file| !there.contains(&file.name)).cloned());
+        Ok(files)
     }
 
     /// The log chain, whole; or as far as the operator's consents allow.
@@ -416,12 +433,13 @@ impl<'a> Runbook<'a> {
         let held = self.last.get(database).copied();
         self.copies.clear();
         for &index in &to_restore.chain.restore {
-            if index < to_restore.copied {
+            if index < to_restore.files.copied {
                 continue;
             }
-            let file = &to_restore.files[index];
+            let file = &to_restore.files.all[index];
             let (name, size_bytes) = (file.name.clone(), file.size_bytes);
-            let action = FileAction::Copy { name: name.clone(), size_bytes };
+            let replaces_unreadable = to_restore.files.to_replace.contains(&name);
+            let action = FileAction::Copy { name: name.clone(), size_bytes, replaces_unreadable };
             let step = self.draft.step(
                 Action::Files(database.clone(), action),
                 held,
@@ -435,14 +453,14 @@ impl<'a> Runbook<'a> {
     fn restore_log_backups(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
         let folder = &self.situation.topology.copy_share().unc;
         for &index in &to_restore.chain.restore {
-            let file = &to_restore.files[index];
+            let file = &to_restore.files.all[index];
             let Known::Known(header) = &file.header else { continue };
             let log = LogRange {
                 first_lsn: header.first_lsn,
                 last_lsn: header.last_lsn,
                 last_fork: header.last_fork,
             };
-            let path = if index < to_restore.copied {
+            let path = if index < to_restore.files.copied {
                 file.path.clone()
             } else {
                 format!("{folder}\\{}", file.name)
@@ -603,6 +621,11 @@ impl<'a> Runbook<'a> {
 
 fn documented(step: u8, words: &str) -> Source {
     Source::new(MANAGE, format!("Fail over Persistent Chat Server, step {step}: {words}"))
+}
+
+/// A file name without its extension: `x.wrk` is an unfinished `x.trn`.
+fn stem(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 fn furthest(files: &[BackupFile]) -> Option<Lsn> {

@@ -73,21 +73,13 @@ impl std::fmt::Display for OsError {
 /// 3013 and the cause before it.
 pub fn closed_by_3013(statement: &str, causes: impl IntoIterator<Item = SqlMessage>) -> SqlFailure {
     let mut all: Vec<SqlMessage> = causes.into_iter().collect();
-    all.push(error(
-        3013,
-        16,
-        1,
-        format!("{statement} is terminating abnormally."),
-    ));
+    all.push(error(3013, 16, 1, format!("{statement} is terminating abnormally.")));
     SqlFailure(all)
 }
 
 /// 5069 and the cause before it.
 pub fn closed_by_5069(cause: SqlMessage) -> SqlFailure {
-    SqlFailure(vec![
-        cause,
-        error(5069, 16, 1, "ALTER DATABASE statement failed."),
-    ])
+    SqlFailure(vec![cause, error(5069, 16, 1, "ALTER DATABASE statement failed.")])
 }
 
 macro_rules! messages {
@@ -397,11 +389,7 @@ messages! {
 
 /// 3014.
 pub fn success(statement: &str, pages: u64, seconds: f64) -> SqlMessage {
-    let rate = if seconds > 0.0 {
-        pages as f64 * 8192.0 / 1_048_576.0 / seconds
-    } else {
-        0.0
-    };
+    let rate = if seconds > 0.0 { pages as f64 * 8192.0 / 1_048_576.0 / seconds } else { 0.0 };
     error(
         3014,
         10,
@@ -433,12 +421,9 @@ pub fn permission(_instance: &InstanceState, action: Action<'_>) -> SqlMessage {
             1,
             format!("BACKUP DATABASE permission denied in database '{database}'."),
         ),
-        Action::RestoreNew | Action::CreateDatabase => error(
-            262,
-            14,
-            1,
-            "CREATE DATABASE permission denied in database 'master'.",
-        ),
+        Action::RestoreNew | Action::CreateDatabase => {
+            error(262, 14, 1, "CREATE DATABASE permission denied in database 'master'.")
+        }
         Action::RestoreExisting(database) => error(
             3110,
             14,
@@ -447,20 +432,14 @@ pub fn permission(_instance: &InstanceState, action: Action<'_>) -> SqlMessage {
         ),
         Action::DropDatabase(database) => cannot_drop("database", database),
         Action::AlterDatabase(database) => cannot_alter(database),
-        Action::Kill => error(
-            6102,
-            14,
-            2,
-            "User does not have permission to use the KILL statement.",
-        ),
+        Action::Kill => {
+            error(6102, 14, 2, "User does not have permission to use the KILL statement.")
+        }
         Action::Use(database) => no_user("", database),
         Action::UseRestricted(database) => restricted(database),
-        Action::Endpoint | Action::Maintenance => error(
-            297,
-            16,
-            1,
-            "The user does not have permission to perform this action.",
-        ),
+        Action::Endpoint | Action::Maintenance => {
+            error(297, 16, 1, "The user does not have permission to perform this action.")
+        }
         Action::Data(database, write) => error(
             229,
             14,
@@ -470,11 +449,8 @@ pub fn permission(_instance: &InstanceState, action: Action<'_>) -> SqlMessage {
                 if write { "UPDATE" } else { "SELECT" }
             ),
         ),
-        Action::Schema(database) => error(
-            262,
-            14,
-            1,
-            format!("CREATE TABLE permission denied in database '{database}'."),
-        ),
+        Action::Schema(database) => {
+            error(262, 14, 1, format!("CREATE TABLE permission denied in database '{database}'."))
+        }
     }
 }

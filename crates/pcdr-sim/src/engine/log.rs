@@ -10,25 +10,14 @@ use crate::value::Row;
 
 /// What a log record does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(
-    missing_docs,
-    reason = "tables are named by their key, rows by their id"
-)]
+#[allow(missing_docs, reason = "tables are named by their key, rows by their id")]
 pub enum LogOp {
     /// A transaction begins; its id is this record's LSN.
     Begin,
     /// A row is inserted.
-    Insert {
-        table: String,
-        row_id: u64,
-        row: Row,
-    },
+    Insert { table: String, row_id: u64, row: Row },
     /// A row gets other content.
-    Update {
-        table: String,
-        row_id: u64,
-        after: Row,
-    },
+    Update { table: String, row_id: u64, after: Row },
     /// A row is deleted.
     Delete { table: String, row_id: u64 },
     /// A table is created.
@@ -114,9 +103,7 @@ impl Log {
     /// Ends the current block: what follows begins in the next one.
     pub fn flush(&mut self) {
         if self.next.slot() > 1 {
-            self.next = self
-                .next
-                .next_block(u128::from(self.unflushed.div_ceil(512).max(1)));
+            self.next = self.next.next_block(u128::from(self.unflushed.div_ceil(512).max(1)));
         }
         self.unflushed = 0;
     }
@@ -160,10 +147,7 @@ pub struct RecoveryPath(pub Vec<Fork>);
 impl RecoveryPath {
     /// The fork that grows now.
     pub fn last(&self) -> Fork {
-        self.0.last().copied().unwrap_or(Fork {
-            guid: Uuid::nil(),
-            start: Lsn::ZERO,
-        })
+        self.0.last().copied().unwrap_or(Fork { guid: Uuid::nil(), start: Lsn::ZERO })
     }
 
     /// The fork on which `lsn` lies; a fork's starting point belongs to the fork before it, since a
@@ -196,12 +180,7 @@ impl RecoveryPath {
             return false;
         }
         let at_end = |path: &RecoveryPath| -> Vec<Uuid> {
-            path.0
-                .iter()
-                .skip(1)
-                .filter(|fork| fork.start == lsn)
-                .map(|fork| fork.guid)
-                .collect()
+            path.0.iter().skip(1).filter(|fork| fork.start == lsn).map(|fork| fork.guid).collect()
         };
         let own = at_end(copy);
         own.is_empty() || at_end(self).starts_with(&own)

@@ -54,9 +54,7 @@ impl Security {
             expired: false,
             roles: BTreeSet::from(["sysadmin".to_owned()]),
         };
-        Security {
-            logins: BTreeMap::from([("sa".to_owned(), sa)]),
-        }
+        Security { logins: BTreeMap::from([("sa".to_owned(), sa)]) }
     }
 
     /// Whether the login is a member of the server role.

@@ -33,6 +33,14 @@ pub struct WorldState {
     pub costs: Costs,
     /// Sessions to be killed inside their next statement, by (instance key, session id).
     pub kill_inside: BTreeSet<(String, u16)>,
+    /// Jobs whose next run is to fail, by (instance key, lower-case job name).
+    pub fail_jobs: BTreeSet<(String, String)>,
+    /// Extra duration of the next request of an instance, by key.
+    pub delays: BTreeMap<String, Duration>,
+    /// When mirroring is to be looked at again, if a task waits for it.
+    pub mirroring_wake: Option<Timestamp>,
+    /// A commit has changed a mirroring session.
+    pub mirroring_dirty: bool,
 }
 
 /// A data centre.
@@ -76,11 +84,7 @@ pub struct Link {
 
 impl Default for Link {
     fn default() -> Link {
-        Link {
-            latency: Duration::from_micros(200),
-            bandwidth: 1_000_000_000,
-            cut: false,
-        }
+        Link { latency: Duration::from_micros(200), bandwidth: 1_000_000_000, cut: false }
     }
 }
 
@@ -249,9 +253,7 @@ impl InstanceState {
 
     /// Local time as UTC.
     pub fn utc(&self, local: civil::DateTime) -> Option<Timestamp> {
-        offset(self.config.utc_offset_minutes)
-            .to_timestamp(local)
-            .ok()
+        offset(self.config.utc_offset_minutes).to_timestamp(local).ok()
     }
 
     /// Adds a line to the error log.
@@ -477,9 +479,7 @@ impl Database {
     /// Own role in a mirroring session that has started.
     pub fn is_mirror(&self) -> bool {
         use super::mirroring_state::MirroringRole;
-        self.mirroring
-            .as_ref()
-            .is_some_and(|m| m.role == MirroringRole::Mirror)
+        self.mirroring.as_ref().is_some_and(|m| m.role == MirroringRole::Mirror)
     }
 
     /// The recovery fork that grows.
@@ -493,6 +493,8 @@ impl Database {
 pub struct SessionState {
     /// `session_id`.
     pub id: u16,
+    /// Tells sessions apart that had the same id one after the other.
+    pub serial: u64,
     /// UTC.
     pub login_time: Timestamp,
     /// Login name.

@@ -131,11 +131,7 @@ impl Storage {
             LogOp::Begin => {
                 self.open.insert(
                     transaction,
-                    OpenTransaction {
-                        began: record.at,
-                        rows: Vec::new(),
-                        tables: Vec::new(),
-                    },
+                    OpenTransaction { began: record.at, rows: Vec::new(), tables: Vec::new() },
                 );
             }
             LogOp::Insert { table, row_id, row } => {
@@ -145,11 +141,9 @@ impl Storage {
                     stored.note_identity(row);
                 }
             }
-            LogOp::Update {
-                table,
-                row_id,
-                after,
-            } => self.change(record, table, *row_id, Some(after.clone())),
+            LogOp::Update { table, row_id, after } => {
+                self.change(record, table, *row_id, Some(after.clone()))
+            }
             LogOp::Delete { table, row_id } => self.change(record, table, *row_id, None),
             LogOp::CreateTable { definition } => {
                 let key = table_key(&definition.schema, &definition.name);
@@ -178,13 +172,7 @@ impl Storage {
                     open.tables.push(table.clone());
                 }
             }
-            LogOp::Commit => self.end(
-                transaction,
-                Some(Commit {
-                    lsn: record.lsn,
-                    at: record.at,
-                }),
-            ),
+            LogOp::Commit => self.end(transaction, Some(Commit { lsn: record.lsn, at: record.at })),
             LogOp::Abort => self.end(transaction, None),
             LogOp::Checkpoint | LogOp::Filler { .. } => {}
         }
@@ -270,11 +258,8 @@ impl Table {
             }
             _ => return,
         };
-        let passed = if increment >= 0 {
-            value >= self.next_identity
-        } else {
-            value <= self.next_identity
-        };
+        let passed =
+            if increment >= 0 { value >= self.next_identity } else { value <= self.next_identity };
         if passed {
             self.next_identity = value.saturating_add(increment);
         }

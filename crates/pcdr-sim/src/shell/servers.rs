@@ -13,6 +13,9 @@ use super::ManagementShell;
 use super::sql::{Sql, SqlTrouble, literal};
 use super::topology::{ChatPool, ChatServer, SqlStore};
 
+/// How long a chat server waits for SQL Server.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// How a chat server's latest attempt went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ping {
@@ -47,7 +50,11 @@ impl ChatServers {
                     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     loop {
                         ticks.tick().await;
-                        let ping = shell.ping(&pool, &server).await;
+                        let ping = tokio::time::timeout(PATIENCE, shell.ping(&pool, &server))
+                            .await
+                            .unwrap_or_else(|_| {
+                                Ping::Failed("SQL Server did not answer in time".to_owned())
+                            });
                         pings
                             .lock()
                             .unwrap_or_else(PoisonError::into_inner)

@@ -33,7 +33,7 @@ pub fn state(database: &str) -> Result<Statement, QuoteError> {
 pub fn last_restore(database: &str) -> Result<Statement, QuoteError> {
     let name = quote::name(database)?;
     Ok(Statement::query(format!(
-        "SELECT TOP (1) s.family_guid, s.last_recovery_fork_guid, s.last_lsn FROM msdb.dbo.restorehistory AS h \
+        "SELECT TOP (1) s.family_guid, s.last_recovery_fork_guid, s.last_lsn, h.restore_type FROM msdb.dbo.restorehistory AS h \
          JOIN msdb.dbo.backupset AS s ON s.backup_set_id = h.backup_set_id \
          WHERE h.destination_database_name = {name} AND h.restore_type IN ('D', 'I', 'L') \
          ORDER BY h.restore_history_id DESC;"

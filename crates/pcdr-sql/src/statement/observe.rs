@@ -76,7 +76,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
             "pcdr_restores",
             format!(
                 "SELECT 1 AS pcdr_restores, h.destination_database_name AS name, s.family_guid, \
-                 s.last_recovery_fork_guid, s.last_lsn FROM msdb.dbo.restorehistory AS h \
+                 s.last_recovery_fork_guid, s.last_lsn, h.restore_type FROM msdb.dbo.restorehistory AS h \
                  JOIN msdb.dbo.backupset AS s ON s.backup_set_id = h.backup_set_id \
                  WHERE h.destination_database_name IN ({names}) AND h.restore_history_id = \
                  (SELECT MAX(x.restore_history_id) FROM msdb.dbo.restorehistory AS x \

@@ -490,6 +490,21 @@ impl Interpreter {
         result
     }
 
+    /// The same, but errors show nowhere: a failing block gives nothing.
+    pub(super) async fn run_quietly_for(
+        &mut self,
+        block: &Block,
+        item: Value,
+    ) -> Result<Vec<Value>, Flow> {
+        self.guarded += 1;
+        let result = self.run_for(block, item).await;
+        self.guarded -= 1;
+        match result {
+            Err(Flow::Error(_) | Flow::Fatal(_)) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
     fn expr<'a>(&'a mut self, expr: &'a Expr) -> Later<'a, Value> {
         Box::pin(async move {
             Ok(match expr {

@@ -444,11 +444,8 @@ async fn select(
                 }
                 Selected::Computed(name, block) => {
                     // Errors inside of a calculated property give null, as in the original.
-                    let value = match shell.run_for(block, object.clone()).await {
-                        Ok(values) => Value::collect(values),
-                        Err(Flow::Error(_)) => Value::Null,
-                        Err(other) => return Err(other),
-                    };
+                    let values = shell.run_quietly_for(block, object.clone()).await?;
+                    let value = Value::collect(values);
                     properties.push((name.clone(), value));
                 }
             }

@@ -145,3 +145,27 @@ async fn long_chains_run_or_are_refused_but_never_exhaust_the_stack() {
     let failed = err(&format!("$x{}", ".a".repeat(5000))).await;
     assert!(failed.contains("ScriptTooComplicated"), "{failed}");
 }
+
+#[tokio::test]
+async fn an_error_in_a_calculated_property_gives_null_and_shows_nowhere() {
+    let script = "$ErrorActionPreference = 'Stop'; 1,2 | Select-Object @{n='a';e={$null.Nope()}},@{n='b';e={\"$_\"}} | ConvertTo-Json -Compress";
+    assert_eq!(out(script).await, "[{\"a\":null,\"b\":\"1\"},{\"a\":null,\"b\":\"2\"}]\n");
+}
+
+#[tokio::test]
+async fn a_statement_may_span_lines_when_it_is_typed() {
+    let script = "try {\n  Get-Nothing\n}\ncatch {\n  'caught'\n}\n'next'\nexit 4\n'never'";
+    let output = Bench::new(Duration::ZERO).shell.run_script(script, true).await;
+    assert_eq!((output.stdout.as_str(), output.exit_code), ("caught\nnext\n", 4));
+}
+
+#[tokio::test]
+async fn error_action_of_one_call_overrides_the_preference() {
+    let bench = Bench::new(Duration::ZERO);
+    let quiet = "Get-CsPersistentChatState -Identity service:no.test -ErrorAction SilentlyContinue; $?; 'on'";
+    assert_eq!(bench.ok(quiet).await, "False\non\n");
+    let stop = "try { Get-CsPersistentChatState -Identity service:no.test -ea Stop } catch { $_.CategoryInfo.Category }";
+    assert_eq!(bench.ok(stop).await, "ObjectNotFound\n");
+    let text = bench.fails("Get-CsPersistentChatState -Identity service:no.test; 'on' | Out-Null; throw 'end'; 'never'").await;
+    assert!(text.contains("ServiceNotFound,") && text.contains("OperationStopped"), "{text}");
+}

@@ -1,0 +1,70 @@
+//! Planning and verifying a disaster failover: 1 and 100 databases with 200 log backups each.
+//!
+//! Reach: at most 10 ms for 100 databases.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::time::Instant;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use pcdr_core::mock::MockWorld;
+use pcdr_core::observe::observe;
+use pcdr_core::run::plan;
+use pcdr_core::{Consent, Intent, Observation, Situation, Topology};
+
+const LOG_BACKUPS: u128 = 200;
+
+fn observed(databases: usize) -> (Topology, Observation) {
+    let mut text = include_str!("../crates/pcdr-core/tests/topologies/stretched.toml").to_owned();
+    for i in 1..databases {
+        write!(text, "\n[[databases]]\nname = \"db{i}\"\n").unwrap();
+    }
+    let topology = Topology::parse(&text).unwrap();
+    let world = MockWorld::new(topology.clone());
+    for database in topology.databases() {
+        for i in 0..LOG_BACKUPS {
+            world.ship(database.as_str(), 1000 + i * 100, 1100 + i * 100);
+        }
+    }
+    ["sql-n1", "sql-n2", "sql-n3"].iter().for_each(|name| world.lose_instance(name));
+    let mut future = std::pin::pin!(async {
+        let ports = world.ports();
+        observe(&topology, &ports, "bench", None).await
+    });
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let observation = loop {
+        if let std::task::Poll::Ready(seen) = future.as_mut().poll(&mut context) {
+            break seen;
+        }
+    };
+    (topology, observation)
+}
+
+fn plan_and_verify(c: &mut Criterion) {
+    let consents = BTreeSet::from([Consent::PrimarySiteLost]);
+    let mut group = c.benchmark_group("plan_and_verify");
+    for databases in [1, 100] {
+        let (topology, observation) = observed(databases);
+        let situation = Situation {
+            topology: &topology,
+            observation: &observation,
+            consents: &consents,
+            now: observation.taken_at,
+        };
+        group.bench_function(BenchmarkId::from_parameter(databases), |b| {
+            b.iter(|| black_box(plan(Intent::DisasterFailover, &situation).unwrap()));
+        });
+        let began = Instant::now();
+        let steps = plan(Intent::DisasterFailover, &situation).unwrap().steps.len();
+        println!(
+            "plan_and_verify/{databases}: {steps} steps in {:?} (reach for 100: 10 ms)",
+            began.elapsed()
+        );
+    }
+    group.finish();
+}
+
+criterion_group!(benches, plan_and_verify);
+criterion_main!(benches);

@@ -1,0 +1,236 @@
+//! Situations and what the planner says to them, as text that an operator can read and write.
+//!
+//! A scenario is a file in `tests/scenarios/`: what happened, `----`, and what pcdr answers. With
+//! `PCDR_BLESS=1` the answers are rewritten; review the difference before committing it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use pcdr_core::known::Known;
+use pcdr_core::mock::{MockWorld, log_backup};
+use pcdr_core::observation::{DatabaseState, PoolState};
+use pcdr_core::observe::observe;
+use pcdr_core::ports::Owner;
+use pcdr_core::run::{self, RunError, Watcher};
+use pcdr_core::step::Step;
+use pcdr_core::{Consent, ErrorCode, InstanceError, Intent, Plan, Refusal, Situation, Topology};
+
+const STRETCHED: &str = include_str!("topologies/stretched.toml");
+
+#[test]
+fn every_scenario_is_answered_as_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut wrong = Vec::new();
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap();
+        let (question, expected) = text.split_once("----\n").expect("a scenario has a ---- line");
+        let answer = answer(question);
+        if std::env::var_os("PCDR_BLESS").is_some() {
+            std::fs::write(path, format!("{question}----\n{answer}")).unwrap();
+        } else if answer != expected {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            wrong.push(format!("== {name}\n-- expected\n{expected}-- answered\n{answer}"));
+        }
+    }
+    assert!(paths.len() >= 15, "only {} scenarios were found", paths.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn answer(question: &str) -> String {
+    let world = MockWorld::new(Topology::parse(STRETCHED).expect("the example topology is valid"));
+    let mut consents = BTreeSet::new();
+    let mut late = Duration::ZERO;
+    let mut out = String::new();
+    for line in question.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [] | ["#", ..] => {}
+            ["lose", ref names @ ..] => names.iter().for_each(|name| world.lose_instance(name)),
+            ["return", name] => world.return_instance(name),
+            ["ship", database, range] => {
+                let (first, last) = positions(range);
+                world.ship(database, first, last);
+            }
+            ["unreadable", database, range, code] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                file.header = Known::unknown(code, "the header cannot be read");
+                world.change_share(database, |files| files.push(file));
+            }
+            ["half-copied", database, range] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                file.header = Known::unknown("backup_damaged", "unexpected end of file");
+                world.change_copied(database, |files| files.push(file));
+            }
+            ["damaged", database, range] => {
+                let (first, last) = positions(range);
+                world.change_share(database, |files| {
+                    for file in files.iter_mut() {
+                        if let Known::Known(header) = &mut file.header
+                            && (header.first_lsn.get(), header.last_lsn.get()) == (first, last)
+                        {
+                            header.is_damaged = true;
+                        }
+                    }
+                });
+            }
+            ["fork", database, range, to] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                if let Known::Known(header) = &mut file.header {
+                    header.last_fork = pcdr_core::Guid(to.parse().unwrap());
+                }
+                file.name.insert_str(0, "other_");
+                world.change_share(database, |files| files.push(file));
+            }
+            ["foreign", database, range] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                if let Known::Known(header) = &mut file.header {
+                    header.family = pcdr_core::Guid(0xBAD);
+                }
+                file.name.insert_str(0, "foreign_");
+                world.change_share(database, |files| files.push(file));
+            }
+            ["state", instance, database, state] => world.change_instance(instance, |seen| {
+                let Known::Known(databases) = &mut seen.databases else { return };
+                databases.get_mut(&database.into()).unwrap().state = match state {
+                    "ONLINE" => DatabaseState::Online,
+                    "RESTORING" => DatabaseState::Restoring,
+                    "SUSPECT" => DatabaseState::Suspect,
+                    other => panic!("unknown state {other}"),
+                };
+            }),
+            ["drop", instance, database] => world.change_instance(instance, |seen| {
+                let Known::Known(databases) = &mut seen.databases else { return };
+                databases.remove(&database.into());
+            }),
+            ["pool", state] => world.change_pool(|pool| {
+                pool.state = Known::Known(match state {
+                    "Normal" => PoolState::Normal,
+                    "FailedOver" => PoolState::FailedOver,
+                    other => panic!("unknown pool state {other}"),
+                });
+            }),
+            ["configuration-store", "down"] => world.change_pool(|pool| {
+                pool.is_configuration_writable = Known::Known(false);
+            }),
+            ["advance", minutes, "min"] => {
+                world.advance(Duration::from_secs(60 * minutes.parse::<u64>().unwrap()));
+            }
+            ["late", minutes, "min"] => {
+                late = Duration::from_secs(60 * minutes.parse::<u64>().unwrap());
+            }
+            ["consent", name] => {
+                consents.insert(name.parse::<Consent>().unwrap());
+            }
+            ["fail", ref words @ ..] => world.fail_next(
+                &words.join(" "),
+                InstanceError::new(ErrorCode::Server, "mock", "a", "it was told to fail", "b"),
+            ),
+            ["plan", intent] => describe(&mut out, &planned(&world, intent, &consents, late)),
+            ["run", intent] => run(&mut out, &world, intent, &consents),
+            ref other => panic!("unknown line {other:?}"),
+        }
+    }
+    out
+}
+
+fn positions(range: &str) -> (u128, u128) {
+    let (first, last) = range.split_once("..").unwrap();
+    (first.parse().unwrap(), last.parse().unwrap())
+}
+
+fn intent(name: &str) -> Intent {
+    match name {
+        "configure" => Intent::Configure,
+        "disaster-failover" => Intent::DisasterFailover,
+        other => panic!("unknown intent {other}"),
+    }
+}
+
+fn topology() -> Topology {
+    Topology::parse(STRETCHED).expect("the example topology is valid")
+}
+
+fn planned(
+    world: &MockWorld,
+    name: &str,
+    consents: &BTreeSet<Consent>,
+    late: Duration,
+) -> Result<Plan, Refusal> {
+    let topology = topology();
+    let observation = block_on(observe(&topology, &world.ports(), "test", None));
+    let now = world.now().plus(late);
+    let situation = Situation { topology: &topology, observation: &observation, consents, now };
+    run::plan(intent(name), &situation)
+}
+
+fn describe(out: &mut String, plan: &Result<Plan, Refusal>) {
+    match plan {
+        Ok(plan) if plan.steps.is_empty() => writeln!(out, "nothing to do").unwrap(),
+        Ok(plan) => {
+            for step in &plan.steps {
+                let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+                let after = if after.is_empty() { "start".into() } else { after.join(",") };
+                writeln!(out, "{} (after {after}) {step}", step.id).unwrap();
+            }
+            for loss in &plan.predicted_losses {
+                writeln!(out, "loses {loss}").unwrap();
+            }
+            for consent in &plan.consents {
+                writeln!(out, "consent {consent}").unwrap();
+            }
+        }
+        Err(refusal) => {
+            writeln!(out, "refused [{}] {refusal}", refusal.code()).unwrap();
+            if let Some((consent, price)) = refusal.way_out() {
+                writeln!(out, "way out {consent}, at the price of: {price}").unwrap();
+            }
+        }
+    }
+}
+
+fn run(out: &mut String, world: &MockWorld, name: &str, consents: &BTreeSet<Consent>) {
+    let plan = match planned(world, name, consents, Duration::ZERO) {
+        Ok(plan) => plan,
+        refused => return describe(out, &refused),
+    };
+    let owner = Owner { who: "test".into(), run: "r".into() };
+    let before = world.log().len();
+    let result = block_on(run::apply(&plan, &topology(), &world.ports(), &owner, &Quiet));
+    for action in &world.log()[before..] {
+        writeln!(out, "did {action}").unwrap();
+    }
+    match result {
+        Ok(_) => writeln!(out, "done").unwrap(),
+        Err(RunError::Refused(refusal)) => describe(out, &Err(refusal)),
+        Err(error) => writeln!(out, "error {error}").unwrap(),
+    }
+}
+
+struct Quiet;
+
+impl Watcher for Quiet {
+    fn started(&self, _step: &Step) {}
+    fn progressed(&self, _step: &Step, _percent: f32, _detail: &str) {}
+    fn ended(&self, _step: &Step, _result: Result<(), &InstanceError>) {}
+}
+
+/// The mock never waits, so one poll after the other gets anywhere.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! The engine as the language sees it: one session's tables, statements, functions and transactions.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::access;
+use super::catalog;
+use super::errors;
+use super::log::LogOp;
+use super::lsn::Lsn;
+use super::mirroring;
+use super::msdb;
+use super::security::{self, Action};
+use super::session::{SessionHost, session_mut, take_single_user_slot};
+use super::state::{Database, WorldState};
+use super::storage::{Table, TableDefinition, TransactionId, table_key};
+use super::{alter, backup, information, paths, restore};
+use crate::message::{SqlFailure, SqlMessage};
+use crate::tsql::ast::{Admin, ObjectName};
+use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink};
+use crate::value::{Column, Relation, Row, SqlType, Value};
+
+/// The `user_name` that history and headers record for a login.
+pub(crate) fn sql_user(login: &str) -> String {
+    login.to_owned()
+}
+
+impl SessionHost {
+    fn view<T>(&self, f: impl FnOnce(catalog::View<'_>) -> T) -> Option<T> {
+        self.me.view(f)
+    }
+
+    fn own_database(&self) -> String {
+        let me = self.me.session_id;
+        self.update(|state, key, _| {
+            session_mut(state, key, me).map(|session| session.database.clone())
+        })
+        .flatten()
+        .unwrap_or_else(|| "master".to_owned())
+    }
+
+    fn database_of(&self, name: &ObjectName) -> String {
+        if name.database.is_empty() { self.own_database() } else { name.database.clone() }
+    }
+
+    /// Runs `f` on a table's database inside the session's transaction, or inside one of its own.
+    fn write<T>(
+        &mut self,
+        name: &ObjectName,
+        action: Action<'_>,
+        f: impl FnOnce(&mut Database, &str, TransactionId, jiff::Timestamp) -> Result<T, SqlMessage>,
+    ) -> Result<T, SqlFailure> {
+        let database_name = self.database_of(name);
+        let me = self.me.session_id;
+        let login = self.login.clone();
+        let root = self.me.world.root().to_owned();
+        let table = table_key(&name.schema, &name.name);
+        let result = self.try_change(|state, key, now| {
+            let commit_cost = state.costs.commit;
+            let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+            let database = access::check(instance, &database_name, me, &login)?;
+            let exact = database.name.clone();
+            security::may(instance, &login, action)?;
+            if database.read_only || database.standby.is_some() {
+                return Err(errors::read_only(&exact).into());
+            }
+            let full = database.files.iter().filter(|file| file.is_log).any(|file| {
+                paths::resolve(state, &root, instance, &file.physical)
+                    .is_ok_and(|place| place.write_error.is_some())
+            });
+            if full {
+                return Err(errors::log_full(&exact, "LOG_BACKUP").into());
+            }
+            let session = instance.sessions.get(&me).ok_or_else(errors::killed)?;
+            let explicit = session.transaction_count > 0;
+            let lower = exact.to_lowercase();
+            let known = session.transactions.get(&lower).copied();
+            let database = super::session::database_mut(state, key, &lower)
+                .ok_or_else(|| errors::no_database(&exact))?;
+            let transaction = known.unwrap_or_else(|| database.begin(now));
+            let outcome = f(database, &table, transaction, now);
+            match (&outcome, explicit) {
+                (Ok(_), false) => {
+                    mirroring::before_commit(state, key, &lower, now)?;
+                    if let Some(database) = super::session::database_mut(state, key, &lower) {
+                        database.commit(now, transaction);
+                    }
+                    mirroring::ship(state, key, &lower);
+                }
+                (Err(_), false) => database.rollback(now, transaction),
+                (_, true) => {
+                    if let Some(session) = session_mut(state, key, me) {
+                        session.transactions.insert(lower, transaction);
+                    }
+                }
+            }
+            Ok(outcome.map(|value| (value, if explicit { Duration::ZERO } else { commit_cost }))?)
+        });
+        mirroring::look_if_dirty(&self.me.world);
+        let (value, cost) = result?;
+        self.owed += cost;
+        Ok(value)
+    }
+
+    fn finish_transaction(&mut self, commit: bool) -> Result<(), SqlFailure> {
+        let me = self.me.session_id;
+        let result = self.try_change(|state, key, now| {
+            let cost = state.costs.commit;
+            let Some(session) = session_mut(state, key, me) else {
+                return Err(errors::killed().into());
+            };
+            session.transaction_count = 0;
+            let transactions = std::mem::take(&mut session.transactions);
+            let touched = !transactions.is_empty();
+            let mut failure = None;
+            for (database, transaction) in &transactions {
+                let allowed = if commit {
+                    mirroring::before_commit(state, key, database, now)
+                } else {
+                    Ok(())
+                };
+                if let Some(own) = super::session::database_mut(state, key, database) {
+                    if commit && allowed.is_ok() {
+                        own.commit(now, *transaction);
+                    } else {
+                        own.rollback(now, *transaction);
+                    }
+                }
+                mirroring::ship(state, key, database);
+                failure = failure.or(allowed.err());
+            }
+            match failure {
+                Some(failure) => Err(failure),
+                None => Ok(if touched { cost } else { Duration::ZERO }),
+            }
+        });
+        mirroring::look_if_dirty(&self.me.world);
+        self.me.world.notify();
+        self.owed += result?;
+        Ok(())
+    }
+
+    fn kill(&self, session_id: i64, status_only: bool) -> Result<Option<SqlMessage>, SqlFailure> {
+        let me = self.me.session_id;
+        let outcome = self.try_change(|state, key, now| {
+            let instance = state.instances.get_mut(key).ok_or_else(errors::killed)?;
+            security::may(instance, &self.login, Action::Kill)?;
+            if instance.sessions.get(&me).is_some_and(|session| session.transaction_count > 0) {
+                return Err(errors::kill_in_transaction().into());
+            }
+            let Ok(id) = u16::try_from(session_id) else {
+                return Err(errors::invalid_process(session_id).into());
+            };
+            if id == 0 || id > 32_767 {
+                return Err(errors::invalid_process(session_id).into());
+            }
+            if id == me {
+                return Err(errors::kill_self().into());
+            }
+            if id <= 50 {
+                return Err(errors::kill_system().into());
+            }
+            let Some(victim) = instance.sessions.get(&id) else {
+                return Err(errors::no_process(session_id).into());
+            };
+            if !victim.is_user {
+                return Err(errors::kill_system().into());
+            }
+            if status_only {
+                return if victim.killed {
+                    Ok(Some(errors::kill_progress(session_id)))
+                } else {
+                    Err(errors::no_status_report(session_id).into())
+                };
+            }
+            instance.log_error(now, format!("Process ID {id} was killed by process ID {me}."));
+            access::kill_session(instance, id, now);
+            Ok(None)
+        });
+        self.me.world.notify();
+        outcome
+    }
+}
+
+fn table_of<'a>(
+    database: &'a mut Database,
+    key: &str,
+    name: &str,
+    transaction: Option<TransactionId>,
+) -> Result<&'a mut Table, SqlMessage> {
+    database
+        .storage
+        .tables
+        .get_mut(key)
+        .filter(|table| table.visible_to(transaction))
+        .ok_or_else(|| errors::no_object(name))
+}
+
+fn full_name(name: &ObjectName) -> String {
+    [&name.server, &name.database, &name.schema, &name.name]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+fn integer(ty: SqlType, number: i64) -> Value {
+    match ty {
+        SqlType::TinyInt => Value::TinyInt(u8::try_from(number).unwrap_or(u8::MAX)),
+        SqlType::SmallInt => Value::SmallInt(i16::try_from(number).unwrap_or(i16::MAX)),
+        SqlType::BigInt => Value::BigInt(number),
+        SqlType::Numeric { scale, .. } => Value::Numeric {
+            unscaled: i128::from(number) * 10_i128.pow(u32::from(scale.min(30))),
+            scale,
+        },
+        _ => Value::Int(i32::try_from(number).unwrap_or(i32::MAX)),
+    }
+}
+
+fn check_nulls(table: &Table, row: &Row) -> Result<(), SqlMessage> {
+    let definition = &table.definition;
+    if row.len() != definition.columns.len() {
+        return Err(SqlMessage::new(
+            213,
+            16,
+            "Column name or number of supplied values does not match table definition.",
+        ));
+    }
+    for (column, value) in definition.columns.iter().zip(row) {
+        if !column.nullable && value.is_null() {
+            return Err(errors::null_not_allowed(
+                &column.name,
+                &format!("{}.{}", definition.schema, definition.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether another transaction has changed the row and is still open.
+fn locked(table: &Table, row: u64, transaction: TransactionId) -> bool {
+    table
+        .rows
+        .get(&row)
+        .and_then(|row| row.open.as_ref())
+        .is_some_and(|(owner, _)| *owner != transaction)
+}
+
+#[async_trait]
+impl Host for SessionHost {
+    fn session_id(&self) -> u16 {
+        self.me.session_id
+    }
+
+    fn database(&self) -> String {
+        self.own_database()
+    }
+
+    fn use_database(&mut self, name: &str) -> Result<(), SqlFailure> {
+        let me = self.me.session_id;
+        let login = self.login.clone();
+        self.try_change(|state, key, _| {
+            let instance = state.instances.get_mut(key).ok_or_else(errors::killed)?;
+            let exact = access::check(instance, name, me, &login)?.name.clone();
+            take_single_user_slot(instance, &exact, me);
+            if let Some(session) = instance.sessions.get_mut(&me) {
+                session.database = exact;
+            }
+            Ok(())
+        })?;
+        self.me.world.notify();
+        Ok(())
+    }
+
+    fn relation(
+        &self,
+        name: &ObjectName,
+        arguments: Option<&[Value]>,
+    ) -> Result<Relation, SqlFailure> {
+        let me = self.me.session_id;
+        if let Some(result) =
+            self.view(|view| catalog::relation(view, name, arguments)).ok_or_else(errors::killed)?
+        {
+            return result;
+        }
+        if arguments.is_some() || !name.server.is_empty() {
+            return Err(errors::no_object(&full_name(name)).into());
+        }
+        let database = self.database_of(name);
+        self.view(|view| {
+            let own = access::check(view.instance, &database, me, &self.login)?;
+            security::may(view.instance, &self.login, Action::Data(&own.name, false))?;
+            let transaction = view.session.transactions.get(&database.to_lowercase()).copied();
+            let table = own
+                .storage
+                .tables
+                .get(&table_key(&name.schema, &name.name))
+                .filter(|table| table.visible_to(transaction))
+                .ok_or_else(|| errors::no_object(&full_name(name)))?;
+            Ok(Relation {
+                columns: table.definition.columns.clone(),
+                rows: table.rows_for(transaction).map(|(_, row)| row.clone()).collect(),
+            })
+        })
+        .unwrap_or_else(|| Err(errors::killed().into()))
+    }
+
+    fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
+        let database = self.database_of(table);
+        let named = full_name(table);
+        self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
+            let target = table_of(database, key, &named, Some(transaction))?;
+            let mut next = target.next_row;
+            let mut identity = target.next_identity;
+            let mut records = Vec::with_capacity(rows.len());
+            for mut row in rows {
+                if let Some((column, _, increment)) = target.definition.identity
+                    && row.get(column).is_some_and(Value::is_null)
+                    && let Some(ty) = target.definition.columns.get(column).map(|c| c.ty)
+                {
+                    row[column] = integer(ty, identity);
+                    identity = identity.saturating_add(increment);
+                }
+                check_nulls(target, &row)?;
+                records.push(LogOp::Insert { table: key.to_owned(), row_id: next, row });
+                next += 1;
+            }
+            let count = records.len() as u64;
+            for op in records {
+                database.append(now, transaction, op);
+            }
+            Ok(count)
+        })
+    }
+
+    fn change(
+        &mut self,
+        table: &ObjectName,
+        changes: Vec<(Row, Option<Row>)>,
+    ) -> Result<u64, SqlFailure> {
+        let database = self.database_of(table);
+        let named = full_name(table);
+        self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
+            let target = table_of(database, key, &named, Some(transaction))?;
+            let mut used = std::collections::BTreeSet::new();
+            let mut records = Vec::with_capacity(changes.len());
+            for (before, after) in changes {
+                let found = target
+                    .rows_for(Some(transaction))
+                    .find(|(id, row)| !used.contains(id) && **row == before)
+                    .map(|(id, _)| id);
+                // A row that is gone was changed by someone else since it was read.
+                let Some(row_id) = found else {
+                    continue;
+                };
+                if locked(target, row_id, transaction) {
+                    return Err(errors::lock_timeout());
+                }
+                used.insert(row_id);
+                records.push(match after {
+                    Some(after) => {
+                        check_nulls(target, &after)?;
+                        LogOp::Update { table: key.to_owned(), row_id, after }
+                    }
+                    None => LogOp::Delete { table: key.to_owned(), row_id },
+                });
+            }
+            let count = records.len() as u64;
+            for op in records {
+                database.append(now, transaction, op);
+            }
+            Ok(count)
+        })
+    }
+
+    fn create_table(
+        &mut self,
+        name: &ObjectName,
+        columns: Vec<Column>,
+        identity: Option<(usize, i64, i64)>,
+    ) -> Result<(), SqlFailure> {
+        let database = self.database_of(name);
+        let schema = if name.schema.is_empty() { "dbo".to_owned() } else { name.schema.clone() };
+        self.write(name, Action::Schema(&database), |database, key, transaction, now| {
+            if database.storage.tables.contains_key(key) {
+                return Err(errors::object_exists(&name.name));
+            }
+            let object_id = database.storage.next_object_id;
+            database.append(
+                now,
+                transaction,
+                LogOp::CreateTable {
+                    definition: TableDefinition {
+                        schema,
+                        name: name.name.clone(),
+                        object_id,
+                        columns,
+                        identity,
+                        created: now,
+                    },
+                },
+            );
+            Ok(())
+        })
+    }
+
+    fn drop_table(&mut self, name: &ObjectName) -> Result<(), SqlFailure> {
+        let database = self.database_of(name);
+        self.write(name, Action::Schema(&database), |database, key, transaction, now| {
+            table_of(database, key, &name.name, Some(transaction))
+                .map_err(|_| errors::cannot_drop("table", &name.name).with_state(5))?;
+            database.append(now, transaction, LogOp::DropTable { table: key.to_owned() });
+            Ok(())
+        })
+    }
+
+    fn procedure(&self, name: &ObjectName) -> Option<Vec<ProcedureParameter>> {
+        msdb::procedure(name)
+    }
+
+    async fn call(
+        &mut self,
+        name: &ObjectName,
+        arguments: Vec<Argument>,
+        sink: &mut dyn Sink,
+    ) -> Result<CallResult, SqlFailure> {
+        self.settle().await;
+        msdb::call(&self.me, name, arguments, sink).await
+    }
+
+    async fn admin(&mut self, statement: Admin, sink: &mut dyn Sink) -> Result<u16, SqlFailure> {
+        self.settle().await;
+        match statement {
+            Admin::Backup(statement) => backup::run(self, statement, sink).await,
+            Admin::Restore(statement) => restore::run(self, statement, sink).await,
+            Admin::RestoreInformation(statement) => information::run(self, statement, sink).await,
+            Admin::CreateDatabase { name, files } => alter::create(self, &name, &files).await,
+            Admin::DropDatabase { names, if_exists } => alter::drop(self, &names, if_exists),
+            Admin::AlterDatabase(statement) => alter::run(self, statement, sink).await,
+            Admin::CreateEndpoint(endpoint) => mirroring::create_endpoint(self, endpoint),
+            Admin::AlterEndpoint { name, state } => mirroring::alter_endpoint(self, &name, &state),
+            Admin::DropEndpoint { name } => mirroring::drop_endpoint(self, &name),
+            Admin::Kill { session_id, status_only } => {
+                if let Some(message) = self.kill(session_id, status_only)? {
+                    sink.message(message).await;
+                }
+                Ok(0)
+            }
+            Admin::Checkpoint => {
+                let database = self.own_database();
+                self.try_change(|state, key, now| {
+                    checkpoint(state, key, &database, now);
+                    Ok(())
+                })?;
+                Ok(0)
+            }
+            Admin::Dbcc { command, arguments, options } => {
+                alter::dbcc(self, &command, &arguments, &options, sink).await
+            }
+            Admin::Reconfigure => {
+                self.try_change(|state, key, _| {
+                    let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+                    security::may(instance, &self.login, Action::Maintenance)
+                })?;
+                Ok(0)
+            }
+            other => {
+                let database = self.own_database();
+                let login = self.login.clone();
+                self.try_change(|state, key, _| {
+                    security::admin(state, key, &login, &database, &other).unwrap_or_else(|| {
+                        Err(SqlMessage::new(
+                            40510,
+                            16,
+                            "This statement is not supported in this version of SQL Server.",
+                        )
+                        .into())
+                    })
+                })
+            }
+        }
+    }
+
+    fn function(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Option<Result<(SqlType, Value), SqlFailure>> {
+        self.view(|view| catalog::function(view, name, arguments)).flatten()
+    }
+
+    fn global(&self, name: &str) -> Option<(SqlType, Value)> {
+        self.view(|view| catalog::global(view, name)).flatten()
+    }
+
+    fn begin(&mut self) -> Result<u64, SqlFailure> {
+        let me = self.me.session_id;
+        self.try_change(|state, key, _| {
+            let descriptor = state.random.next_u64();
+            if let Some(session) = session_mut(state, key, me) {
+                session.transaction_count = 1;
+            }
+            Ok(descriptor)
+        })
+    }
+
+    fn commit(&mut self) -> Result<(), SqlFailure> {
+        self.finish_transaction(true)
+    }
+
+    fn rollback(&mut self) {
+        let _gone = self.finish_transaction(false);
+    }
+
+    async fn wait(&mut self, duration: Duration) {
+        let _stopped = self.pause(duration).await;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.stopped()
+    }
+
+    fn running(&mut self, command: &str) {
+        let me = self.me.session_id;
+        let ended = self.ended.clone();
+        self.update(|state, key, now| {
+            if state.kill_inside.remove(&(key.to_owned(), me)) {
+                ended.cancel();
+                if let Some(instance) = state.instances.get_mut(key) {
+                    access::kill_session(instance, me, now);
+                }
+                return;
+            }
+            if let Some(request) =
+                session_mut(state, key, me).and_then(|session| session.request.as_mut())
+            {
+                request.command = command.to_owned();
+                request.percent_complete = 0.0;
+                request.database = None;
+            }
+        });
+    }
+}
+
+fn checkpoint(state: &mut WorldState, key: &str, database: &str, now: jiff::Timestamp) -> Lsn {
+    let lsn = super::session::database_mut(state, key, database)
+        .filter(|database| {
+            database.status == super::state::Status::Online && database.standby.is_none()
+        })
+        .map_or(Lsn::ZERO, |database| database.checkpoint(now));
+    mirroring::ship(state, key, database);
+    lsn
+}

@@ -1,0 +1,668 @@
+//! Database mirroring: sessions, shipping of log, witness and quorum, failover.
+//!
+//! [`tick`] is level-triggered: it looks at who sees whom and brings every session to the state that
+//! follows; faults, statements and timers only call it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::access;
+use super::errors;
+use super::log::RecoveryPath;
+use super::lsn::Lsn;
+use super::mirroring_state::{
+    EndpointState, Mirroring, MirroringRole, MirroringState, WitnessSession,
+};
+use super::session::database_mut;
+use super::state::{Database, InstanceState, Redo, Status, WorldState};
+use super::world::World;
+use crate::message::SqlFailure;
+
+mod statements;
+
+pub(crate) use statements::{
+    alter_endpoint, create_endpoint, drop_endpoint, set_partner, set_witness,
+};
+
+/// Looks at every session now, and again when the next deadline is due.
+pub fn look(world: &World) {
+    let now = world.now();
+    let mut state = world.lock();
+    state.mirroring_dirty = false;
+    let next = tick(&mut state, now);
+    if let Some(at) = next
+        && state.mirroring_wake.is_none_or(|wake| at < wake)
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        state.mirroring_wake = Some(at);
+        let wait = world.until(at);
+        let weak = world.downgrade();
+        runtime.spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Some(world) = weak.upgrade() {
+                {
+                    let mut state = world.lock();
+                    if state.mirroring_wake == Some(at) {
+                        state.mirroring_wake = None;
+                    }
+                }
+                look(&world);
+            }
+        });
+    }
+    drop(state);
+    world.notify();
+}
+
+pub(crate) fn look_if_dirty(world: &World) {
+    let dirty = world.lock().mirroring_dirty;
+    if dirty {
+        look(world);
+    }
+}
+
+fn session<'a>(state: &'a WorldState, key: &str, database: &str) -> Option<&'a Mirroring> {
+    state
+        .instances
+        .get(key)?
+        .databases
+        .get(database)?
+        .mirroring
+        .as_ref()
+        .filter(|mirroring| !mirroring.waiting)
+}
+
+fn session_mut<'a>(
+    state: &'a mut WorldState,
+    key: &str,
+    database: &str,
+) -> Option<&'a mut Mirroring> {
+    database_mut(state, key, database)?.mirroring.as_mut().filter(|mirroring| !mirroring.waiting)
+}
+
+fn endpoint_open(state: &WorldState, key: &str, role: &str) -> bool {
+    state
+        .instances
+        .get(key)
+        .and_then(|instance| instance.endpoint.as_ref())
+        .is_some_and(|endpoint| endpoint.started() && endpoint.plays(role))
+}
+
+/// Whether a partner of a session sees the other one's instance.
+fn sees_partner(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
+    state.connected(key, &mirroring.partner)
+        && endpoint_open(state, key, "PARTNER")
+        && endpoint_open(state, &mirroring.partner, "PARTNER")
+}
+
+fn sees_witness(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
+    mirroring.witness.as_ref().is_some_and(|witness| {
+        state.connected(key, witness) && endpoint_open(state, witness, "WITNESS")
+    })
+}
+
+/// The LSN from which a mirror still needs log, when the database is a principal.
+pub(crate) fn log_needed(state: &WorldState, key: &str, database: &str) -> Option<Lsn> {
+    let lower = database.to_lowercase();
+    let mirroring = session(state, key, &lower)?;
+    let mirror = state.instances.get(&mirroring.partner)?.database(&lower)?;
+    Some(mirror.log.next)
+}
+
+/// Takes what a backup changed to the mirror, whose log carries it in SQL Server.
+pub(crate) fn share_metadata(state: &mut WorldState, key: &str, database: &str) {
+    ship(state, key, database);
+    let lower = database.to_lowercase();
+    let Some(mirroring) = session(state, key, &lower).cloned() else {
+        return;
+    };
+    if mirroring.state != MirroringState::Synchronized {
+        return;
+    }
+    let Some(own) = database_mut(state, key, &lower).cloned() else {
+        return;
+    };
+    if let Some(mirror) = database_mut(state, &mirroring.partner, &lower) {
+        copy_metadata(&own, mirror);
+        mirror.log.truncate(own.log.truncated_to);
+    }
+}
+
+fn copy_metadata(from: &Database, to: &mut Database) {
+    to.last_log_backup_lsn = from.last_log_backup_lsn;
+    to.begins_log_chain = from.begins_log_chain;
+    to.differential_base = from.differential_base;
+    to.changed_bytes = from.changed_bytes;
+    to.data_bytes = from.data_bytes;
+    to.extra_log_bytes = from.extra_log_bytes;
+    to.security = from.security.clone();
+    to.compatibility_level = from.compatibility_level;
+    to.user_access = from.user_access;
+    to.recovery_model = from.recovery_model;
+    to.path = RecoveryPath(from.path.0.clone());
+}
+
+/// Before a commit: a principal whose mirror is out of sight goes on alone if it may.
+///
+/// # Errors
+///
+/// 955 when neither partner nor witness is in sight.
+pub(crate) fn before_commit(
+    state: &mut WorldState,
+    key: &str,
+    database: &str,
+    now: Timestamp,
+) -> Result<(), SqlFailure> {
+    let Some(mirroring) = session(state, key, database).cloned() else {
+        return Ok(());
+    };
+    if mirroring.role != MirroringRole::Principal || sees_partner(state, key, &mirroring) {
+        return Ok(());
+    }
+    state.mirroring_dirty = true;
+    let alone = mirroring.witness.is_none() || sees_witness(state, key, &mirroring);
+    if alone {
+        disconnect(state, key, database, now);
+        Ok(())
+    } else {
+        lose_quorum(state, key, database, now);
+        Err(errors::no_quorum(database).into())
+    }
+}
+
+/// Sends the log that the mirror lacks, when the session ships on commit.
+pub(crate) fn ship(state: &mut WorldState, key: &str, database: &str) {
+    let lower = database.to_lowercase();
+    let Some(mirroring) = session(state, key, &lower).cloned() else {
+        return;
+    };
+    if mirroring.role != MirroringRole::Principal || mirroring.suspended {
+        return;
+    }
+    if mirroring.state != MirroringState::Synchronized {
+        if mirroring.state == MirroringState::Synchronizing && mirroring.synchronized_at.is_none() {
+            state.mirroring_dirty = true;
+        }
+        return;
+    }
+    if !sees_partner(state, key, &mirroring) {
+        return;
+    }
+    let Some(from) = state
+        .instances
+        .get(&mirroring.partner)
+        .and_then(|partner| partner.database(&lower))
+        .map(|mirror| mirror.log.next)
+    else {
+        return;
+    };
+    let Some((records, next)) = database_mut(state, key, &lower)
+        .map(|own| (own.log.range(from, own.log.next).to_vec(), own.log.next))
+    else {
+        return;
+    };
+    if let Some(mirror) = database_mut(state, &mirroring.partner, &lower) {
+        mirror.receive(&records, next);
+    }
+    for side in [key, mirroring.partner.as_str()] {
+        if let Some(mirroring) = session_mut(state, side, &lower) {
+            mirroring.failover_lsn = next;
+        }
+    }
+}
+
+/// Makes the mirror equal to its principal: what it holds beyond is rolled back, what it lacks is
+/// sent.
+fn catch_up(state: &mut WorldState, principal: &str, mirror: &str, database: &str) {
+    let Some(own) = state
+        .instances
+        .get(principal)
+        .and_then(|instance| instance.databases.get(database))
+        .cloned()
+    else {
+        return;
+    };
+    let Some(copy) = database_mut(state, mirror, database) else {
+        return;
+    };
+    copy_metadata(&own, copy);
+    copy.storage = own.storage.clone();
+    copy.log = own.log.clone();
+    copy.version = own.version;
+    copy.status = Status::Restoring;
+    copy.redo =
+        Some(Redo { lsn: own.log.next, fork: own.fork(), interrupted: None, stopped: false });
+    for side in [principal, mirror] {
+        if let Some(mirroring) = session_mut(state, side, database) {
+            mirroring.failover_lsn = own.log.next;
+        }
+    }
+}
+
+fn tell_witness(
+    state: &mut WorldState,
+    witness: Option<&String>,
+    guid: Uuid,
+    tell: impl FnOnce(&mut WitnessSession),
+) {
+    if let Some(watched) = witness
+        .and_then(|key| state.instances.get_mut(key))
+        .and_then(|instance| instance.witness_of.get_mut(&guid))
+    {
+        tell(watched);
+    }
+}
+
+fn set_state(state: &mut WorldState, key: &str, database: &str, new: MirroringState) {
+    if let Some(mirroring) = session_mut(state, key, database) {
+        mirroring.state = new;
+    }
+}
+
+fn disconnect(state: &mut WorldState, key: &str, database: &str, now: Timestamp) {
+    let Some(mirroring) = session(state, key, database).cloned() else {
+        return;
+    };
+    if let Some(own) = session_mut(state, key, database) {
+        own.state =
+            if own.suspended { MirroringState::Suspended } else { MirroringState::Disconnected };
+        own.synchronized_at = None;
+        own.partner_lost_since = own.partner_lost_since.or(Some(now));
+    }
+    // The witness learns it from the principal: after that the mirror may not take over by itself.
+    if mirroring.role == MirroringRole::Principal && sees_witness(state, key, &mirroring) {
+        tell_witness(state, mirroring.witness.as_ref(), mirroring.guid, |watched| {
+            watched.synchronized = false;
+        });
+    }
+}
+
+fn lose_quorum(state: &mut WorldState, key: &str, database: &str, now: Timestamp) {
+    disconnect(state, key, database, now);
+    let fresh = match session_mut(state, key, database) {
+        Some(own) if !own.quorum_lost => {
+            own.quorum_lost = true;
+            true
+        }
+        _ => false,
+    };
+    if fresh {
+        drop_clients(state, key, database, now);
+    }
+}
+
+fn drop_clients(state: &mut WorldState, key: &str, database: &str, now: Timestamp) {
+    if let Some(instance) = state.instances.get_mut(key) {
+        // No session has the id 0.
+        for id in access::others_using(instance, database, 0) {
+            access::kill_session(instance, id, now);
+        }
+    }
+}
+
+/// How long a partner that is out of sight is waited for.
+fn patience(state: &WorldState, mirroring: &Mirroring) -> Duration {
+    let running = state.instances.get(&mirroring.partner).is_some_and(|partner| partner.running);
+    if running {
+        Duration::from_secs(u64::from(mirroring.timeout))
+    } else {
+        state.costs.mirror_failover
+    }
+}
+
+/// Brings every session to the state that follows from who sees whom. Returns when to look again.
+pub fn tick(state: &mut WorldState, now: Timestamp) -> Option<Timestamp> {
+    let all: Vec<(String, String)> = state
+        .instances
+        .iter()
+        .filter(|(_, instance)| instance.running)
+        .flat_map(|(key, instance)| {
+            instance
+                .databases
+                .iter()
+                .filter(|(_, database)| database.mirroring.as_ref().is_some_and(|m| !m.waiting))
+                .map(|(name, _)| (key.clone(), name.clone()))
+        })
+        .collect();
+    let mut next: Option<Timestamp> = None;
+    let mut due = |at: Timestamp| {
+        next = Some(next.map_or(at, |known| known.min(at)));
+    };
+    for (key, database) in all {
+        let Some(mirroring) = session(state, &key, &database).cloned() else {
+            continue;
+        };
+        let witnessed = sees_witness(state, &key, &mirroring);
+        if let Some(own) = session_mut(state, &key, &database) {
+            own.witness_connected = witnessed;
+        }
+        if sees_partner(state, &key, &mirroring) {
+            if let Some(at) = together(state, &key, &database, &mirroring, now) {
+                due(at);
+            }
+            continue;
+        }
+        // Out of sight.
+        let since = mirroring.partner_lost_since.unwrap_or(now);
+        if let Some(own) = session_mut(state, &key, &database) {
+            own.partner_lost_since = Some(since);
+        }
+        let deadline = since + patience(state, &mirroring);
+        if now < deadline {
+            due(deadline);
+            continue;
+        }
+        match mirroring.role {
+            MirroringRole::Principal => {
+                if mirroring.witness.is_none() || witnessed {
+                    if let Some(own) = session_mut(state, &key, &database) {
+                        own.quorum_lost = false;
+                    }
+                    if !matches!(
+                        mirroring.state,
+                        MirroringState::Disconnected | MirroringState::Suspended
+                    ) {
+                        disconnect(state, &key, &database, now);
+                    }
+                } else {
+                    lose_quorum(state, &key, &database, now);
+                }
+            }
+            MirroringRole::Mirror => alone_as_mirror(state, &key, &database, &mirroring, now),
+        }
+    }
+    next
+}
+
+/// A mirror that does not see its principal: takes over when the witness agrees.
+fn alone_as_mirror(
+    state: &mut WorldState,
+    key: &str,
+    database: &str,
+    mirroring: &Mirroring,
+    now: Timestamp,
+) {
+    let witness_agrees = mirroring.witness.as_ref().is_some_and(|witness| {
+        sees_witness(state, key, mirroring)
+            && !state.connected(witness, &mirroring.partner)
+            && state
+                .instances
+                .get(witness)
+                .and_then(|instance| instance.witness_of.get(&mirroring.guid))
+                .is_some_and(|watched| {
+                    watched.synchronized && watched.role_sequence == mirroring.role_sequence
+                })
+    });
+    if witness_agrees && mirroring.safety_full && !mirroring.suspended {
+        take_over(state, key, database, now, None, "Failover from partner");
+        return;
+    }
+    if let Some(own) = session_mut(state, key, database)
+        && !own.suspended
+    {
+        own.state = MirroringState::Disconnected;
+    }
+}
+
+/// Both partners see each other: roles are settled, the mirror catches up.
+fn together(
+    state: &mut WorldState,
+    key: &str,
+    database: &str,
+    mirroring: &Mirroring,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let partner = mirroring.partner.clone();
+    let other =
+        session(state, &partner, database).filter(|other| other.guid == mirroring.guid).cloned();
+    let Some(other) = other else {
+        // The partner has removed the session meanwhile.
+        remove(state, key, database);
+        return None;
+    };
+    if let Some(own) = session_mut(state, key, database) {
+        own.partner_lost_since = None;
+        own.quorum_lost = false;
+    }
+    if mirroring.role == other.role {
+        let (loser, winner) = if mirroring.role_sequence < other.role_sequence {
+            (key.to_owned(), partner.clone())
+        } else {
+            (partner.clone(), key.to_owned())
+        };
+        demote(state, &loser, &winner, database, now);
+        return Some(now);
+    }
+    if mirroring.role != MirroringRole::Principal {
+        return None;
+    }
+    if mirroring.suspended || other.suspended {
+        for side in [key, partner.as_str()] {
+            if let Some(own) = session_mut(state, side, database) {
+                own.suspended = true;
+                own.synchronized_at = None;
+                own.state = MirroringState::Suspended;
+            }
+        }
+        return None;
+    }
+    match mirroring.state {
+        MirroringState::Synchronized | MirroringState::PendingFailover => None,
+        MirroringState::Disconnected | MirroringState::Suspended => {
+            let at = now + transfer_time(state, key, &partner, database);
+            begin_synchronizing(state, key, &partner, database, at);
+            Some(at)
+        }
+        MirroringState::Synchronizing => match mirroring.synchronized_at {
+            Some(at) if now < at => Some(at),
+            Some(_) => {
+                catch_up(state, key, &partner, database);
+                let full = mirroring.safety_full;
+                for side in [key, partner.as_str()] {
+                    if let Some(own) = session_mut(state, side, database) {
+                        own.synchronized_at = None;
+                        if full {
+                            own.state = MirroringState::Synchronized;
+                        }
+                    }
+                }
+                tell_witness(state, mirroring.witness.as_ref(), mirroring.guid, |watched| {
+                    watched.synchronized = full;
+                });
+                None
+            }
+            None => {
+                let behind = log_needed(state, key, database)
+                    < state
+                        .instances
+                        .get(key)
+                        .and_then(|instance| instance.databases.get(database))
+                        .map(|own| own.log.next);
+                if !behind && !mirroring.safety_full {
+                    return None;
+                }
+                let at = now + transfer_time(state, key, &partner, database);
+                begin_synchronizing(state, key, &partner, database, at);
+                Some(at)
+            }
+        },
+    }
+}
+
+fn begin_synchronizing(
+    state: &mut WorldState,
+    key: &str,
+    partner: &str,
+    database: &str,
+    at: Timestamp,
+) {
+    for side in [key, partner] {
+        if let Some(own) = session_mut(state, side, database) {
+            own.state = MirroringState::Synchronizing;
+            own.synchronized_at = Some(at);
+            own.partner_lost_since = None;
+        }
+    }
+}
+
+fn transfer_time(state: &WorldState, key: &str, partner: &str, database: &str) -> Duration {
+    let (Some(one), Some(other)) = (state.instances.get(key), state.instances.get(partner)) else {
+        return Duration::ZERO;
+    };
+    let from = other.databases.get(database).map_or(Lsn::ZERO, |mirror| mirror.log.next);
+    let bytes: u64 = one.databases.get(database).map_or(0, |own| {
+        own.log.range(from, own.log.next).iter().map(super::log::LogRecord::bytes).sum()
+    });
+    let link = state.link(&one.config.site, &other.config.site);
+    state.costs.mirror_synchronize
+        + link.latency * 2
+        + Duration::from_secs_f64(bytes as f64 / link.bandwidth.max(1) as f64)
+}
+
+/// The mirror becomes principal.
+fn take_over(
+    state: &mut WorldState,
+    key: &str,
+    database: &str,
+    now: Timestamp,
+    fork: Option<Uuid>,
+    cause: &str,
+) {
+    let Some(before) = session(state, key, database).cloned() else {
+        return;
+    };
+    let forced = fork.is_some();
+    if let Some(own) = database_mut(state, key, database) {
+        let failover_lsn = own.log.next;
+        own.redo =
+            Some(Redo { lsn: failover_lsn, fork: own.fork(), interrupted: None, stopped: false });
+        if let Some(mirroring) = own.mirroring.as_mut() {
+            mirroring.role = MirroringRole::Principal;
+            mirroring.role_sequence += 1;
+            mirroring.failover_lsn = failover_lsn;
+            mirroring.suspended = forced;
+            mirroring.quorum_lost = false;
+            mirroring.synchronized_at = None;
+            mirroring.state =
+                if forced { MirroringState::Suspended } else { MirroringState::Disconnected };
+        }
+        own.recover(now, fork);
+    }
+    let sequence = before.role_sequence + 1;
+    let (own_address, partner_address) = (address_of(state, key), before.partner_address.clone());
+    let (own_key, partner_key) = (key.to_owned(), before.partner.clone());
+    tell_witness(state, before.witness.as_ref(), before.guid, |watched| {
+        watched.role_sequence = sequence;
+        watched.synchronized = false;
+        watched.suspended = forced;
+        watched.principal = own_key;
+        watched.principal_address = own_address;
+        watched.mirror = partner_key;
+        watched.mirror_address = partner_address;
+    });
+    if let Some(instance) = state.instances.get_mut(key) {
+        let text = errors::role_change(database, "MIRROR", "PRINCIPAL", cause).text;
+        instance.log_error(now, text);
+    }
+}
+
+/// A former principal learns that its partner has the role now.
+fn demote(state: &mut WorldState, key: &str, winner: &str, database: &str, now: Timestamp) {
+    drop_clients(state, key, database, now);
+    let Some(new) = session(state, winner, database).cloned() else {
+        return;
+    };
+    if let Some(own) = database_mut(state, key, database) {
+        // Rolled back only by RESUME after a forced failover: until then nobody may look at it.
+        own.status = if new.suspended { Status::Recovering } else { Status::Restoring };
+        if let Some(mirroring) = own.mirroring.as_mut() {
+            mirroring.role = MirroringRole::Mirror;
+            mirroring.role_sequence = new.role_sequence;
+            mirroring.safety_full = new.safety_full;
+            mirroring.suspended = new.suspended;
+            mirroring.quorum_lost = false;
+            mirroring.witness = new.witness.clone();
+            mirroring.witness_address = new.witness_address.clone();
+            mirroring.state = new.state;
+        }
+    }
+    if let Some(instance) = state.instances.get_mut(key) {
+        let text =
+            errors::role_change(database, "PRINCIPAL", "MIRROR", "Role synchronization").text;
+        instance.log_error(now, text);
+    }
+}
+
+/// Ends a session on one side.
+fn remove(state: &mut WorldState, key: &str, database: &str) {
+    let Some(own) = database_mut(state, key, database) else {
+        return;
+    };
+    let Some(old) = own.mirroring.take() else {
+        return;
+    };
+    if old.role == MirroringRole::Mirror {
+        own.status = Status::Restoring;
+        let lsn = own.redo.as_ref().map_or(own.log.next, |redo| redo.lsn.max(own.log.next));
+        own.redo = Some(Redo { lsn, fork: own.fork(), interrupted: None, stopped: false });
+    }
+    if let Some(instance) =
+        old.witness.as_ref().and_then(|witness| state.instances.get_mut(witness))
+    {
+        instance.witness_of.remove(&old.guid);
+    }
+}
+
+fn address_of(state: &WorldState, key: &str) -> String {
+    state.instances.get(key).map_or_else(String::new, |instance| {
+        format!(
+            "TCP://{}:{}",
+            instance.config.fqdn,
+            instance.endpoint.as_ref().map_or(0, |endpoint| endpoint.definition.port)
+        )
+    })
+}
+
+/// The instance whose endpoint listens on an address.
+fn by_address(state: &WorldState, address: &str) -> Result<Option<String>, ()> {
+    let rest = address
+        .get(..6)
+        .filter(|scheme| scheme.eq_ignore_ascii_case("TCP://"))
+        .map(|_| &address[6..])
+        .ok_or(())?;
+    let (host, port) = rest.rsplit_once(':').ok_or(())?;
+    let port: u16 = port.trim_end_matches('/').parse().map_err(|_| ())?;
+    if host.is_empty() {
+        return Err(());
+    }
+    Ok(state
+        .instances
+        .values()
+        .find(|instance| {
+            (instance.config.fqdn.eq_ignore_ascii_case(host)
+                || instance.config.host().eq_ignore_ascii_case(host))
+                && instance
+                    .endpoint
+                    .as_ref()
+                    .is_some_and(|endpoint| endpoint.definition.port == port)
+        })
+        .map(|instance| instance.key.clone()))
+}
+
+/// What happens to the sessions of an instance whose service starts: nothing is served before the
+/// partners have been asked.
+pub(crate) fn instance_started(instance: &mut InstanceState) {
+    for database in instance.databases.values_mut() {
+        if let Some(mirroring) = database.mirroring.as_mut() {
+            mirroring.synchronized_at = None;
+            if mirroring.state != MirroringState::Suspended && !mirroring.waiting {
+                mirroring.state = MirroringState::Disconnected;
+            }
+            if mirroring.role == MirroringRole::Principal && !mirroring.waiting {
+                mirroring.quorum_lost = mirroring.witness.is_some();
+            }
+        }
+    }
+}

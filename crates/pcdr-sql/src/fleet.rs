@@ -1,0 +1,118 @@
+//! The instances of one topology.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pcdr_core::ports::{DatabaseInstance, LogShippingJobs};
+use pcdr_core::{InstanceError, InstanceName, Topology};
+
+use crate::connection::{Dialer, Endpoint, Password, TcpDialer};
+use crate::error::SqlError;
+use crate::files::ShareFiles;
+use crate::instance::{Limits, SqlInstance};
+use crate::trace::Trace;
+
+/// How to reach the instances, beyond what the topology says.
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// Opens byte streams.
+    pub dialer: Arc<dyn Dialer>,
+    /// Where to write batches.
+    pub trace: Option<Trace>,
+    /// The password, when it does not come from where the topology says.
+    pub password: Option<Password>,
+    /// How long things may take.
+    pub limits: Limits,
+}
+
+impl Default for FleetOptions {
+    fn default() -> FleetOptions {
+        FleetOptions {
+            dialer: Arc::new(TcpDialer),
+            trace: None,
+            password: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Every instance of a topology, and its folders of backups. Cloning shares the connections.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    instances: BTreeMap<InstanceName, Arc<SqlInstance>>,
+    files: Arc<ShareFiles>,
+}
+
+impl Fleet {
+    /// Reads password and certificates; connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The password or the certificate file cannot be read.
+    pub fn connect(topology: &Topology, options: &FleetOptions) -> Result<Fleet, InstanceError> {
+        let settings = topology.connection();
+        let failed = |error: SqlError| error.at("[connection]", "the settings were needed");
+        let password = match &options.password {
+            Some(password) => password.clone(),
+            None => Password::read(settings).map_err(failed)?,
+        };
+        let ca_bundle = match &settings.ca_file {
+            Some(file) => {
+                let read = std::fs::read(file);
+                let read = read.map_err(|error| SqlError::Tls(format!("ca_file {file}: {error}")));
+                Some(Arc::new(read.map_err(failed)?))
+            }
+            None => None,
+        };
+        if let Some(trace) = &options.trace {
+            trace.mask(&password);
+        }
+        let instance = |instance: &pcdr_core::topology::Instance| {
+            let mut endpoint = Endpoint::new(
+                instance,
+                settings,
+                password.clone(),
+                ca_bundle.clone(),
+                Arc::clone(&options.dialer),
+            );
+            endpoint.trace.clone_from(&options.trace);
+            let name = instance.name.clone();
+            (name.clone(), Arc::new(SqlInstance::new(name, endpoint, options.limits)))
+        };
+        let instances: BTreeMap<_, _> = topology.instances().map(instance).collect();
+        let reader = Arc::clone(&instances[&topology.secondary().name]);
+        let files = ShareFiles::new(topology.backup_share(), topology.copy_share(), reader);
+        Ok(Fleet { instances, files: Arc::new(files) })
+    }
+
+    /// An instance by name.
+    pub fn instance(&self, name: &InstanceName) -> Option<&Arc<SqlInstance>> {
+        self.instances.get(name)
+    }
+
+    /// Every instance, by name.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<SqlInstance>> {
+        self.instances.values()
+    }
+
+    /// For [`Ports::instances`](pcdr_core::ports::Ports).
+    pub fn database_instances(&self) -> BTreeMap<InstanceName, Arc<dyn DatabaseInstance>> {
+        let port = |(name, instance): (&InstanceName, &Arc<SqlInstance>)| {
+            (name.clone(), Arc::clone(instance) as Arc<dyn DatabaseInstance>)
+        };
+        self.instances.iter().map(port).collect()
+    }
+
+    /// For [`Ports::jobs`](pcdr_core::ports::Ports).
+    pub fn log_shipping_jobs(&self) -> BTreeMap<InstanceName, Arc<dyn LogShippingJobs>> {
+        let port = |(name, instance): (&InstanceName, &Arc<SqlInstance>)| {
+            (name.clone(), Arc::clone(instance) as Arc<dyn LogShippingJobs>)
+        };
+        self.instances.iter().map(port).collect()
+    }
+
+    /// For [`Ports::files`](pcdr_core::ports::Ports).
+    pub fn files(&self) -> Arc<ShareFiles> {
+        Arc::clone(&self.files)
+    }
+}
