@@ -93,8 +93,8 @@ pub enum Command {
         pcdr plan failover --topology prod.toml -o plan.json\n  \
         pcdr apply plan.json --topology prod.toml\n  \
         pcdr apply plan.json --topology prod.toml --yes --json\n\n\
-        A run that was killed needs no repair: plan again, which gives the remainder, and apply \
-        that. Or apply the old plan again: what is already done counts as done.")]
+        A run that was killed needs no repair: apply the same plan again, and what is left of it \
+        is done. A plan whose facts have changed for any other reason is refused (exit status 3).")]
     Apply(Apply),
 
     /// Write the plan as a runbook for a person: exact T-SQL and cmdlets, in Markdown

@@ -4,21 +4,30 @@
 //! servers, to a person and to the stand-ins.
 
 pub mod args;
-mod failure;
-mod output;
-mod sim_shell;
-mod status;
-mod store;
-mod text;
-mod topology_file;
-mod views;
+pub mod connect;
+pub mod failure;
+pub mod output;
+pub mod plan;
+pub mod runbook;
+pub mod sim_shell;
+pub mod status;
+pub mod store;
+pub mod text;
+pub mod topology_file;
+pub mod views;
+pub mod watch;
+pub mod workload;
+pub mod world;
+pub mod sim;
+pub mod meter;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use pcdr_core::observe::observe;
 
-use args::{Cli, Command, Global};
+use args::{Cli, Command, Global, PlanIntent, RunbookIntent};
 use failure::Failure;
 use output::Output;
 use topology_file::TopologyFile;
@@ -109,11 +118,25 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
             output::print(&String::from_utf8_lossy(&script))?;
             Ok(0)
         }
-        _ => todo_wire(&global),
+        Command::Status => several_threads()?.block_on(show_status(&global, output)),
+        Command::Plan { intent: PlanIntent::Failover(wanted) } => {
+            several_threads()?.block_on(plan::failover(&wanted, &global, output))
+        }
+        Command::Runbook { intent: RunbookIntent::Failover(wanted) } => {
+            several_threads()?.block_on(plan::runbook(&wanted, &global, output))
+        }
+        Command::Apply(wanted) => several_threads()?.block_on(plan::apply(&wanted, &global, output)),
+        Command::Sim(wanted) => several_threads()?.block_on(sim::run(&wanted, &global)),
+        Command::Rehearse(_) => Err(Failure::failed("later", "", "")),
     }
 }
 
-fn todo_wire(_: &Global) -> Result<u8, Failure> {
+async fn show_status(global: &Global, output: Output) -> Result<u8, Failure> {
+    let file = TopologyFile::named(global.topology.as_deref())?;
+    let connected = connect::to_servers(&file, global)?;
+    let seen = observe(&file.topology, &connected.ports, &plan::who(), None).await;
+    let document = status::document(&file.topology, seen, connected.ports.clock.now());
+    output.result(&document, || status::render(&document))?;
     Ok(0)
 }
 

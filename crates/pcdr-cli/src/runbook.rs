@@ -138,15 +138,21 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
             let check = "the statement ends without an error and returns 0.";
             Ok(sql(topology, instance, code, check))
         }
-        Action::Files(_, FileAction::Copy { name, size_bytes }) => {
+        Action::Files(_, FileAction::Copy { name, size_bytes, replaces_unreadable }) => {
             let quoted = |folder: &str| format!("\"{}\"", folder.replace('"', ""));
             let (from, to) = (topology.backup_share(), topology.copy_share());
             let file = quoted(name);
+            // What lies there cannot be read; robocopy might take it for the newer one.
+            let delete = if *replaces_unreadable {
+                format!("del {}\n", quoted(&format!("{}\\{name}", to.unc)))
+            } else {
+                String::new()
+            };
             Ok(Instruction {
                 place: "any computer that reaches both shares".to_owned(),
                 language: "bat",
                 code: format!(
-                    "robocopy {} {} {file} /Z /COPY:DT\nrem {size_bytes} bytes",
+                    "{delete}robocopy {} {} {file} /Z /COPY:DT\nrem {size_bytes} bytes",
                     quoted(&from.unc),
                     quoted(&to.unc)
                 ),
@@ -199,7 +205,7 @@ fn batch(statement: &Statement) -> String {
 fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError> {
     let statement = match action {
         DatabaseAction::CreateMirroringEndpoint { name, port, accounts } => {
-            let mut code = batch(&database::create_endpoint(name, *port)?);
+            let mut code = batch(&database::create_endpoint(name, *port, false)?);
             for account in accounts {
                 for grant in
                     [database::create_login(account)?, database::grant_connect(name, account)?]

@@ -3,27 +3,46 @@
 use std::fmt::Write as _;
 
 use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
+use pcdr_core::status::{Verdict, judge};
 use pcdr_core::{DatabaseName, Known, Observation, Timestamp, Topology};
 
 use crate::store;
 use crate::text;
 use crate::topology_file::role_name;
 use crate::views::{
-    DatabaseStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
+    DatabaseStatus, FindingStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
 };
 
 /// A chat server counts as serving when it pinged within this time.
 const PING_SECONDS: u64 = 300;
 
 /// The document of an observation.
-pub fn document(topology: &Topology, observation: Observation) -> StatusDocument {
+pub fn document(topology: &Topology, observation: Observation, now: Timestamp) -> StatusDocument {
+    let judged = judge(topology, &observation, now);
+    let findings = judged.findings.iter().map(|finding| FindingStatus {
+        verdict: verdict(finding.verdict).to_owned(),
+        code: finding.code.to_owned(),
+        message: finding.message.clone(),
+    });
     StatusDocument {
         identity: store::identity(topology),
         taken_at: observation.taken_at.to_string(),
+        verdict: verdict(judged.verdict).to_owned(),
+        findings: findings.collect(),
+        at_risk: judged.at_risk.iter().map(ToString::to_string).collect(),
         instances: instances(topology, &observation),
         log_backups: topology.databases().iter().map(|d| log_backups(&observation, d)).collect(),
         pool: pool(topology, &observation),
         observation,
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ready => "ready",
+        Verdict::Attention => "attention",
+        Verdict::NotReady => "not_ready",
+        Verdict::Alarm => "alarm",
     }
 }
 
@@ -154,7 +173,15 @@ fn serving(
 
 /// The document for people.
 pub fn render(status: &StatusDocument) -> String {
-    let mut text = format!("Seen at {}.\n\n", status.taken_at);
+    let verdict = status.verdict.replace('_', " ");
+    let mut text = format!("Verdict: {verdict}. Seen at {}.\n", status.taken_at);
+    for finding in &status.findings {
+        let _infallible = writeln!(text, "  - {}: {}", finding.verdict, finding.message);
+    }
+    for risk in &status.at_risk {
+        let _infallible = writeln!(text, "  - a disaster failover now would lose {risk}");
+    }
+    text.push('\n');
     let mut table = text::table([
         "instance", "site", "role", "database", "state", "mirroring", "log shipping", "sessions",
     ]);

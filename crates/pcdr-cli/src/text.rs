@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use pcdr_core::evidence::{Evidence, Says};
 use pcdr_core::time::readable;
 use pcdr_core::{PlanContent, Step};
@@ -10,9 +10,9 @@ use pcdr_core::{PlanContent, Step};
 /// A table with these headings, without frames, so that it can be cut and searched.
 pub fn table<const N: usize>(headings: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_style(TableComponent::HeaderLines, '─');
-    table.set_style(TableComponent::MiddleHeaderIntersections, '─');
+    let mut style = presets::NOTHING;
+    style.header_separator = presets::UTF8_HORIZONTAL_ONLY.row_separator;
+    table.load_style(style);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings);
     table

@@ -112,6 +112,13 @@ pub struct StatusDocument {
     pub identity: String,
     /// When the observation began.
     pub taken_at: String,
+    /// `ready`, `attention` (a failover would work, but look), `not_ready` (it would be refused) or
+    /// `alarm` (act now).
+    pub verdict: String,
+    /// What needs attention, most urgent first.
+    pub findings: Vec<FindingStatus>,
+    /// What a disaster failover would lose now, by database; empty when it would be refused.
+    pub at_risk: Vec<String>,
     /// Instances, by name.
     pub instances: Vec<InstanceStatus>,
     /// Log backups, by database.
@@ -121,6 +128,17 @@ pub struct StatusDocument {
     /// Everything that was seen, as pcdr-core writes it: planning from it needs no server.
     #[schemars(with = "Value")]
     pub observation: Observation,
+}
+
+/// Something that needs attention.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct FindingStatus {
+    /// How urgent: `attention`, `not_ready` or `alarm`.
+    pub verdict: String,
+    /// Stable, to branch on.
+    pub code: String,
+    /// What was found and what to do.
+    pub message: String,
 }
 
 /// One instance as seen.

@@ -211,11 +211,50 @@ impl StandIn {
         self.settle().await
     }
 
+    /// Loses a share: nobody reaches it, pcdr included.
+    pub async fn lose_share(&self, name: &str) -> Result<(), String> {
+        let (host, share) = self.share(name)?;
+        self.world.lose_share(&host, &share);
+        self.settle().await
+    }
+
+    /// Brings a share back.
+    pub async fn return_share(&self, name: &str) -> Result<(), String> {
+        let (host, share) = self.share(name)?;
+        self.world.return_share(&host, &share);
+        self.settle().await
+    }
+
     /// Host and name of a share of the topology.
-    pub fn share(&self, name: &str) -> Result<(String, String), String> {
+    fn share(&self, name: &str) -> Result<(String, String), String> {
         let found = self.file.topology.shares().find(|share| share.name.as_str() == name);
         let unc = &found.ok_or_else(|| no_such("share", name))?.unc;
         split_unc(unc).map(|(host, share, _)| (host, share)).ok_or_else(|| no_such("share", name))
+    }
+
+    /// Whether a share cannot be reached by anybody.
+    fn is_share_lost(&self, share: &pcdr_core::topology::Share) -> bool {
+        let Some((host, name, _)) = split_unc(&share.unc) else { return false };
+        let state = self.world.lock();
+        let key = format!("{}\\{}", host.to_lowercase(), name.to_lowercase());
+        let found = state.shares.get(&key);
+        let site = found.map_or(share.site.as_str(), |share| share.site.as_str()).to_lowercase();
+        found.is_some_and(|share| share.lost)
+            || state.sites.get(&site).is_some_and(|site| site.lost)
+    }
+
+    /// Takes the folders of lost shares out of pcdr's sight, and puts them back.
+    fn settle_mounts(&self) -> Result<(), String> {
+        for share in self.file.topology.shares() {
+            let Some(mount) = share.mount.as_ref().map(PathBuf::from) else { continue };
+            let aside = mount.with_extension("out-of-reach");
+            let lost = self.is_share_lost(share);
+            let (from, to) = if lost { (&mount, &aside) } else { (&aside, &mount) };
+            if from.is_dir() && !to.exists() {
+                std::fs::rename(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// What stands beside [`CONTROLLER`]; `None` when neither name is it.
@@ -246,6 +285,7 @@ impl StandIn {
 
     /// Opens and closes doors, so that a lost instance refuses connections as a dead host does.
     async fn settle(&self) -> Result<(), String> {
+        self.settle_mounts()?;
         let mut listeners = self.listeners.lock().await;
         for (name, door) in &self.doors {
             let running = self.world.instance(&door.server_name).is_some_and(|i| i.is_running());
