@@ -29,17 +29,18 @@ fn observed(databases: usize) -> (Topology, Observation) {
         }
     }
     ["sql-n1", "sql-n2", "sql-n3"].iter().for_each(|name| world.lose_instance(name));
-    let mut future = std::pin::pin!(async {
-        let ports = world.ports();
-        observe(&topology, &ports, "bench", None).await
-    });
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let observation = loop {
-        if let std::task::Poll::Ready(seen) = future.as_mut().poll(&mut context) {
-            break seen;
-        }
-    };
+    let observation = block_on(observe(&topology, &world.ports(), "bench", None));
     (topology, observation)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
 }
 
 fn plan_and_verify(c: &mut Criterion) {

@@ -8,6 +8,7 @@
 //! The result is an answer about the files that are known. Nothing is guessed: a file whose header
 //! could not be read is reported in [`Chain::unread`], and whoever plans decides what that means.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use crate::backup::{BackupFile, BackupHeader, BackupKind};
@@ -106,7 +107,7 @@ pub enum Broken {
 ///
 /// [`Broken`] when a known later log backup cannot be reached, when two forks claim the same
 /// position, or when the only file for a position is damaged.
-pub fn resolve(start: Start, files: &[BackupFile]) -> Result<Chain, Broken> {
+pub fn resolve<F: Borrow<BackupFile>>(start: Start, files: &[F]) -> Result<Chain, Broken> {
     let mut chain = Chain {
         restore: Vec::new(),
         reaches: start.lsn,
@@ -115,162 +116,194 @@ pub fn resolve(start: Start, files: &[BackupFile]) -> Result<Chain, Broken> {
         set_aside: Vec::new(),
         unread: Vec::new(),
     };
-    let mut candidates = candidates(start, files, &mut chain);
-    candidates.sort_unstable_by_key(|c| (c.first_fork, c.first_lsn, c.last_lsn));
-    let mut forks = by_fork(&candidates);
-
-    while let Some(next) = next_file(&chain, &mut forks)? {
-        if next.is_damaged {
-            return Err(Broken::Damaged { first: next.first_lsn, file: next.index });
-        }
-        if next.last_fork != chain.fork {
-            refuse_history_beyond_the_fork_point(&chain, &next, &forks)?;
+    let mut search = Search { files, forks: candidates(start, files, &mut chain) };
+    while let Some(next) = search.next(&chain)? {
+        let (last_fork, fork_point) = match search.header(next.index) {
+            Some(header) if !next.is_plain => {
+                if header.is_damaged {
+                    return Err(Broken::Damaged { first: next.first_lsn, file: next.index });
+                }
+                (header.last_fork, header.fork_point_lsn)
+            }
+            _ => (chain.fork, None),
+        };
+        if last_fork != chain.fork {
+            let fork_point = fork_point.unwrap_or(chain.reaches);
+            search.refuse_history_beyond(fork_point, &chain, last_fork)?;
         }
         chain.restore.push(next.index);
         chain.reaches = next.last_lsn;
-        chain.fork = next.last_fork;
-        chain.complete_until = header(files, next.index).map(|h| h.started_at);
+        chain.fork = last_fork;
     }
-    close(chain, forks)
+    let last = chain.restore.last().and_then(|index| search.header(*index));
+    chain.complete_until = last.map(|header| header.started_at);
+    search.close(chain)
 }
 
-/// A usable log backup, reduced to what the search compares.
+/// A usable log backup, reduced to what the search compares; small, because there may be millions.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
-    first_fork: Guid,
     first_lsn: Lsn,
     last_lsn: Lsn,
-    last_fork: Guid,
     index: usize,
-    fork_point: Option<Lsn>,
-    is_damaged: bool,
-}
-
-fn header(files: &[BackupFile], index: usize) -> Option<&BackupHeader> {
-    files.get(index).and_then(|file| file.header.known())
-}
-
-/// Keeps the log backups of the family that hold something new, and says why the others are not.
-fn candidates(start: Start, files: &[BackupFile], chain: &mut Chain) -> Vec<Candidate> {
-    let mut kept = Vec::with_capacity(files.len());
-    for (index, file) in files.iter().enumerate() {
-        let Some(header) = file.header.known() else {
-            chain.unread.push(index);
-            continue;
-        };
-        let aside = if header.kind != BackupKind::Log {
-            Some(SetAside::NotALogBackup)
-        } else if header.family != start.family {
-            Some(SetAside::OtherDatabase)
-        } else if header.first_fork == start.fork && header.last_lsn <= start.lsn {
-            let same = header.last_fork == start.fork;
-            Some(if same { SetAside::AlreadyRestored } else { SetAside::OtherFork })
-        } else if header.first_lsn >= header.last_lsn {
-            Some(SetAside::Empty)
-        } else {
-            None
-        };
-        match aside {
-            Some(reason) => chain.set_aside.push((index, reason)),
-            None => kept.push(Candidate {
-                first_fork: header.first_fork,
-                first_lsn: header.first_lsn,
-                last_lsn: header.last_lsn,
-                last_fork: header.last_fork,
-                index,
-                fork_point: header.fork_point_lsn,
-                is_damaged: header.is_damaged,
-            }),
-        }
-    }
-    kept
+    /// Ends on the fork on which it starts, and is not damaged: its header need not be looked at.
+    is_plain: bool,
 }
 
 /// The candidates that start on one fork, in LSN order, and how many were looked at.
-struct Fork<'a> {
-    files: &'a [Candidate],
+#[derive(Default)]
+struct Fork {
+    candidates: Vec<Candidate>,
     seen: usize,
     passed_over: Vec<usize>,
 }
 
-fn by_fork(sorted: &[Candidate]) -> BTreeMap<Guid, Fork<'_>> {
-    sorted
-        .chunk_by(|a, b| a.first_fork == b.first_fork)
-        .map(|files| (files[0].first_fork, Fork { files, seen: 0, passed_over: Vec::new() }))
-        .collect()
-}
-
-/// The file to restore next: of those that apply at the chain's position, the one that reaches
-/// furthest, an undamaged one before a damaged one.
-fn next_file(
-    chain: &Chain,
-    forks: &mut BTreeMap<Guid, Fork<'_>>,
-) -> Result<Option<Candidate>, Broken> {
-    let at = chain.reaches;
-    let Some(fork) = forks.get_mut(&chain.fork) else {
-        return Ok(None);
-    };
-    let mut best: Option<Candidate> = None;
-    while let Some(file) = fork.files.get(fork.seen).filter(|file| file.first_lsn <= at) {
-        fork.seen += 1;
-        if file.last_lsn <= at {
-            if file.last_fork != chain.fork {
-                return Err(Broken::Forked { at, one: chain.fork, other: file.last_fork });
-            }
-            fork.passed_over.push(file.index);
-            continue;
-        }
-        let Some(other) = best else {
-            best = Some(*file);
+/// Keeps the log backups of the family that hold something new, by fork and in LSN order, and says why
+/// the others are not kept.
+fn candidates<F: Borrow<BackupFile>>(
+    start: Start,
+    files: &[F],
+    chain: &mut Chain,
+) -> BTreeMap<Guid, Fork> {
+    let mut forks: BTreeMap<Guid, Fork> = BTreeMap::new();
+    // Nearly always there is one fork: it is filled without looking it up.
+    let mut on_start = Fork { candidates: Vec::with_capacity(files.len()), ..Fork::default() };
+    for (index, file) in files.iter().enumerate() {
+        let Some(header) = file.borrow().header.known() else {
+            chain.unread.push(index);
             continue;
         };
-        if file.last_fork != other.last_fork {
-            return Err(Broken::Forked { at, one: other.last_fork, other: file.last_fork });
+        if let Some(reason) = aside(start, header) {
+            chain.set_aside.push((index, reason));
+            continue;
         }
-        let better = (!file.is_damaged, file.last_lsn) > (!other.is_damaged, other.last_lsn);
-        fork.passed_over.push(if better { other.index } else { file.index });
-        if better {
-            best = Some(*file);
+        let candidate = Candidate {
+            first_lsn: header.first_lsn,
+            last_lsn: header.last_lsn,
+            index,
+            is_plain: header.first_fork == header.last_fork && !header.is_damaged,
+        };
+        if header.first_fork == start.fork {
+            on_start.candidates.push(candidate);
+        } else {
+            forks.entry(header.first_fork).or_default().candidates.push(candidate);
         }
     }
-    Ok(best)
+    forks.insert(start.fork, on_start);
+    for fork in forks.values_mut() {
+        fork.candidates.sort_unstable_by_key(|c| (c.first_lsn, c.last_lsn));
+    }
+    forks
 }
 
-/// A copy that leaves its fork must not leave log behind there: a log backup that stays on the fork
-/// and goes beyond the fork point holds work of a database that went on by itself.
-fn refuse_history_beyond_the_fork_point(
-    chain: &Chain,
-    leaving: &Candidate,
-    forks: &BTreeMap<Guid, Fork<'_>>,
-) -> Result<(), Broken> {
-    let fork_point = leaving.fork_point.unwrap_or(chain.reaches);
-    let stays = |file: &&Candidate| file.last_fork == chain.fork && file.last_lsn > fork_point;
-    match forks.get(&chain.fork).and_then(|fork| fork.files.iter().find(stays)) {
-        Some(file) => {
-            Err(Broken::Forked { at: fork_point, one: leaving.last_fork, other: file.last_fork })
-        }
-        None => Ok(()),
+/// Why a file is no candidate.
+fn aside(start: Start, header: &BackupHeader) -> Option<SetAside> {
+    if header.kind != BackupKind::Log {
+        Some(SetAside::NotALogBackup)
+    } else if header.family != start.family {
+        Some(SetAside::OtherDatabase)
+    } else if header.first_fork == start.fork && header.last_lsn <= start.lsn {
+        let same = header.last_fork == start.fork;
+        Some(if same { SetAside::AlreadyRestored } else { SetAside::OtherFork })
+    } else if header.first_lsn >= header.last_lsn {
+        Some(SetAside::Empty)
+    } else {
+        None
     }
 }
 
-/// Reports what was left over; a later log backup on the chain's fork means a gap.
-fn close(mut chain: Chain, forks: BTreeMap<Guid, Fork<'_>>) -> Result<Chain, Broken> {
-    for (id, fork) in forks {
-        if let Some(next) = fork.files.get(fork.seen).filter(|_| id == chain.fork) {
-            return Err(Broken::Gap {
-                needed: chain.reaches,
-                found: next.first_lsn,
-                next: next.index,
-                restorable: chain.restore.len(),
-            });
-        }
-        let aside = fork.passed_over.into_iter().map(|index| (index, SetAside::Duplicate));
-        chain.set_aside.extend(aside);
-        let rest = &fork.files[fork.seen..];
-        chain.set_aside.extend(rest.iter().map(|file| (file.index, SetAside::OtherFork)));
+struct Search<'a, F> {
+    files: &'a [F],
+    forks: BTreeMap<Guid, Fork>,
+}
+
+impl<F: Borrow<BackupFile>> Search<'_, F> {
+    fn header(&self, index: usize) -> Option<&BackupHeader> {
+        header(self.files, index)
     }
-    chain.set_aside.sort_unstable();
-    Ok(chain)
+
+    /// The file to restore next: of those that apply at the chain's position, the one that reaches
+    /// furthest, an undamaged one before a damaged one.
+    fn next(&mut self, chain: &Chain) -> Result<Option<Candidate>, Broken> {
+        let at = chain.reaches;
+        let files = self.files;
+        let Some(fork) = self.forks.get_mut(&chain.fork) else { return Ok(None) };
+        let mut best: Option<Candidate> = None;
+        while let Some(file) = fork.candidates.get(fork.seen).filter(|file| file.first_lsn <= at) {
+            fork.seen += 1;
+            let last_fork = |candidate: &Candidate| match header(files, candidate.index) {
+                Some(header) if !candidate.is_plain => header.last_fork,
+                _ => chain.fork,
+            };
+            if file.last_lsn <= at {
+                if last_fork(file) != chain.fork {
+                    return Err(Broken::Forked { at, one: chain.fork, other: last_fork(file) });
+                }
+                fork.passed_over.push(file.index);
+                continue;
+            }
+            let Some(other) = best else {
+                best = Some(*file);
+                continue;
+            };
+            if last_fork(file) != last_fork(&other) {
+                return Err(Broken::Forked { at, one: last_fork(&other), other: last_fork(file) });
+            }
+            let rank = |c: &Candidate| {
+                let damaged = !c.is_plain && header(files, c.index).is_some_and(|h| h.is_damaged);
+                (!damaged, c.last_lsn)
+            };
+            let better = rank(file) > rank(&other);
+            fork.passed_over.push(if better { other.index } else { file.index });
+            if better {
+                best = Some(*file);
+            }
+        }
+        Ok(best)
+    }
+
+    /// A copy that leaves its fork must not leave log behind there: a log backup that stays on the
+    /// fork and goes beyond the fork point holds work of a database that went on by itself.
+    fn refuse_history_beyond(
+        &self,
+        fork_point: Lsn,
+        chain: &Chain,
+        leaving_for: Guid,
+    ) -> Result<(), Broken> {
+        let stays = |file: &&Candidate| {
+            let stays = self.header(file.index).is_some_and(|h| h.last_fork == chain.fork);
+            stays && file.last_lsn > fork_point
+        };
+        let fork = self.forks.get(&chain.fork);
+        match fork.and_then(|fork| fork.candidates.iter().find(stays)) {
+            Some(_) => Err(Broken::Forked { at: fork_point, one: leaving_for, other: chain.fork }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reports what was left over; a later log backup on the chain's fork means a gap.
+    fn close(self, mut chain: Chain) -> Result<Chain, Broken> {
+        for (id, fork) in self.forks {
+            if let Some(next) = fork.candidates.get(fork.seen).filter(|_| id == chain.fork) {
+                return Err(Broken::Gap {
+                    needed: chain.reaches,
+                    found: next.first_lsn,
+                    next: next.index,
+                    restorable: chain.restore.len(),
+                });
+            }
+            let aside = fork.passed_over.into_iter().map(|index| (index, SetAside::Duplicate));
+            chain.set_aside.extend(aside);
+            let rest = fork.candidates.iter().skip(fork.seen);
+            chain.set_aside.extend(rest.map(|file| (file.index, SetAside::OtherFork)));
+        }
+        chain.set_aside.sort_unstable();
+        Ok(chain)
+    }
+}
+
+fn header<F: Borrow<BackupFile>>(files: &[F], index: usize) -> Option<&BackupHeader> {
+    files.get(index).and_then(|file| file.borrow().header.known())
 }
 
 #[cfg(test)]

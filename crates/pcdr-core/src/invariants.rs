@@ -3,6 +3,7 @@
 //! Planner, executor and tests call the same functions.
 
 use crate::model::{CopyState, Model};
+use crate::name::DatabaseName;
 use crate::step::{Action, DatabaseAction};
 use crate::topology::Topology;
 
@@ -11,7 +12,7 @@ pub struct Invariant {
     /// What it says, for people.
     pub name: &'static str,
     /// The check; an error says what was found instead.
-    pub check: fn(&Topology, &Model, &Action) -> Result<(), String>,
+    pub check: fn(&Topology, &Model<'_>, &Action) -> Result<(), String>,
 }
 
 /// Every invariant, in the order checked.
@@ -47,29 +48,28 @@ pub const ALL: [Invariant; 8] = [
 /// At most one writable copy of a database is where the pool state sends writes.
 pub fn at_most_one_writable_copy_serves(
     topology: &Topology,
-    model: &Model,
-    _last: &Action,
+    model: &Model<'_>,
+    last: &Action,
 ) -> Result<(), String> {
-    for database in topology.databases() {
-        let serving: Vec<String> =
-            model.serving(topology, database).map(|(name, _)| name.to_string()).collect();
-        if serving.len() > 1 {
-            return Err(format!("{database} takes writes on {}", serving.join(" and ")));
-        }
+    let Some(database) = concerned(topology, last) else { return Ok(()) };
+    if model.serving(topology, database).nth(1).is_none() {
+        return Ok(());
     }
-    Ok(())
+    let serving: Vec<&str> =
+        model.serving(topology, database).map(|(name, _)| name.as_str()).collect();
+    Err(format!("{database} takes writes on {}", serving.join(" and ")))
 }
 
 /// Never recover a database while a restorable log backup is known.
 pub fn nothing_restorable_is_left_behind(
     _topology: &Topology,
-    model: &Model,
+    model: &Model<'_>,
     last: &Action,
 ) -> Result<(), String> {
     let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
         return Ok(());
     };
-    let copy = model.copies.get(&(instance.clone(), database.clone()));
+    let copy = model.copy_of(instance, database);
     let Some(position) = copy.and_then(|copy| copy.position) else {
         return Err(format!("the log position of {database} on {instance} is unknown"));
     };
@@ -82,7 +82,7 @@ pub fn nothing_restorable_is_left_behind(
 /// Servers that the plan put on the active list have a copy to write to.
 pub fn active_servers_have_a_serving_copy(
     topology: &Topology,
-    model: &Model,
+    model: &Model<'_>,
     _last: &Action,
 ) -> Result<(), String> {
     let Some(pool) = topology.pool() else { return Ok(()) };
@@ -99,7 +99,7 @@ pub fn active_servers_have_a_serving_copy(
 /// IMPORTANT note of failover step 7.
 pub fn active_servers_are_few_and_near(
     topology: &Topology,
-    model: &Model,
+    model: &Model<'_>,
     _last: &Action,
 ) -> Result<(), String> {
     let (Some(pool), Some(active)) = (topology.pool(), &model.activated) else { return Ok(()) };
@@ -125,7 +125,7 @@ pub fn active_servers_are_few_and_near(
 /// Source: Manage high availability and disaster recovery for Persistent Chat Server.
 pub fn compliance_database_is_never_failed_over(
     topology: &Topology,
-    _model: &Model,
+    _model: &Model<'_>,
     last: &Action,
 ) -> Result<(), String> {
     let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
@@ -144,10 +144,11 @@ pub fn compliance_database_is_never_failed_over(
 /// Partners of a mirroring session stand in one site.
 pub fn mirrors_share_a_site(
     topology: &Topology,
-    model: &Model,
-    _last: &Action,
+    model: &Model<'_>,
+    last: &Action,
 ) -> Result<(), String> {
-    for ((instance, database), copy) in &model.copies {
+    let Some(database) = concerned(topology, last) else { return Ok(()) };
+    for (instance, copy) in model.copies.get(database).into_iter().flatten() {
         let Some(session) = &copy.mirroring else { continue };
         let here = topology.instance(instance);
         let there = topology.instances().find(|i| i.mirroring_address() == session.partner_address);
@@ -160,16 +161,21 @@ pub fn mirrors_share_a_site(
     Ok(())
 }
 
+/// The database whose copies an action may have changed: its own, or the pool's.
+fn concerned<'a>(topology: &'a Topology, last: &'a Action) -> Option<&'a DatabaseName> {
+    last.database().or_else(|| topology.pool().map(|pool| &pool.database))
+}
+
 /// A copy that takes writes has no copy or restore job that could run against it.
 pub fn log_shipping_jobs_match_the_role(
     _topology: &Topology,
-    model: &Model,
+    model: &Model<'_>,
     last: &Action,
 ) -> Result<(), String> {
     let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
         return Ok(());
     };
-    let copy = model.copies.get(&(instance.clone(), database.clone()));
+    let copy = model.copy_of(instance, database);
     match copy {
         Some(copy)
             if copy.state == CopyState::Online
@@ -184,7 +190,7 @@ pub fn log_shipping_jobs_match_the_role(
 /// Restoring or recovering a copy that mirroring holds would fail (3104) or tear the session.
 pub fn mirrored_copies_are_left_to_mirroring(
     _topology: &Topology,
-    model: &Model,
+    model: &Model<'_>,
     last: &Action,
 ) -> Result<(), String> {
     let Action::Database(
@@ -195,7 +201,7 @@ pub fn mirrored_copies_are_left_to_mirroring(
     else {
         return Ok(());
     };
-    match model.copies.get(&(instance.clone(), database.clone())) {
+    match model.copy_of(instance, database) {
         Some(copy) if copy.mirroring.is_some() => {
             Err(format!("{database} on {instance} is mirrored"))
         }

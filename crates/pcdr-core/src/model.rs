@@ -16,9 +16,9 @@ use crate::topology::{Role, Topology};
 
 /// The modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Model {
-    /// Copies on instances that were observed; a database that does not exist there is absent here.
-    pub copies: BTreeMap<(InstanceName, DatabaseName), Copy>,
+pub struct Model<'a> {
+    /// Copies on instances that were observed, by database; what does not exist is absent here.
+    pub copies: BTreeMap<DatabaseName, BTreeMap<InstanceName, Copy>>,
     /// Instances that were not observed: their copies may be in any state.
     pub unseen: BTreeSet<InstanceName>,
     /// The pool state; `None` without a pool or while unknown.
@@ -26,7 +26,7 @@ pub struct Model {
     /// Servers that this plan put on the active list; `None` until it changes the list.
     pub activated: Option<BTreeSet<ServerName>>,
     /// Log backups in the backup share and the copy destination, by database and file name.
-    pub log_files: BTreeMap<DatabaseName, BTreeMap<String, LogFile>>,
+    pub log_files: BTreeMap<DatabaseName, BTreeMap<&'a str, LogFile>>,
     /// Backup files that the plan itself takes: path to what is in it.
     pub taken: BTreeMap<String, Taken>,
 }
@@ -111,9 +111,9 @@ pub enum Taken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Impossible(pub String);
 
-impl Model {
+impl<'a> Model<'a> {
     /// The observed world.
-    pub fn of(topology: &Topology, observation: &Observation) -> Model {
+    pub fn of(topology: &Topology, observation: &'a Observation) -> Model<'a> {
         let mut model = Model {
             copies: BTreeMap::new(),
             unseen: BTreeSet::new(),
@@ -138,7 +138,7 @@ impl Model {
                         last_lsn: header.last_lsn,
                         last_fork: header.last_fork,
                     };
-                    let entry = known.entry(file.name.clone()).or_insert(LogFile {
+                    let entry = known.entry(&file.name).or_insert(LogFile {
                         range,
                         first_fork: header.first_fork,
                         family: header.family,
@@ -190,36 +190,42 @@ impl Model {
                 is_log_shipping_primary: primary.is_some(),
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
-            self.copies.insert((instance.clone(), name.clone()), copy);
+            self.copies.entry(name.clone()).or_default().insert(instance.clone(), copy);
         }
     }
 
+    /// A copy of a database.
+    pub fn copy_of(&self, instance: &InstanceName, database: &DatabaseName) -> Option<&Copy> {
+        self.copies.get(database)?.get(instance)
+    }
+
     /// The copies of a database that the pool state points at: where writes are served.
-    pub fn serving<'a>(
-        &'a self,
-        topology: &'a Topology,
-        database: &'a DatabaseName,
-    ) -> impl Iterator<Item = (&'a InstanceName, &'a Copy)> + 'a {
+    pub fn serving<'m>(
+        &'m self,
+        topology: &'m Topology,
+        database: &DatabaseName,
+    ) -> impl Iterator<Item = (&'m InstanceName, &'m Copy)> + use<'m, 'a> {
         let has_pool = topology.pool().is_some_and(|pool| pool.database == *database);
-        self.copies.iter().filter_map(move |((instance, name), copy)| {
-            let role = topology.instance(instance)?.role;
-            let backup_side = matches!(role, Role::Secondary | Role::SecondaryMirror);
-            let designated = match self.pool_state {
-                Some(PoolState::Normal) if has_pool => !backup_side,
-                Some(PoolState::FailedOver) if has_pool => backup_side,
-                _ => true,
+        let pool_state = self.pool_state.filter(|_| has_pool);
+        let copies = self.copies.get(database).into_iter().flatten();
+        copies.filter(move |(instance, copy)| {
+            let role = topology.instance(instance).map(|instance| instance.role);
+            let backup_side = matches!(role, Some(Role::Secondary | Role::SecondaryMirror));
+            let designated = match pool_state {
+                Some(PoolState::Normal) => !backup_side,
+                Some(PoolState::FailedOver) => backup_side,
+                None => true,
             };
-            let serves = name == database && designated && copy.state == CopyState::Online;
-            serves.then_some((instance, copy))
+            designated && copy.state == CopyState::Online
         })
     }
 
     /// The log backups of a database that still apply to a copy at this position.
-    pub fn still_applying<'a>(
-        &'a self,
+    pub fn still_applying<'m>(
+        &'m self,
         database: &DatabaseName,
         position: Start,
-    ) -> impl Iterator<Item = (&'a String, &'a LogFile)> + 'a {
+    ) -> impl Iterator<Item = (&'m &'a str, &'m LogFile)> + use<'m, 'a> {
         self.log_files.get(database).into_iter().flatten().filter(move |(_, file)| {
             file.family == position.family
                 && file.first_fork == position.fork
@@ -242,7 +248,8 @@ impl Model {
                 self.apply_log_shipping(instance, database, action)
             }
             Action::Files(database, FileAction::Copy { name, .. }) => {
-                let file = self.log_files.get_mut(database).and_then(|files| files.get_mut(name));
+                let file =
+                    self.log_files.get_mut(database).and_then(|files| files.get_mut(name.as_str()));
                 let file = file.ok_or_else(|| Impossible(format!("{name} is not known")))?;
                 file.is_copied = true;
                 Ok(())
@@ -257,8 +264,13 @@ impl Model {
         database: &DatabaseName,
     ) -> Result<&mut Copy, Impossible> {
         self.copies
-            .get_mut(&(instance.clone(), database.clone()))
+            .get_mut(database)
+            .and_then(|copies| copies.get_mut(instance))
             .ok_or_else(|| Impossible(format!("{instance} has no {database}")))
+    }
+
+    fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, copy: Copy) {
+        self.copies.entry(database.clone()).or_default().insert(instance.clone(), copy);
     }
 
     fn copy_in(
@@ -302,8 +314,7 @@ impl Model {
                 if self.taken.get(path) != Some(&Taken::Full) {
                     return Err(Impossible(format!("no full backup {path} was taken")));
                 }
-                let key = (instance.clone(), database.clone());
-                if self.copies.contains_key(&key) {
+                if self.copy_of(instance, database).is_some() {
                     return Err(Impossible(format!("{database} exists on {instance}")));
                 }
                 let copy = Copy {
@@ -314,7 +325,7 @@ impl Model {
                     is_log_shipping_primary: false,
                     has_sessions: false,
                 };
-                self.copies.insert(key, copy);
+                self.insert(instance, database, copy);
                 Ok(())
             }
             DatabaseAction::RestoreLog { path, log } => {
@@ -472,8 +483,7 @@ impl Model {
                 let position = copy.position;
                 copy.mirroring =
                     Some(MirrorSession { is_principal: true, partner_address: mirror_address });
-                let key = (mirror.clone(), database.clone());
-                if let Some(existing) = self.copies.get(&key)
+                if let Some(existing) = self.copy_of(mirror, database)
                     && existing.state != CopyState::Restoring
                 {
                     let found = existing.state;
@@ -490,7 +500,7 @@ impl Model {
                     is_log_shipping_primary: false,
                     has_sessions: false,
                 };
-                self.copies.insert(key, copy);
+                self.insert(mirror, database, copy);
                 Ok(())
             }
             PoolAction::ClearActiveServers => {

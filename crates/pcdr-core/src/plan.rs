@@ -221,15 +221,10 @@ impl Draft {
         expected: Duration,
     ) -> StepId {
         let number = u32::try_from(self.content.steps.len() + 1).unwrap_or(u32::MAX);
-        let after: BTreeSet<StepId> = after.into_iter().collect();
-        let step = Step {
-            id: StepId(number),
-            action,
-            after: after.into_iter().collect(),
-            source,
-            expected,
-        };
-        self.content.steps.push(step);
+        let mut after: Vec<StepId> = after.into_iter().collect();
+        after.sort_unstable();
+        after.dedup();
+        self.content.steps.push(Step { id: StepId(number), action, after, source, expected });
         StepId(number)
     }
 
@@ -286,12 +281,14 @@ impl Draft {
     }
 }
 
-/// The duration of the longest path through the graph.
+/// The duration of the longest path through the graph. Steps come in the order of their numbers, and
+/// each follows only earlier ones.
 pub(crate) fn longest_path(steps: &[Step]) -> Duration {
-    let mut ends: BTreeMap<StepId, Duration> = BTreeMap::new();
+    let mut ends: Vec<Duration> = Vec::with_capacity(steps.len());
     for step in steps {
-        let ready = step.after.iter().filter_map(|id| ends.get(id)).max();
-        ends.insert(step.id, ready.copied().unwrap_or_default() + step.expected);
+        let end = |id: &StepId| usize::try_from(id.0).ok().and_then(|id| ends.get(id - 1));
+        let ready = step.after.iter().filter_map(end).max().copied().unwrap_or_default();
+        ends.push(ready + step.expected);
     }
-    ends.into_values().max().unwrap_or_default()
+    ends.into_iter().max().unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! The dry run, the run, the journal, the runbook and the Python and Ansible results all print the
 //! same [`Display`](std::fmt::Display). A new action fails to compile wherever it is not handled.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -50,15 +51,15 @@ impl fmt::Display for Step {
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Title of the document.
-    pub document: String,
+    pub document: Cow<'static, str>,
     /// Section and step, for example `Fail over Persistent Chat Server, step 4`.
-    pub step: String,
+    pub step: Cow<'static, str>,
 }
 
 impl Source {
     /// A source.
-    pub fn new(document: &str, step: impl Into<String>) -> Source {
-        Source { document: document.to_owned(), step: step.into() }
+    pub const fn new(document: &'static str, step: &'static str) -> Source {
+        Source { document: Cow::Borrowed(document), step: Cow::Borrowed(step) }
     }
 }
 

@@ -78,6 +78,15 @@ impl SqlError {
         }
     }
 
+    /// Whether the session ended under the request: it was killed, or its server or network went.
+    pub(crate) fn ends_session(&self) -> bool {
+        match self {
+            SqlError::Lost(_) => true,
+            SqlError::Server(error) => error.class >= 20,
+            _ => false,
+        }
+    }
+
     /// From the driver's error while a connection was being made.
     pub(crate) fn connecting(address: &str, error: tiberius::error::Error) -> SqlError {
         match error {

@@ -71,10 +71,8 @@ impl Pool {
             let was_fresh = connection.is_fresh();
             match connection.batch(statement, Some(limit)).await {
                 Ok(results) => return Ok(results),
-                Err(failed) => match failed.error {
-                    SqlError::Lost(_) if !was_fresh => {}
-                    error => return Err(error),
-                },
+                Err(failed) if failed.error.ends_session() && !was_fresh => {}
+                Err(failed) => return Err(failed.error),
             }
         }
     }

@@ -4,7 +4,7 @@
 //! that the log chain is whole, the loss predicted before the first change, copies and restores side by
 //! side, and read-back of every effect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::backup::BackupFile;
 use crate::chain::{self, Broken, Chain, SetAside, Start};
@@ -40,12 +40,11 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     run.require_a_writable_configuration()?;
 
     for database in situation.topology.databases() {
-        let copy = run.require_a_restorable_copy(database)?;
-        if let Some(chain) = copy {
+        if let Some(chain) = run.require_a_restorable_copy(database)? {
             run.hold_jobs(database); // a running copy or restore job ends first
             run.remove_log_shipping(database); // step 1
-            run.copy_log_backups(database, &chain); // step 2
-            run.restore_log_backups(database, &chain); // step 3
+            let copies = run.copy_log_backups(database, &chain); // step 2
+            run.restore_log_backups(database, &chain, &copies); // step 3
             run.recover(database, &chain); // step 4: cannot be undone
         }
     }
@@ -59,8 +58,44 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
 /// The document that the seven steps are from.
 const MANAGE: &str = "Manage high availability and disaster recovery for Persistent Chat Server \
                       in Skype for Business Server 2015";
-/// The document for what the seven steps take for granted.
-const LOG_SHIPPING: &str = "Fail Over to a Log Shipping Secondary";
+const HOLD: Source = Source::new(
+    "Fail Over to a Log Shipping Secondary",
+    "let the copy and restore jobs end before the files are handled by hand",
+);
+const STEP_1: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 1: remove log shipping from the backup database",
+);
+const STEP_2: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 2: copy every log backup that was not copied",
+);
+const STEP_3: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 3: restore every log backup that was not restored, in \
+     sequence",
+);
+const STEP_4_SESSIONS: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 4: end every connection to the database",
+);
+const STEP_4_ONLINE: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 4: bring the database online, restore database with \
+     recovery",
+);
+const STEP_5: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 5: set the pool state to FailedOver",
+);
+const STEP_6: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 6: establish a mirror of the new primary",
+);
+const STEP_7: Source = Source::new(
+    MANAGE,
+    "Fail over Persistent Chat Server, step 7: set the active servers, near the new primary database",
+);
 /// How old an observation may be.
 const OBSERVATION_LIMIT_SECONDS: u64 = 300;
 
@@ -70,30 +105,28 @@ struct Runbook<'a> {
     secondary: &'a Instance,
     seen: &'a InstanceObservation,
     draft: Draft,
-    /// The last step of each database so far; the next one waits for it.
-    last: BTreeMap<&'a DatabaseName, StepId>,
-    /// The step that set the pool state, and the last pool step.
+    /// The last step so far of the database at hand; the next one waits for it.
+    last: Option<StepId>,
+    /// The steps that recover databases: the pool waits for all of them.
+    recovered: Vec<StepId>,
+    /// The last pool step.
     pool: Option<StepId>,
-    /// Copy steps of the database at hand, by file name.
-    copies: BTreeMap<String, StepId>,
-    /// Whether any database still has to be recovered: the service is not yet on the new primary.
-    recovers: bool,
 }
 
 /// A chain to restore, with the files that its indices mean.
-struct ToRestore {
+struct ToRestore<'a> {
     chain: Chain,
-    files: Files,
+    files: Files<'a>,
 }
 
 /// The log backups of one database in both folders.
-struct Files {
+struct Files<'a> {
     /// Those in the copy destination first.
-    all: Vec<BackupFile>,
+    all: Vec<&'a BackupFile>,
     /// How many of them are in the copy destination.
     copied: usize,
     /// Names of unreadable files in the copy destination whose originals are in the backup share.
-    to_replace: BTreeSet<String>,
+    to_replace: BTreeSet<&'a str>,
 }
 
 impl<'a> Runbook<'a> {
@@ -111,10 +144,9 @@ impl<'a> Runbook<'a> {
             secondary,
             seen,
             draft: Draft::new(Intent::DisasterFailover, situation),
-            last: BTreeMap::new(),
+            last: None,
+            recovered: Vec::new(),
             pool: None,
-            copies: BTreeMap::new(),
-            recovers: false,
         })
     }
 
@@ -185,7 +217,7 @@ impl<'a> Runbook<'a> {
     fn require_a_restorable_copy(
         &mut self,
         database: &'a DatabaseName,
-    ) -> Result<Option<ToRestore>, Refusal> {
+    ) -> Result<Option<ToRestore<'a>>, Refusal> {
         let instance = self.secondary.name.clone();
         let databases = self.known(&self.seen.databases, "the databases".to_owned())?;
         let Some(copy) = databases.get(database) else {
@@ -201,7 +233,7 @@ impl<'a> Runbook<'a> {
             let database = database.clone();
             return Err(Refusal::WrongDatabaseState { instance, database, found });
         }
-        self.recovers = true;
+        self.last = None;
         let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
         let lsn = position.redo_start_lsn.or(position.last_restored_lsn);
         let lsn = match lsn {
@@ -266,7 +298,7 @@ impl<'a> Runbook<'a> {
     ///
     /// A copied file that cannot be read does not count where the backup share holds the same log
     /// backup: it is an interrupted copy, and the original is copied again.
-    fn log_backups(&mut self, database: &DatabaseName) -> Result<Files, Refusal> {
+    fn log_backups(&mut self, database: &DatabaseName) -> Result<Files<'a>, Refusal> {
         let observation = self.situation.observation;
         let Some(found) = observation.log_backups.get(database) else {
             let what = format!("the log backups of {database}");
@@ -274,7 +306,7 @@ impl<'a> Runbook<'a> {
             return Err(Refusal::FactUnknown { what, reason });
         };
         let copied = self.known(&found.copied, format!("the copied log backups of {database}"))?;
-        let share: &[BackupFile] = match &found.share {
+        let share: &'a [BackupFile] = match &found.share {
             Known::Known(share) => share,
             Known::Unknown(reason) if self.situation.accepts(Consent::BackupShareLost) => {
                 self.draft.consent(Consent::BackupShareLost);
@@ -288,22 +320,21 @@ impl<'a> Runbook<'a> {
                 });
             }
         };
-        let originals: BTreeSet<&str> = share
-            .iter()
-            .filter(|file| file.header.known().is_some())
-            .map(|file| stem(&file.name))
-            .collect();
+        let has_original = |copy: &BackupFile| {
+            let readable = |file: &&BackupFile| file.header.known().is_some();
+            share.iter().filter(readable).any(|file| stem(&file.name) == stem(&copy.name))
+        };
         let mut files = Files { all: Vec::new(), copied: 0, to_replace: BTreeSet::new() };
         for file in copied {
-            if file.header.known().is_none() && originals.contains(stem(&file.name)) {
-                files.to_replace.insert(file.name.clone());
+            if file.header.known().is_none() && has_original(file) {
+                files.to_replace.insert(&file.name);
             } else {
-                files.all.push(file.clone());
+                files.all.push(file);
             }
         }
         files.copied = files.all.len();
-        let there: BTreeSet<String> = files.all.iter().map(|file| file.name.clone()).collect();
-        files.all.extend(share.iter().filter(|file| !there.contains(&file.name)).cloned());
+        let there: BTreeSet<&str> = files.all.iter().map(|file| file.name.as_str()).collect();
+        files.all.extend(share.iter().filter(|file| !there.contains(file.name.as_str())));
         Ok(files)
     }
 
@@ -312,7 +343,7 @@ impl<'a> Runbook<'a> {
         &mut self,
         database: &DatabaseName,
         start: Start,
-        files: &[BackupFile],
+        files: &[&'a BackupFile],
     ) -> Result<Chain, Refusal> {
         let chain = match chain::resolve(start, files) {
             Ok(chain) => chain,
@@ -344,7 +375,7 @@ impl<'a> Runbook<'a> {
         &mut self,
         database: &DatabaseName,
         start: Start,
-        files: &[BackupFile],
+        files: &[&'a BackupFile],
         broken: Broken,
     ) -> Result<Chain, Refusal> {
         let database = database.clone();
@@ -381,7 +412,7 @@ impl<'a> Runbook<'a> {
                 {
                     given_up(file)
                 }
-                _ => file.clone(),
+                _ => BackupFile::clone(file),
             })
             .collect();
         let mut chain = chain::resolve(start, &reachable).map_err(|_| refusal)?;
@@ -390,7 +421,7 @@ impl<'a> Runbook<'a> {
     }
 
     /// What the new primary will not have.
-    fn predict_loss(&mut self, database: &DatabaseName, chain: &Chain, files: &[BackupFile]) {
+    fn predict_loss(&mut self, database: &DatabaseName, chain: &Chain, files: &[&'a BackupFile]) {
         let restored_before = || {
             files
                 .iter()
@@ -412,76 +443,80 @@ impl<'a> Runbook<'a> {
 
     fn hold_jobs(&mut self, database: &'a DatabaseName) {
         if self.has_entry(database) {
-            let source = Source::new(
-                LOG_SHIPPING,
-                "let the copy and restore jobs end before the files are handled by hand",
-            );
-            self.log_shipping(database, LogShippingAction::HoldSecondaryJobs, source);
+            self.log_shipping(database, LogShippingAction::HoldSecondaryJobs, HOLD);
         }
     }
 
     fn remove_log_shipping(&mut self, database: &'a DatabaseName) {
         if self.has_entry(database) {
-            let source = documented(1, "remove log shipping from the backup database");
-            self.log_shipping(database, LogShippingAction::RemoveSecondary, source);
+            self.log_shipping(database, LogShippingAction::RemoveSecondary, STEP_1);
         }
     }
 
-    fn copy_log_backups(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
+    /// Copies what is not in the copy destination yet; gives the copy step of each file to restore.
+    fn copy_log_backups(
+        &mut self,
+        database: &'a DatabaseName,
+        to_restore: &ToRestore<'a>,
+    ) -> Vec<Option<StepId>> {
         let topology = self.situation.topology;
         let (from, to) = (topology.backup_share(), topology.copy_share());
-        let held = self.last.get(database).copied();
-        self.copies.clear();
+        let files = &to_restore.files;
+        let mut copies = Vec::with_capacity(to_restore.chain.restore.len());
         for &index in &to_restore.chain.restore {
-            if index < to_restore.files.copied {
+            if index < files.copied {
+                copies.push(None);
                 continue;
             }
-            let file = &to_restore.files.all[index];
-            let (name, size_bytes) = (file.name.clone(), file.size_bytes);
-            let replaces_unreadable = to_restore.files.to_replace.contains(&name);
-            let action = FileAction::Copy { name: name.clone(), size_bytes, replaces_unreadable };
-            let step = self.draft.step(
+            let BackupFile { name, size_bytes, .. } = files.all[index];
+            let action = FileAction::Copy {
+                name: name.clone(),
+                size_bytes: *size_bytes,
+                replaces_unreadable: files.to_replace.contains(name.as_str()),
+            };
+            copies.push(Some(self.draft.step(
                 Action::Files(database.clone(), action),
-                held,
-                documented(2, "copy every log backup that was not copied"),
-                estimate::copy(topology, from, to, size_bytes),
-            );
-            self.copies.insert(name, step);
+                self.last,
+                STEP_2,
+                estimate::copy(topology, from, to, *size_bytes),
+            )));
         }
+        copies
     }
 
-    fn restore_log_backups(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
+    /// Restores in LSN order; a restore waits for its own copy and for the restore before it.
+    fn restore_log_backups(
+        &mut self,
+        database: &'a DatabaseName,
+        to_restore: &ToRestore<'a>,
+        copies: &[Option<StepId>],
+    ) {
         let folder = &self.situation.topology.copy_share().unc;
-        for &index in &to_restore.chain.restore {
-            let file = &to_restore.files.all[index];
+        for (&index, copy) in to_restore.chain.restore.iter().zip(copies) {
+            let file = to_restore.files.all[index];
             let Known::Known(header) = &file.header else { continue };
             let log = LogRange {
                 first_lsn: header.first_lsn,
                 last_lsn: header.last_lsn,
                 last_fork: header.last_fork,
             };
-            let path = if index < to_restore.files.copied {
-                file.path.clone()
-            } else {
-                format!("{folder}\\{}", file.name)
+            let path = match copy {
+                None => file.path.clone(),
+                Some(_) => [folder.as_str(), "\\", &file.name].concat(),
             };
-            let after = [self.last.get(database), self.copies.get(&file.name)];
-            let step = self.draft.step(
-                self.on_secondary(database, DatabaseAction::RestoreLog { path, log: Some(log) }),
-                after.into_iter().flatten().copied(),
-                documented(3, "restore every log backup that was not restored, in sequence"),
-                estimate::restore(header.backup_size_bytes),
-            );
-            self.last.insert(database, step);
+            let action = DatabaseAction::RestoreLog { path, log: Some(log) };
+            let expected = estimate::restore(header.backup_size_bytes);
+            let after = self.last.into_iter().chain(*copy);
+            let action = self.on_secondary(database, action);
+            self.last = Some(self.draft.step(action, after, STEP_3, expected));
         }
     }
 
-    fn recover(&mut self, database: &'a DatabaseName, to_restore: &ToRestore) {
-        let source = documented(4, "end every connection to the database");
-        self.database(database, DatabaseAction::EndSessions, source);
-        let source = documented(4, "bring the database online: restore database with recovery");
+    fn recover(&mut self, database: &'a DatabaseName, to_restore: &ToRestore<'a>) {
+        self.database(database, DatabaseAction::EndSessions, STEP_4_SESSIONS);
         let expect = Some(to_restore.chain.reaches);
-        self.database(database, DatabaseAction::Recover { expect }, source);
+        self.database(database, DatabaseAction::Recover { expect }, STEP_4_ONLINE);
+        self.recovered.extend(self.last);
     }
 
     fn set_pool_state(&mut self) {
@@ -489,10 +524,8 @@ impl<'a> Runbook<'a> {
         if observed.state.known() == Some(&PoolState::FailedOver) {
             return;
         }
-        let after: Vec<StepId> = self.last.values().copied().collect();
         let action = PoolAction::SetState(PoolState::FailedOver);
-        let source = documented(5, "set the pool state to FailedOver");
-        self.pool_step(pool, action, after, source, estimate::CMDLET);
+        self.pool_step(pool, action, STEP_5, estimate::CMDLET);
     }
 
     fn install_mirror(&mut self) -> Result<(), Refusal> {
@@ -518,8 +551,7 @@ impl<'a> Runbook<'a> {
             database: pool.database.clone(),
             file_share: topology.copy_share().unc.clone(),
         };
-        let source = documented(6, "establish a mirror of the new primary");
-        self.pool_step(pool, action, [], source, estimate::INSTALL_MIRROR);
+        self.pool_step(pool, action, STEP_6, estimate::INSTALL_MIRROR);
         Ok(())
     }
 
@@ -535,12 +567,10 @@ impl<'a> Runbook<'a> {
         if targets.clone().all(|server| serving(&server.fqdn)) {
             return;
         }
-        let step = documented(7, "set the active servers, near the new primary database");
-        let clear = PoolAction::ClearActiveServers;
-        self.pool_step(pool, clear, [], step.clone(), estimate::CMDLET);
+        self.pool_step(pool, PoolAction::ClearActiveServers, STEP_7, estimate::CMDLET);
         for server in targets {
             let add = PoolAction::AddActiveServer(server.fqdn.clone());
-            self.pool_step(pool, add, [], step.clone(), estimate::CMDLET);
+            self.pool_step(pool, add, STEP_7, estimate::CMDLET);
         }
         self.draft.note(
             "no documented command reads the active list back: a server counts as active when it \
@@ -585,9 +615,7 @@ impl<'a> Runbook<'a> {
 
     fn database(&mut self, database: &'a DatabaseName, action: DatabaseAction, source: Source) {
         let action = self.on_secondary(database, action);
-        let after = self.last.get(database).copied();
-        let step = self.draft.step(action, after, source, estimate::STATEMENT);
-        self.last.insert(database, step);
+        self.last = Some(self.draft.step(action, self.last, source, estimate::STATEMENT));
     }
 
     fn log_shipping(
@@ -598,9 +626,7 @@ impl<'a> Runbook<'a> {
     ) {
         let instance: InstanceName = self.secondary.name.clone();
         let action = Action::LogShipping(instance, database.clone(), action);
-        let after = self.last.get(database).copied();
-        let step = self.draft.step(action, after, source, estimate::STATEMENT);
-        self.last.insert(database, step);
+        self.last = Some(self.draft.step(action, self.last, source, estimate::STATEMENT));
     }
 
     /// A pool step follows the pool step before it, and the first one follows every database.
@@ -608,19 +634,16 @@ impl<'a> Runbook<'a> {
         &mut self,
         pool: &Pool,
         action: PoolAction,
-        after: impl IntoIterator<Item = StepId>,
         source: Source,
         expected: std::time::Duration,
     ) {
-        let before = self.pool.map_or_else(|| self.last.values().copied().collect(), |id| vec![id]);
-        let after = after.into_iter().chain(before);
+        let after = match self.pool {
+            Some(before) => vec![before],
+            None => self.recovered.clone(),
+        };
         let action = Action::Pool(pool.fqdn.clone(), action);
         self.pool = Some(self.draft.step(action, after, source, expected));
     }
-}
-
-fn documented(step: u8, words: &str) -> Source {
-    Source::new(MANAGE, format!("Fail over Persistent Chat Server, step {step}: {words}"))
 }
 
 /// A file name without its extension: `x.wrk` is an unfinished `x.trn`.
@@ -628,7 +651,7 @@ fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-fn furthest(files: &[BackupFile]) -> Option<Lsn> {
+fn furthest(files: &[&BackupFile]) -> Option<Lsn> {
     files.iter().filter_map(|file| file.header.known()).map(|header| header.last_lsn).max()
 }
 

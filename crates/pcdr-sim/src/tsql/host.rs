@@ -90,6 +90,12 @@ pub trait Host: Send {
     /// 208, 229, 515 (NULL into NOT NULL), 3906 (read-only) …
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure>;
 
+    /// The index of a user table's identity column. The interpreter leaves that column NULL in the
+    /// rows it inserts, and the server fills it in.
+    fn identity_column(&self, _table: &ObjectName) -> Option<usize> {
+        None
+    }
+
     /// Replaces rows: each pair is (row before, row after); `None` after deletes it.
     ///
     /// # Errors

@@ -156,10 +156,10 @@ impl FromCell for f64 {
 impl FromCell for String {
     const EXPECTED: &'static str = "a text";
 
-    /// Without the blanks that pad `char` columns.
+    /// As it came: a name may end in blanks, so who reads a padded `char` column trims it.
     fn from_cell(cell: &Cell) -> Option<String> {
         match cell {
-            Cell::Text(text) => Some(text.trim_end_matches(' ').to_owned()),
+            Cell::Text(text) => Some(text.clone()),
             _ => None,
         }
     }

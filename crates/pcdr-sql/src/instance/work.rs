@@ -144,10 +144,8 @@ impl SqlInstance {
             let sets = match answer {
                 Ok(sets) => sets,
                 // It was gone while it waited for work.
-                Err(failed) => match failed.error {
-                    SqlError::Lost(_) if !was_fresh => continue,
-                    error => return Err(error),
-                },
+                Err(failed) if failed.error.ends_session() && !was_fresh => continue,
+                Err(failed) => return Err(failed.error),
             };
             let row = sets
                 .iter()

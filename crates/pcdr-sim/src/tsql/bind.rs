@@ -1,0 +1,1103 @@
+//! Names and types of expressions: trees in, [`Bound`] expressions out.
+
+use std::sync::Arc;
+
+use super::bound::{Bound, Node};
+use super::convert::{
+    as_numeric, capacity, cast, common, is_binary, is_integer, is_moment, is_national, is_number,
+    is_text, text_type, type_name,
+};
+use super::eval::eval_constant;
+use super::failures::{error, invalid_column};
+use super::functions;
+use super::plan::Plan;
+use super::state::Context;
+use super::tree::{BinaryOp, Call, CompareOp, Expr, OrderItem, Path, Query, Window, same_name};
+use crate::message::SqlFailure;
+use crate::value::{Length, Relation, SqlType, Value};
+
+pub(super) type Binding<T> = Result<T, SqlFailure>;
+
+/// A column that a name may mean.
+#[derive(Debug, Clone)]
+pub(super) struct ScopeColumn {
+    /// The alias, or all parts of the table's name.
+    pub(super) table: Vec<String>,
+    pub(super) name: String,
+    pub(super) ty: SqlType,
+    pub(super) nullable: bool,
+}
+
+/// The columns in sight, and those of the enclosing queries.
+#[derive(Default)]
+pub(super) struct Scope<'a> {
+    pub(super) columns: Vec<ScopeColumn>,
+    pub(super) outer: Option<&'a Scope<'a>>,
+}
+
+impl Scope<'_> {
+    fn find(&self, path: &Path) -> Binding<Option<usize>> {
+        let Some((name, table)) = path.parts.split_last() else {
+            return Ok(None);
+        };
+        let mut found = None;
+        for (index, column) in self.columns.iter().enumerate() {
+            if same_name(&column.name, name) && column.is_of(table) {
+                if found.is_some() {
+                    return Err(error(209, 16, format!("Ambiguous column name '{name}'.")));
+                }
+                found = Some(index);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The column's depth and index.
+    pub(super) fn resolve(&self, path: &Path) -> Binding<(usize, usize, &ScopeColumn)> {
+        let mut scope = self;
+        let mut depth = 0;
+        loop {
+            if let Some(index) = scope.find(path)? {
+                return Ok((depth, index, &scope.columns[index]));
+            }
+            match scope.outer {
+                Some(outer) => {
+                    scope = outer;
+                    depth += 1;
+                }
+                None => break,
+            }
+        }
+        if path.parts.len() > 1 && !self.has_table(&path.parts[..path.parts.len() - 1]) {
+            return Err(error(
+                4104,
+                16,
+                format!(
+                    "The multi-part identifier \"{}\" could not be bound.",
+                    path.parts.join(".")
+                ),
+            ));
+        }
+        Err(invalid_column(path.last()))
+    }
+
+    fn has_table(&self, table: &[String]) -> bool {
+        self.columns.iter().any(|c| c.is_of(table))
+            || self.outer.is_some_and(|outer| outer.has_table(table))
+    }
+}
+
+impl ScopeColumn {
+    /// Whether a qualifier names this column's table: it must match the end of the table's name.
+    pub(super) fn is_of(&self, qualifier: &[String]) -> bool {
+        if qualifier.len() > self.table.len() {
+            return false;
+        }
+        let tail = &self.table[self.table.len() - qualifier.len()..];
+        tail.iter()
+            .zip(qualifier)
+            .all(|(a, b)| a.is_empty() || b.is_empty() || same_name(a, b))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AggregateKind {
+    Count,
+    Min,
+    Max,
+    Sum,
+    Average,
+    Join,
+}
+
+/// An aggregate over the rows of a group or of a window.
+#[derive(Debug, Clone)]
+pub(super) struct Aggregate {
+    pub(super) kind: AggregateKind,
+    pub(super) ty: SqlType,
+    /// `None` for `COUNT(*)`.
+    pub(super) argument: Option<Bound>,
+    pub(super) distinct: bool,
+    pub(super) separator: Option<Bound>,
+    pub(super) order: Vec<(Bound, bool)>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum WindowKind {
+    RowNumber,
+    Rank,
+    DenseRank,
+    Tiles(Bound),
+    /// LAG (negative) and LEAD: value, offset, default.
+    Shift(Bound, Option<Bound>, Option<Bound>, i64),
+    First(Bound),
+    Last(Bound),
+    Aggregate(Aggregate),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct WindowCall {
+    pub(super) kind: WindowKind,
+    pub(super) partition: Vec<Bound>,
+    pub(super) order: Vec<(Bound, bool)>,
+    pub(super) frame: super::tree::Frame,
+}
+
+/// What the select list has collected while it was bound.
+#[derive(Default)]
+pub(super) struct Collector {
+    pub(super) aggregates: Vec<Aggregate>,
+    pub(super) windows: Vec<WindowCall>,
+    /// Aggregates are allowed here.
+    pub(super) allow_aggregates: bool,
+    pub(super) allow_windows: bool,
+    /// The query is grouped: columns must be keys.
+    pub(super) grouped: bool,
+    pub(super) keys: Vec<Expr>,
+}
+
+/// Binds expressions and queries of one statement.
+#[derive(Clone)]
+pub(super) struct Binder<'a> {
+    pub(super) context: &'a Context<'a>,
+    /// Common table expressions in sight, by name, later ones first in meaning.
+    pub(super) ctes: Vec<(String, Arc<Relation>)>,
+}
+
+impl<'a> Binder<'a> {
+    pub(super) fn new(context: &'a Context<'a>) -> Binder<'a> {
+        Binder {
+            context,
+            ctes: Vec::new(),
+        }
+    }
+
+    /// An expression outside of any query, or one that may not aggregate.
+    pub(super) fn scalar(&self, expr: &Expr, scope: &Scope<'_>) -> Binding<Bound> {
+        self.expr(expr, scope, &mut Collector::default())
+    }
+
+    pub(super) fn expr(
+        &self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Bound> {
+        if collector.grouped && collector.keys.contains(expr) {
+            collector.grouped = false;
+            let bound = self.expr_inner(expr, scope, collector);
+            collector.grouped = true;
+            return bound;
+        }
+        self.expr_inner(expr, scope, collector)
+    }
+
+    fn boxed(
+        &self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Box<Bound>> {
+        self.expr(expr, scope, collector).map(Box::new)
+    }
+
+    fn all(
+        &self,
+        exprs: &[Expr],
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Vec<Bound>> {
+        exprs
+            .iter()
+            .map(|e| self.expr(e, scope, collector))
+            .collect()
+    }
+
+    fn expr_inner(
+        &self,
+        expr: &Expr,
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Bound> {
+        let condition = |node| Ok(Bound::new(SqlType::Bit, node));
+        match expr {
+            Expr::Null => Ok(Bound::constant(SqlType::Int, Value::Null)),
+            Expr::Literal(ty, value) => Ok(Bound::constant(*ty, value.clone())),
+            Expr::Column(path) => self.column(path, scope, collector),
+            Expr::Variable(name) => {
+                let lower = name.to_lowercase();
+                let Some((ty, _)) = self.context.frame.variables.get(&lower) else {
+                    return Err(error(
+                        137,
+                        15,
+                        format!("Must declare the scalar variable \"{name}\"."),
+                    ));
+                };
+                Ok(Bound::new(*ty, Node::Variable(lower)))
+            }
+            Expr::Global(name) => self.global(name),
+            Expr::Negate(inner) => {
+                let inner = self.boxed(inner, scope, collector)?;
+                let ty = inner.ty;
+                if !is_number(ty) {
+                    return Err(invalid_operand(ty, "minus"));
+                }
+                if let Node::Constant(value) = &inner.node {
+                    if let Ok(negated) = super::eval::negate(value) {
+                        return Ok(Bound::constant(ty, negated));
+                    }
+                }
+                Ok(Bound::new(ty, Node::Negate(inner)))
+            }
+            Expr::BitNot(inner) => {
+                let inner = self.boxed(inner, scope, collector)?;
+                if !is_integer(inner.ty) {
+                    return Err(invalid_operand(inner.ty, "'~'"));
+                }
+                Ok(Bound::new(inner.ty, Node::BitNot(inner)))
+            }
+            Expr::Binary(op, left, right) => {
+                let left = self.expr(left, scope, collector)?;
+                let right = self.expr(right, scope, collector)?;
+                binary(*op, left, right)
+            }
+            Expr::Compare(op, left, right) => {
+                let left = self.expr(left, scope, collector)?;
+                let right = self.expr(right, scope, collector)?;
+                compare(*op, left, right)
+            }
+            Expr::And(all) => condition(Node::And(self.all(all, scope, collector)?)),
+            Expr::Or(all) => condition(Node::Or(self.all(all, scope, collector)?)),
+            Expr::Not(inner) => condition(Node::Not(self.boxed(inner, scope, collector)?)),
+            Expr::IsNull(inner) => condition(Node::IsNull(self.boxed(inner, scope, collector)?)),
+            Expr::Between(value, low, high) => {
+                let value = self.expr(value, scope, collector)?;
+                let low = self.expr(low, scope, collector)?;
+                let high = self.expr(high, scope, collector)?;
+                condition(Node::And(vec![
+                    compare(CompareOp::GreaterOrEqual, value.clone(), low)?,
+                    compare(CompareOp::LessOrEqual, value, high)?,
+                ]))
+            }
+            Expr::InList(value, list) => {
+                let value = self.expr(value, scope, collector)?;
+                let list = self.all(list, scope, collector)?;
+                let mut sensitive = value.sensitive;
+                // The whole list takes part in choosing the type.
+                let mut ty = value.ty;
+                for item in list.iter().filter(|item| !item.is_null()) {
+                    ty = common(ty, item.ty);
+                    sensitive |= item.sensitive;
+                }
+                let keep = |b: Bound| {
+                    if is_text(ty) && is_text(b.ty) {
+                        Ok(b)
+                    } else {
+                        coerce(b, ty)
+                    }
+                };
+                let value = keep(value)?;
+                let pairs = list
+                    .into_iter()
+                    .map(|item| Ok((value.clone(), keep(item)?)))
+                    .collect::<Binding<Vec<_>>>()?;
+                let mut bound = Bound::new(SqlType::Bit, Node::InList(pairs));
+                bound.sensitive = sensitive;
+                Ok(bound)
+            }
+            Expr::InQuery(value, query) => {
+                let value = self.expr(value, scope, collector)?;
+                self.quantified(value, CompareOp::Equal, false, query, scope)
+            }
+            Expr::Quantified(value, op, all, query) => {
+                let value = self.expr(value, scope, collector)?;
+                self.quantified(value, *op, *all, query, scope)
+            }
+            Expr::Like(value, pattern, escape) => {
+                let value = self.expr(value, scope, collector)?;
+                let pattern = self.expr(pattern, scope, collector)?;
+                let escape = match escape {
+                    Some(escape) => Some(Box::new(self.expr(escape, scope, collector)?)),
+                    None => None,
+                };
+                for (side, at) in [(&value, 1), (&pattern, 2)] {
+                    if side.ty == SqlType::Variant || is_binary(side.ty) {
+                        return Err(functions::invalid_argument(side.ty, at, "like"));
+                    }
+                }
+                let sensitive = value.sensitive || pattern.sensitive;
+                let mut bound = Bound::new(
+                    SqlType::Bit,
+                    Node::Like(
+                        Box::new(to_text(value)?),
+                        Box::new(to_text(pattern)?),
+                        escape,
+                    ),
+                );
+                bound.sensitive = sensitive;
+                Ok(bound)
+            }
+            Expr::Exists(query) => condition(Node::Exists(Arc::new(self.query(query, scope)?))),
+            Expr::Case {
+                operand,
+                branches,
+                otherwise,
+            } => {
+                let operand = match operand {
+                    Some(operand) => Some(self.expr(operand, scope, collector)?),
+                    None => None,
+                };
+                let mut tests = Vec::new();
+                let mut results = Vec::new();
+                for (test, result) in branches {
+                    let test = self.expr(test, scope, collector)?;
+                    tests.push(match &operand {
+                        Some(operand) => compare(CompareOp::Equal, operand.clone(), test)?,
+                        None => test,
+                    });
+                    results.push(self.expr(result, scope, collector)?);
+                }
+                if let Some(otherwise) = otherwise {
+                    results.push(self.expr(otherwise, scope, collector)?);
+                }
+                if results.iter().all(Bound::is_null) {
+                    return Err(error(
+                        8133,
+                        16,
+                        "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.",
+                    ));
+                }
+                let (ty, mut results) = unify(results)?;
+                let otherwise = if otherwise.is_some() {
+                    results.pop().map(Box::new)
+                } else {
+                    None
+                };
+                let branches = tests.into_iter().zip(results).collect();
+                Ok(Bound::new(ty, Node::Case(branches, otherwise)))
+            }
+            Expr::Cast {
+                value,
+                ty,
+                style,
+                lenient,
+            } => {
+                let inner = self.boxed(value, scope, collector)?;
+                let style = match style {
+                    Some(style) => Some(Box::new(coerce(
+                        self.expr(style, scope, collector)?,
+                        SqlType::Int,
+                    )?)),
+                    None => None,
+                };
+                let mut bound = Bound::new(
+                    *ty,
+                    Node::Cast {
+                        inner,
+                        style,
+                        lenient: *lenient,
+                    },
+                );
+                if *lenient {
+                    bound.sensitive = false;
+                }
+                Ok(bound)
+            }
+            Expr::Call(call) => self.call(call, scope, collector),
+            Expr::Subquery(query) => {
+                let plan = self.query(query, scope)?;
+                if plan.columns.len() != 1 {
+                    return Err(one_column_only());
+                }
+                Ok(Bound::new(
+                    plan.columns[0].ty,
+                    Node::Subquery(Arc::new(plan)),
+                ))
+            }
+            Expr::Collate(inner, name) => {
+                let mut inner = self.expr(inner, scope, collector)?;
+                let upper = name.to_ascii_uppercase();
+                let known = upper == "DATABASE_DEFAULT"
+                    || upper == "CATALOG_DEFAULT"
+                    || ["_BIN", "_BIN2", "_CI_", "_CS_"]
+                        .iter()
+                        .any(|part| upper.contains(part));
+                if !known {
+                    return Err(error(448, 16, format!("Invalid collation '{name}'.")));
+                }
+                if !is_text(inner.ty) {
+                    return Err(error(
+                        447,
+                        16,
+                        format!(
+                            "Expression type {} is invalid for COLLATE clause.",
+                            type_name(inner.ty)
+                        ),
+                    ));
+                }
+                inner.sensitive = upper.contains("_BIN") || upper.contains("_CS_");
+                Ok(inner)
+            }
+            Expr::AtTimeZone(value, zone) => {
+                let value = self.expr(value, scope, collector)?;
+                let zone = to_text(self.expr(zone, scope, collector)?)?;
+                functions::at_time_zone(value, zone)
+            }
+        }
+    }
+
+    fn column(&self, path: &Path, scope: &Scope<'_>, collector: &mut Collector) -> Binding<Bound> {
+        let (depth, index, column) = scope.resolve(path)?;
+        if collector.grouped && depth == 0 {
+            let is_key = collector.keys.iter().any(|key| match key {
+                Expr::Column(key) => scope
+                    .resolve(key)
+                    .is_ok_and(|(d, i, _)| d == 0 && i == index),
+                _ => false,
+            });
+            if !is_key {
+                let table = column.table.last().cloned().unwrap_or_default();
+                return Err(error(
+                    8120,
+                    16,
+                    format!(
+                        "Column '{table}.{}' is invalid in the select list because it is not contained in either an aggregate function or the GROUP BY clause.",
+                        column.name
+                    ),
+                ));
+            }
+        }
+        Ok(Bound::new(column.ty, Node::Column { depth, index }))
+    }
+
+    fn global(&self, name: &str) -> Binding<Bound> {
+        let session = self.context.session;
+        let int = |n: i32| Ok(Bound::constant(SqlType::Int, Value::Int(n)));
+        match name {
+            "@@ROWCOUNT" => int(i32::try_from(session.row_count).unwrap_or(i32::MAX)),
+            "@@ERROR" => int(session.error),
+            "@@TRANCOUNT" => int(session.transactions),
+            "@@NESTLEVEL" => int(i32::try_from(session.level).unwrap_or(i32::MAX)),
+            "@@LOCK_TIMEOUT" => int(session.options.lock_timeout),
+            "@@IDENTITY" => Ok(identity(session.identity)),
+            "@@FETCH_STATUS" => int(0),
+            _ => {
+                if let Some((ty, value)) = self.context.host.global(name) {
+                    return Ok(Bound::constant(ty, value));
+                }
+                match name {
+                    "@@SPID" => Ok(Bound::constant(
+                        SqlType::SmallInt,
+                        Value::SmallInt(self.context.host.session_id() as i16),
+                    )),
+                    // The server reads an unknown global as an undeclared variable.
+                    _ => Err(error(
+                        137,
+                        15,
+                        format!("Must declare the scalar variable \"{name}\"."),
+                    )),
+                }
+            }
+        }
+    }
+
+    fn quantified(
+        &self,
+        value: Bound,
+        op: CompareOp,
+        all: bool,
+        query: &Query,
+        scope: &Scope<'_>,
+    ) -> Binding<Bound> {
+        let plan = self.query(query, scope)?;
+        if plan.columns.len() != 1 {
+            return Err(one_column_only());
+        }
+        let sensitive = value.sensitive;
+        let mut bound = Bound::new(
+            SqlType::Bit,
+            Node::Quantified(Box::new(value), op, all, Arc::new(plan)),
+        );
+        bound.sensitive = sensitive;
+        Ok(bound)
+    }
+
+    /// A query nested in an expression.
+    fn query(&self, query: &Query, scope: &Scope<'_>) -> Binding<Plan> {
+        self.plan(query, Some(scope))
+    }
+
+    pub(super) fn order(
+        &self,
+        items: &[OrderItem],
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Vec<(Bound, bool)>> {
+        items
+            .iter()
+            .map(|item| Ok((self.expr(&item.value, scope, collector)?, item.descending)))
+            .collect()
+    }
+
+    fn call(&self, call: &Call, scope: &Scope<'_>, collector: &mut Collector) -> Binding<Bound> {
+        let name = call.name.last().to_ascii_uppercase();
+        if let Some(window) = &call.over {
+            return self.window(&name, call, window, scope, collector);
+        }
+        if let Some(kind) = aggregate_kind(&name) {
+            if !collector.allow_aggregates {
+                return Err(error(
+                    147,
+                    15,
+                    "An aggregate may not appear in the WHERE clause unless it is in a subquery contained in a HAVING clause or a select list, and the column being aggregated is an outer reference.",
+                ));
+            }
+            let aggregate = self.aggregate(kind, &name, call, scope, &mut Collector::default())?;
+            let ty = aggregate.ty;
+            collector.aggregates.push(aggregate);
+            return Ok(Bound::new(
+                ty,
+                Node::Aggregate(collector.aggregates.len() - 1),
+            ));
+        }
+        if ["ROW_NUMBER", "RANK", "DENSE_RANK", "NTILE", "LAG", "LEAD"].contains(&name.as_str()) {
+            return Err(error(
+                10753,
+                15,
+                format!("The function '{}' must have an OVER clause.", name),
+            ));
+        }
+        let arguments = self.all(&call.arguments, scope, collector)?;
+        let schema = call.name.parts.len().checked_sub(2);
+        let schema = schema.map(|i| call.name.parts[i].clone());
+        if schema.as_deref().is_none_or(|s| same_name(s, "sys")) {
+            if let Some(bound) = functions::bind(&name, arguments.clone(), self.context) {
+                return bound;
+            }
+        }
+        let full = call.name.parts.join(".");
+        let host_name = if schema.is_some() { full.clone() } else { name };
+        self.host_function(&host_name, arguments).ok_or_else(|| {
+            if call.name.parts.len() > 1 {
+                error(
+                    4121,
+                    16,
+                    format!("Cannot find either column \"{}\" or the user-defined function or aggregate \"{full}\", or the name is ambiguous.", call.name.parts[0]),
+                )
+            } else {
+                let mut failure = error(
+                    195,
+                    15,
+                    format!("'{full}' is not a recognized built-in function name."),
+                );
+                failure.0[0].state = 10;
+                failure
+            }
+        })
+    }
+
+    /// A function of the server. Its type is asked for once, with the arguments that are constant
+    /// and NULL for the others.
+    fn host_function(&self, name: &str, arguments: Vec<Bound>) -> Option<Bound> {
+        let known: Vec<Value> = arguments
+            .iter()
+            .map(|a| eval_constant(a, self.context).unwrap_or(Value::Null))
+            .collect();
+        let ty = match self.context.host.function(name, &known)? {
+            Ok((ty, _)) => ty,
+            // The error is raised when, and if, the function is reached.
+            Err(_) => SqlType::NVarChar(Length::Up(4000)),
+        };
+        Some(Bound::new(ty, Node::Host(name.to_string(), arguments)))
+    }
+
+    fn aggregate(
+        &self,
+        kind: AggregateKind,
+        name: &str,
+        call: &Call,
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Aggregate> {
+        let mut aggregate = Aggregate {
+            kind,
+            ty: if name == "COUNT_BIG" {
+                SqlType::BigInt
+            } else {
+                SqlType::Int
+            },
+            argument: None,
+            distinct: call.distinct,
+            separator: None,
+            order: Vec::new(),
+        };
+        if call.star {
+            if kind != AggregateKind::Count {
+                return Err(super::lex::syntax_error("*", 1));
+            }
+            return Ok(aggregate);
+        }
+        let wanted = if kind == AggregateKind::Join { 2 } else { 1 };
+        if call.arguments.len() != wanted {
+            return Err(functions::wrong_count(name, wanted));
+        }
+        let argument = self.expr(&call.arguments[0], scope, collector)?;
+        match kind {
+            AggregateKind::Count => {}
+            AggregateKind::Min | AggregateKind::Max => {
+                if argument.ty == SqlType::Bit {
+                    return Err(functions::invalid_operand_type(argument.ty, name));
+                }
+                aggregate.ty = argument.ty;
+            }
+            AggregateKind::Join => {
+                let separator = self.expr(&call.arguments[1], scope, collector)?;
+                aggregate.ty = text_type(
+                    is_national(argument.ty) || is_national(separator.ty) || !is_text(argument.ty),
+                    capacity(argument.ty).map(|_| 8000),
+                );
+                aggregate.separator = Some(to_text(separator)?);
+                aggregate.order = self.order(&call.within, scope, collector)?;
+            }
+            AggregateKind::Sum | AggregateKind::Average => {
+                aggregate.ty = match argument.ty {
+                    SqlType::TinyInt | SqlType::SmallInt | SqlType::Int => SqlType::Int,
+                    SqlType::BigInt => SqlType::BigInt,
+                    SqlType::Money => SqlType::Money,
+                    SqlType::Real | SqlType::Float => SqlType::Float,
+                    SqlType::Numeric { scale, .. } => SqlType::Numeric {
+                        precision: 38,
+                        scale: if kind == AggregateKind::Average {
+                            scale.max(6)
+                        } else {
+                            scale
+                        },
+                    },
+                    _ if argument.is_null() => SqlType::Int,
+                    other => return Err(functions::invalid_operand_type(other, name)),
+                };
+            }
+        }
+        aggregate.argument = Some(if kind == AggregateKind::Join {
+            to_text(argument)?
+        } else {
+            argument
+        });
+        Ok(aggregate)
+    }
+
+    fn window(
+        &self,
+        name: &str,
+        call: &Call,
+        window: &Window,
+        scope: &Scope<'_>,
+        collector: &mut Collector,
+    ) -> Binding<Bound> {
+        if !collector.allow_windows {
+            return Err(error(
+                4108,
+                15,
+                "Windowed functions can only appear in the SELECT or ORDER BY clauses.",
+            ));
+        }
+        let partition = self.all(&window.partition, scope, collector)?;
+        let order = self.order(&window.order, scope, collector)?;
+        let arguments = if aggregate_kind(name).is_some() {
+            Vec::new()
+        } else {
+            self.all(&call.arguments, scope, collector)?
+        };
+        let needs_order = !matches!(aggregate_kind(name), Some(_));
+        if needs_order && order.is_empty() {
+            return Err(error(
+                4112,
+                15,
+                format!(
+                    "The function '{}' must have an OVER clause with ORDER BY.",
+                    name
+                ),
+            ));
+        }
+        let mut arguments = arguments.into_iter();
+        let first = arguments.next();
+        let missing = || functions::wrong_count(name, 1);
+        let (ty, kind) = match name {
+            "ROW_NUMBER" => (SqlType::BigInt, WindowKind::RowNumber),
+            "RANK" => (SqlType::BigInt, WindowKind::Rank),
+            "DENSE_RANK" => (SqlType::BigInt, WindowKind::DenseRank),
+            "NTILE" => (
+                SqlType::BigInt,
+                WindowKind::Tiles(coerce(first.ok_or_else(missing)?, SqlType::BigInt)?),
+            ),
+            "LAG" | "LEAD" => {
+                let value = first.ok_or_else(missing)?;
+                let offset = match arguments.next() {
+                    Some(offset) => Some(coerce(offset, SqlType::BigInt)?),
+                    None => None,
+                };
+                let ty = value.ty;
+                let default = match arguments.next() {
+                    Some(default) => Some(coerce(default, ty)?),
+                    None => None,
+                };
+                let sign = if name == "LAG" { -1 } else { 1 };
+                (ty, WindowKind::Shift(value, offset, default, sign))
+            }
+            "FIRST_VALUE" => {
+                let value = first.ok_or_else(missing)?;
+                (value.ty, WindowKind::First(value))
+            }
+            "LAST_VALUE" => {
+                let value = first.ok_or_else(missing)?;
+                (value.ty, WindowKind::Last(value))
+            }
+            _ => match aggregate_kind(name) {
+                Some(kind) => {
+                    // Arguments may be aggregates of the groups: SUM(COUNT(*)) OVER ().
+                    let aggregate = self.aggregate(kind, name, call, scope, collector)?;
+                    (aggregate.ty, WindowKind::Aggregate(aggregate))
+                }
+                None => {
+                    return Err(error(
+                        195,
+                        15,
+                        format!("'{name}' is not a recognized built-in function name."),
+                    ));
+                }
+            },
+        };
+        collector.windows.push(WindowCall {
+            kind,
+            partition,
+            order,
+            frame: window.frame,
+        });
+        Ok(Bound::new(ty, Node::Window(collector.windows.len() - 1)))
+    }
+}
+
+fn one_column_only() -> SqlFailure {
+    error(
+        116,
+        16,
+        "Only one expression can be specified in the select list when the subquery is not introduced with EXISTS.",
+    )
+}
+
+/// `SCOPE_IDENTITY()` and `@@IDENTITY`.
+pub(super) fn identity(value: Option<i64>) -> Bound {
+    Bound::constant(
+        SqlType::Numeric {
+            precision: 38,
+            scale: 0,
+        },
+        value.map_or(Value::Null, |n| Value::Numeric {
+            unscaled: i128::from(n),
+            scale: 0,
+        }),
+    )
+}
+
+pub(super) fn aggregate_kind(name: &str) -> Option<AggregateKind> {
+    Some(match name {
+        "COUNT" | "COUNT_BIG" => AggregateKind::Count,
+        "MIN" => AggregateKind::Min,
+        "MAX" => AggregateKind::Max,
+        "SUM" => AggregateKind::Sum,
+        "AVG" => AggregateKind::Average,
+        "STRING_AGG" => AggregateKind::Join,
+        _ => return None,
+    })
+}
+
+fn invalid_operand(ty: SqlType, operator: &str) -> SqlFailure {
+    error(
+        8117,
+        16,
+        format!(
+            "Operand data type {} is invalid for {operator} operator.",
+            type_name(ty)
+        ),
+    )
+}
+
+/// Converts implicitly; error 257 or 206 for pairs that need CONVERT.
+pub(super) fn coerce(bound: Bound, to: SqlType) -> Binding<Bound> {
+    if bound.ty == to {
+        return Ok(bound);
+    }
+    if bound.is_null() {
+        return Ok(Bound::constant(to, Value::Null));
+    }
+    let from = bound.ty;
+    let clash = (is_moment(from) && (is_number(to) || to == SqlType::UniqueIdentifier))
+        || (is_number(from)
+            && (matches!(
+                to,
+                SqlType::Date
+                    | SqlType::Time(_)
+                    | SqlType::DateTime2(_)
+                    | SqlType::DateTimeOffset(_)
+            ) || to == SqlType::UniqueIdentifier))
+        || (from == SqlType::UniqueIdentifier && (is_number(to) || is_moment(to)))
+        || matches!(
+            (from, to),
+            (SqlType::Time(_), SqlType::Date) | (SqlType::Date, SqlType::Time(_))
+        );
+    if from == SqlType::Variant || (is_text(from) && is_binary(to) && to != SqlType::Image) {
+        return Err(error(
+            257,
+            16,
+            format!(
+                "Implicit conversion from data type {} to {} is not allowed. Use the CONVERT function to run this query.",
+                type_name(from),
+                type_name(to)
+            ),
+        )
+        .with_state(3));
+    }
+    if clash {
+        return Err(error(
+            206,
+            16,
+            format!(
+                "Operand type clash: {} is incompatible with {}",
+                type_name(from),
+                type_name(to)
+            ),
+        ));
+    }
+    if let Node::Constant(value) = &bound.node {
+        if let Ok(value) = cast(value, from, to, None) {
+            let mut folded = Bound::constant(to, value);
+            folded.sensitive = bound.sensitive;
+            return Ok(folded);
+        }
+    }
+    let sensitive = bound.sensitive;
+    let mut converted = Bound::new(
+        to,
+        Node::Cast {
+            inner: Box::new(bound),
+            style: None,
+            lenient: false,
+        },
+    );
+    converted.sensitive = sensitive;
+    Ok(converted)
+}
+
+trait WithState {
+    fn with_state(self, state: u8) -> Self;
+}
+
+impl WithState for SqlFailure {
+    fn with_state(mut self, state: u8) -> SqlFailure {
+        for message in &mut self.0 {
+            message.state = state;
+        }
+        self
+    }
+}
+
+/// The expression as text of its own length.
+pub(super) fn to_text(bound: Bound) -> Binding<Bound> {
+    if is_text(bound.ty) {
+        return Ok(bound);
+    }
+    let ty = text_type(false, capacity(bound.ty).or(Some(40)));
+    coerce(bound, ty)
+}
+
+/// Gives all expressions their common type; NULL literals follow.
+pub(super) fn unify(bounds: Vec<Bound>) -> Binding<(SqlType, Vec<Bound>)> {
+    let ty = bounds
+        .iter()
+        .filter(|b| !b.is_null())
+        .map(|b| b.ty)
+        .reduce(common)
+        .unwrap_or(SqlType::Int);
+    let bounds = bounds
+        .into_iter()
+        .map(|b| coerce(b, ty))
+        .collect::<Binding<Vec<_>>>()?;
+    Ok((ty, bounds))
+}
+
+pub(super) fn compare(op: CompareOp, left: Bound, right: Bound) -> Binding<Bound> {
+    let sensitive = left.sensitive || right.sensitive;
+    let (left, right) = if is_text(left.ty) && is_text(right.ty) {
+        (left, right)
+    } else {
+        let ty = match (left.is_null(), right.is_null()) {
+            (true, _) => right.ty,
+            (_, true) => left.ty,
+            _ => common(left.ty, right.ty),
+        };
+        (coerce(left, ty)?, coerce(right, ty)?)
+    };
+    let mut bound = Bound::new(
+        SqlType::Bit,
+        Node::Compare(op, Box::new(left), Box::new(right)),
+    );
+    bound.sensitive = sensitive;
+    Ok(bound)
+}
+
+fn incompatible(op: BinaryOp, left: SqlType, right: SqlType) -> SqlFailure {
+    error(
+        402,
+        16,
+        format!(
+            "The data types {} and {} are incompatible in the {} operator.",
+            type_name(left),
+            type_name(right),
+            op.name()
+        ),
+    )
+}
+
+fn binary(op: BinaryOp, left: Bound, right: Bound) -> Binding<Bound> {
+    let (mut left, mut right) = (left, right);
+    if left.is_null() && !right.is_null() {
+        left = Bound::constant(right.ty, Value::Null);
+    } else if right.is_null() && !left.is_null() {
+        right = Bound::constant(left.ty, Value::Null);
+    }
+    let (l, r) = (left.ty, right.ty);
+    if l == SqlType::Variant || r == SqlType::Variant {
+        return Err(incompatible(op, l, r));
+    }
+    if op == BinaryOp::Add && ((is_text(l) && is_text(r)) || (is_binary(l) && is_binary(r))) {
+        let length = match (capacity(l), capacity(r)) {
+            (Some(a), Some(b)) => Some(a + b),
+            _ => None,
+        };
+        let ty = if is_binary(l) {
+            SqlType::VarBinary(match length {
+                Some(n) => Length::Up(n.min(8000) as u16),
+                None => Length::Max,
+            })
+        } else {
+            text_type(is_national(l) || is_national(r), length)
+        };
+        let sensitive = left.sensitive || right.sensitive;
+        let mut bound = Bound::new(ty, Node::Concat(Box::new(left), Box::new(right)));
+        bound.sensitive = sensitive;
+        return Ok(bound);
+    }
+    let plain_moment = |ty| matches!(ty, SqlType::DateTime | SqlType::SmallDateTime);
+    if matches!(op, BinaryOp::Add | BinaryOp::Subtract) && (plain_moment(l) || plain_moment(r)) {
+        let minus = op == BinaryOp::Subtract;
+        let (moment, days) = if plain_moment(l) {
+            (left, right)
+        } else if !minus {
+            (right, left)
+        } else {
+            (coerce(left, SqlType::DateTime)?, right)
+        };
+        let days = if is_text(days.ty) {
+            coerce(days, SqlType::DateTime)?
+        } else {
+            days
+        };
+        if !is_number(days.ty) && !plain_moment(days.ty) {
+            return Err(incompatible(op, l, r));
+        }
+        return Ok(Bound::new(
+            moment.ty,
+            Node::AddDays(Box::new(moment), Box::new(days), minus),
+        ));
+    }
+    if matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor) {
+        if !is_integer(l) || !is_integer(r) {
+            return Err(incompatible(op, l, r));
+        }
+    } else if is_text(l) && is_text(r) {
+        return Err(invalid_operand(l, op.name()));
+    }
+    for ty in [l, r] {
+        if !is_number(ty) && !is_text(ty) && !is_binary(ty) {
+            let (a, b) = if is_moment(l) { (l, r) } else { (r, l) };
+            return Err(error(
+                206,
+                16,
+                format!(
+                    "Operand type clash: {} is incompatible with {}",
+                    type_name(a),
+                    type_name(b)
+                ),
+            ));
+        }
+    }
+    let ty = common(l, r);
+    // Bits compute as themselves only in bit operators.
+    let ty = if ty == SqlType::Bit
+        && !matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor)
+    {
+        return Err(invalid_operand(ty, op.name()));
+    } else {
+        ty
+    };
+    if let SqlType::Numeric { .. } = ty {
+        let keep = |b: Bound| -> Binding<Bound> {
+            if is_number(b.ty) {
+                Ok(b)
+            } else {
+                coerce(b, ty)
+            }
+        };
+        let (left, right) = (keep(left)?, keep(right)?);
+        let ty = numeric_result(op, as_numeric(left.ty), as_numeric(right.ty));
+        return Ok(Bound::new(
+            ty,
+            Node::Arithmetic(op, Box::new(left), Box::new(right)),
+        ));
+    }
+    let (left, right) = (coerce(left, ty)?, coerce(right, ty)?);
+    Ok(Bound::new(
+        ty,
+        Node::Arithmetic(op, Box::new(left), Box::new(right)),
+    ))
+}
+
+/// Source: Transact-SQL reference, "Precision, scale, and length".
+fn numeric_result(op: BinaryOp, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> SqlType {
+    let (p1, s1, p2, s2) = (i32::from(p1), i32::from(s1), i32::from(p2), i32::from(s2));
+    let (precision, scale) = match op {
+        BinaryOp::Multiply => (p1 + p2 + 1, s1 + s2),
+        BinaryOp::Divide => {
+            let scale = (s1 + p2 + 1).max(6);
+            (p1 - s1 + s2 + scale, scale)
+        }
+        BinaryOp::Modulo => {
+            let scale = s1.max(s2);
+            ((p1 - s1).min(p2 - s2) + scale, scale)
+        }
+        _ => {
+            let scale = s1.max(s2);
+            ((p1 - s1).max(p2 - s2) + scale + 1, scale)
+        }
+    };
+    if precision <= 38 {
+        return SqlType::Numeric {
+            precision: precision.max(1) as u8,
+            scale: scale as u8,
+        };
+    }
+    let whole = precision - scale;
+    let scale = if matches!(op, BinaryOp::Multiply | BinaryOp::Divide) {
+        if whole < 32 {
+            scale.min(38 - whole)
+        } else {
+            scale.min(6)
+        }
+    } else {
+        scale.min((38 - whole).max(0))
+    };
+    SqlType::Numeric {
+        precision: 38,
+        scale: scale as u8,
+    }
+}

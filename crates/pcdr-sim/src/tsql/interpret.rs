@@ -1,0 +1,983 @@
+//! Statements carried out one after the other, and what an error ends.
+
+use std::collections::BTreeMap;
+
+use super::ast::{Admin, BackupKind};
+use super::bind::{Binder, Scope, coerce};
+use super::bound::Env;
+use super::convert::{cast, float, integer};
+use super::eval::{display, eval, test};
+use super::failures::error;
+use super::host::{Host, Sink};
+use super::output::Output;
+use super::parse::{parse_admin, parse_batch};
+use super::state::{Context, Frame, Session, Table};
+use super::tree::{Body, Expr, Path, Query, Statement, StatementKind};
+use crate::front::{DoneKind, Replies, Reply, Request, TransactionRequest};
+use crate::message::{SqlFailure, SqlMessage};
+use crate::value::{Relation, SqlType, Value};
+
+/// Runs T-SQL for one session and keeps the session's language state: options, temporary tables and
+/// the transaction count.
+#[derive(Debug, Default)]
+pub struct Interpreter {
+    session: Session,
+}
+
+/// What happens after a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    Next,
+    Break,
+    Continue,
+    Return(i32),
+    /// The batch ends.
+    Abort,
+}
+
+/// An error on its way to a CATCH block or to the client.
+#[derive(Debug)]
+pub(super) struct Raised {
+    pub(super) failure: SqlFailure,
+    /// The nesting level it was raised at.
+    pub(super) level: u32,
+    /// Raised by RAISERROR, which ends no batch.
+    pub(super) by_raiserror: bool,
+    /// Raised by THROW, which ends the batch.
+    pub(super) by_throw: bool,
+}
+
+pub(super) type Outcome = Result<Flow, Raised>;
+
+/// One request being carried out.
+pub(super) struct Run<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) host: &'a mut dyn Host,
+    pub(super) out: Output,
+    pub(super) frames: Vec<Frame>,
+    /// Enclosing TRY blocks.
+    tries: u32,
+    steps: u32,
+}
+
+impl Interpreter {
+    /// An interpreter with the options of a fresh session.
+    pub fn new() -> Interpreter {
+        let mut session = Session::default();
+        session.options.lock_timeout = -1;
+        Interpreter { session }
+    }
+
+    /// `@@TRANCOUNT`.
+    pub fn transaction_count(&self) -> i32 {
+        self.session.transactions
+    }
+
+    /// Forgets temporary tables, options and the transaction, as `sp_reset_connection` does. The
+    /// transaction itself is the host's to roll back.
+    pub fn reset(&mut self) {
+        *self = Interpreter::new();
+    }
+
+    /// Carries out one request. The last reply is a [`Reply::Done`].
+    pub async fn run(&mut self, host: &mut dyn Host, request: Request, replies: &Replies) {
+        self.session.level = 0;
+        let mut run = Run {
+            session: &mut self.session,
+            host,
+            out: Output::new(replies),
+            frames: vec![Frame::default()],
+            tries: 0,
+            steps: 0,
+        };
+        run.out.no_count = run.session.options.no_count;
+        match request {
+            Request::Batch(text) => run.batch(&text).await,
+            Request::Rpc(rpc) => run.rpc(rpc).await,
+            Request::Transaction(request) => run.transaction(request).await,
+        }
+        if !run.out.ended {
+            run.out.kind = DoneKind::Statement;
+            run.out
+                .send(Reply::Done {
+                    kind: DoneKind::Statement,
+                    command: 0,
+                    rows: None,
+                    error: false,
+                })
+                .await;
+        }
+        self.session.level = 0;
+        // Table variables and parameters go with the batch; temporary tables of level 0 stay.
+        self.session.tables.retain(|_, table| table.level == 0);
+    }
+}
+
+/// Errors of name resolution and typing: the statement could not be compiled. A TRY block at the
+/// same level does not catch them, and they end the batch or procedure they are in.
+///
+/// Source: Transact-SQL reference, "TRY...CATCH", "Errors unaffected by a TRY...CATCH construct".
+fn is_compile_error(number: i32) -> bool {
+    matches!(
+        number,
+        102 | 104..=108 | 116 | 137 | 141 | 145 | 147 | 156 | 174 | 195 | 205..=209 | 257 | 263
+            | 402 | 447 | 448 | 1087 | 4104 | 4108 | 4112 | 4121 | 8116..=8120 | 8155 | 8158 | 8159
+            | 10709 | 10753
+    )
+}
+
+/// Errors that end the batch even when XACT_ABORT is off: conversions, and a database that cannot
+/// be used.
+fn ends_batch(number: i32) -> bool {
+    matches!(
+        number,
+        241 | 242 | 244 | 245 | 248 | 295 | 911 | 8114 | 8169 | 9812 | 9820
+    )
+}
+
+impl Run<'_> {
+    async fn batch(&mut self, text: &str) {
+        match parse_batch(text, []) {
+            Ok(statements) => {
+                let outcome = self.statements(&statements).await;
+                self.finish(outcome).await;
+            }
+            Err(failure) => {
+                self.session.error = failure.cause().number;
+                self.out.fail(&failure).await;
+                self.out.done(0, None, true).await;
+            }
+        }
+    }
+
+    /// Reports an error that nothing caught.
+    pub(super) async fn finish(&mut self, outcome: Outcome) {
+        if let Err(raised) = outcome {
+            self.report(&raised).await;
+        }
+    }
+
+    /// Sends an error and decides whether the batch goes on.
+    async fn report(&mut self, raised: &Raised) -> Flow {
+        let cause = raised.failure.cause();
+        let (number, severity) = (cause.number, cause.severity);
+        self.session.error = raised.failure.0.last().map_or(number, |m| m.number);
+        self.session.row_count = 0;
+        self.out.fail(&raised.failure).await;
+        let doomed = self.session.options.abort_transaction && !raised.by_raiserror;
+        let ends = severity >= 20
+            || raised.by_throw
+            || doomed
+            || ends_batch(number)
+            || is_compile_error(number);
+        if self.session.transactions > 0
+            && (doomed || severity >= 20 || ends_batch(number) || self.session.doomed)
+        {
+            self.roll_back().await;
+        }
+        self.out.done(0, None, true).await;
+        if ends { Flow::Abort } else { Flow::Next }
+    }
+
+    async fn roll_back(&mut self) {
+        self.host.rollback();
+        self.session.transactions = 0;
+        self.session.doomed = false;
+        let descriptor = self.session.descriptor;
+        self.out
+            .send(Reply::TransactionRolledBack(descriptor))
+            .await;
+    }
+
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        if self.frames.is_empty() {
+            self.frames.push(Frame::default());
+        }
+        let last = self.frames.len() - 1;
+        &mut self.frames[last]
+    }
+
+    /// Runs `work` with everything an expression may ask.
+    pub(super) fn with_context<T>(
+        &self,
+        work: impl FnOnce(&Context<'_>) -> Result<T, SqlFailure>,
+    ) -> Result<T, SqlFailure> {
+        static NONE: std::sync::OnceLock<Frame> = std::sync::OnceLock::new();
+        let frame = match self.frames.last() {
+            Some(frame) => frame,
+            None => NONE.get_or_init(Frame::default),
+        };
+        work(&Context::new(&*self.host, self.session, frame))
+    }
+
+    /// Evaluates an expression outside of any query.
+    pub(super) fn scalar(&self, expr: &Expr) -> Result<(SqlType, Value), SqlFailure> {
+        self.with_context(|context| {
+            let bound = Binder::new(context).scalar(expr, &Scope::default())?;
+            let value = eval(&bound, &Env::of(&[], None), context)?;
+            Ok((bound.ty, value))
+        })
+    }
+
+    /// Evaluates an expression and converts it implicitly.
+    pub(super) fn scalar_as(&self, expr: &Expr, ty: SqlType) -> Result<Value, SqlFailure> {
+        self.with_context(|context| {
+            let bound = coerce(Binder::new(context).scalar(expr, &Scope::default())?, ty)?;
+            eval(&bound, &Env::of(&[], None), context)
+        })
+    }
+
+    fn condition(&self, expr: &Expr) -> Result<bool, SqlFailure> {
+        self.with_context(|context| {
+            let bound = Binder::new(context).scalar(expr, &Scope::default())?;
+            Ok(test(&bound, &Env::of(&[], None), context)? == Some(true))
+        })
+    }
+
+    /// Assigns to a declared variable, converting to its type.
+    pub(super) fn assign(
+        &mut self,
+        name: &str,
+        from: SqlType,
+        value: &Value,
+    ) -> Result<(), SqlFailure> {
+        if let Some((ty, slot)) = self.frame().variables.get_mut(&name.to_lowercase()) {
+            *slot = cast(value, from, *ty, None)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn statements(&mut self, statements: &[Statement]) -> Outcome {
+        for statement in statements {
+            let flow = self.statement(statement).await?;
+            if flow != Flow::Next {
+                return Ok(flow);
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// Carries out one statement; an error goes to the enclosing TRY if there is one.
+    async fn statement(&mut self, statement: &Statement) -> Outcome {
+        if self.host.is_cancelled() {
+            return Ok(Flow::Abort);
+        }
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+        if self.session.options.no_execute
+            && !matches!(statement.kind, StatementKind::SetOption(..))
+        {
+            return Ok(Flow::Next);
+        }
+        let raised = match self.carry_out(statement).await {
+            Ok(flow) => {
+                // Statements that only steer leave the error of the one before.
+                let steers = matches!(
+                    statement.kind,
+                    StatementKind::If(..)
+                        | StatementKind::While(..)
+                        | StatementKind::Block(_)
+                        | StatementKind::Try(..)
+                        | StatementKind::Execute(_)
+                        | StatementKind::RaiseError { .. }
+                );
+                if !steers {
+                    self.session.error = 0;
+                }
+                return Ok(flow);
+            }
+            Err(raised) => raised,
+        };
+        self.raise(raised, statement.line).await
+    }
+
+    async fn raise(&mut self, mut raised: Raised, line: u32) -> Outcome {
+        if raised.failure.0.is_empty() {
+            return Ok(Flow::Next);
+        }
+        for message in &mut raised.failure.0 {
+            if message.procedure.is_empty() && message.line <= 1 && !raised.by_throw {
+                message.line = line;
+            }
+        }
+        let severity = raised.failure.cause().severity;
+        if self.tries > 0 && severity < 20 {
+            return Err(raised);
+        }
+        Ok(self.report(&raised).await)
+    }
+
+    pub(super) fn raised(&self, failure: SqlFailure) -> Raised {
+        Raised {
+            failure,
+            level: self.session.level,
+            by_raiserror: false,
+            by_throw: false,
+        }
+    }
+
+    async fn carry_out(&mut self, statement: &Statement) -> Outcome {
+        // Statements that hold others pass their errors and flow through.
+        match &statement.kind {
+            StatementKind::Block(body) => return Box::pin(self.statements(body)).await,
+            StatementKind::If(condition, then, otherwise) => {
+                let holds = self.condition(condition).map_err(|f| self.raised(f))?;
+                return match (holds, otherwise) {
+                    (true, _) => Box::pin(self.statement(then)).await,
+                    (false, Some(otherwise)) => Box::pin(self.statement(otherwise)).await,
+                    (false, None) => Ok(Flow::Next),
+                };
+            }
+            StatementKind::While(condition, body) => {
+                while self.condition(condition).map_err(|f| self.raised(f))? {
+                    match Box::pin(self.statement(body)).await? {
+                        Flow::Next | Flow::Continue => {}
+                        Flow::Break => break,
+                        other => return Ok(other),
+                    }
+                }
+                return Ok(Flow::Next);
+            }
+            StatementKind::Try(body, handler) => return self.try_catch(body, handler).await,
+            StatementKind::Execute(execute) => return Box::pin(self.execute(execute)).await,
+            StatementKind::Insert(insert) => {
+                self.begin_implicit().await;
+                return Box::pin(self.insert(insert)).await;
+            }
+            StatementKind::Throw(arguments) => return self.throw(arguments.as_deref()),
+            StatementKind::RaiseError {
+                message,
+                severity,
+                state,
+                arguments,
+                set_error,
+            } => {
+                return self
+                    .raise_error(message, severity, state, arguments, *set_error)
+                    .await;
+            }
+            _ => {}
+        }
+        match self.simple(statement).await {
+            Ok(flow) => Ok(flow),
+            Err(failure) => Err(self.raised(failure)),
+        }
+    }
+
+    async fn try_catch(&mut self, body: &[Statement], handler: &[Statement]) -> Outcome {
+        let level = self.session.level;
+        self.tries += 1;
+        let outcome = Box::pin(self.statements(body)).await;
+        self.tries -= 1;
+        let raised = match outcome {
+            Ok(flow) => return Ok(flow),
+            Err(raised) => raised,
+        };
+        let number = raised.failure.cause().number;
+        if raised.level == level
+            && !raised.by_throw
+            && !raised.by_raiserror
+            && is_compile_error(number)
+        {
+            return if self.tries > 0 {
+                Err(raised)
+            } else {
+                Ok(self.report(&raised).await)
+            };
+        }
+        if self.session.options.abort_transaction && self.session.transactions > 0
+            || ends_batch(number) && self.session.transactions > 0
+        {
+            self.session.doomed = true;
+        }
+        let Some(last) = raised.failure.0.last().cloned() else {
+            return Ok(Flow::Next);
+        };
+        self.session.error = last.number;
+        let frame = self.frame();
+        frame.caught.push(last);
+        frame.rethrow.push(raised.failure);
+        let outcome = Box::pin(self.statements(handler)).await;
+        let frame = self.frame();
+        frame.caught.pop();
+        frame.rethrow.pop();
+        outcome
+    }
+
+    fn throw(&mut self, arguments: Option<&(Expr, Expr, Expr)>) -> Outcome {
+        let failure = match arguments {
+            None => match self.frame().rethrow.last() {
+                Some(failure) => failure.clone(),
+                None => {
+                    return Err(self.raised(error(
+                        10704,
+                        15,
+                        "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.",
+                    )));
+                }
+            },
+            Some((number, message, state)) => {
+                let number = self.scalar_as(number, SqlType::Int);
+                let text = self.scalar_as(message, SqlType::nvarchar(2048));
+                let state = self.scalar_as(state, SqlType::TinyInt);
+                let (number, text, state) = match (number, text, state) {
+                    (Ok(n), Ok(t), Ok(s)) => (n, t, s),
+                    (Err(f), _, _) | (_, Err(f), _) | (_, _, Err(f)) => return Err(self.raised(f)),
+                };
+                let number = integer(&number).unwrap_or(0) as i32;
+                if number < 50_000 {
+                    return Err(self.raised(error(
+                        35100,
+                        16,
+                        format!("Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."),
+                    )));
+                }
+                let state = integer(&state).unwrap_or(0) as u8;
+                SqlMessage::new(number, 16, display(&text, SqlType::nvarchar(2048)))
+                    .with_state(state)
+                    .at_line(0)
+                    .into()
+            }
+        };
+        let mut raised = self.raised(failure);
+        // A rethrown error keeps its line; a new one has that of its statement.
+        raised.by_throw = true;
+        Err(raised)
+    }
+
+    async fn raise_error(
+        &mut self,
+        message: &Expr,
+        severity: &Expr,
+        state: &Expr,
+        arguments: &[Expr],
+        set_error: bool,
+    ) -> Outcome {
+        let evaluated = (|| {
+            let (ty, value) = self.scalar(message)?;
+            let arguments = arguments
+                .iter()
+                .map(|a| self.scalar(a))
+                .collect::<Result<Vec<_>, _>>()?;
+            let number = |value: &Value| integer(value).and_then(|n| i32::try_from(n).ok());
+            let severity = number(&self.scalar_as(severity, SqlType::Int)?).unwrap_or(0);
+            let state = number(&self.scalar_as(state, SqlType::Int)?).unwrap_or(0);
+            let (id, format) = match number(&value) {
+                Some(id) => {
+                    return Err(error(
+                        18054,
+                        16,
+                        format!(
+                            "Error {id}, severity {severity}, state {state} was raised, but no message with that error number was found in sys.messages. If error is larger than 50000, make sure the user-defined message is added using sp_addmessage."
+                        ),
+                    ));
+                }
+                None => (50000, display(&value, ty)),
+            };
+            let text = format_message(&format, &arguments)?;
+            let message = SqlMessage::new(id, severity.clamp(0, 25) as u8, text)
+                .with_state(state.clamp(0, 255) as u8);
+            Ok(message)
+        })();
+        let message = match evaluated {
+            Ok(message) => message,
+            Err(failure) => return Err(self.raised(failure)),
+        };
+        if message.is_error() {
+            let mut raised = self.raised(message.into());
+            raised.by_raiserror = true;
+            return Err(raised);
+        }
+        self.session.error = if set_error { message.number } else { 0 };
+        self.out.message(message).await;
+        Ok(Flow::Next)
+    }
+
+    pub(super) async fn begin_implicit(&mut self) {
+        if self.session.options.implicit_transactions && self.session.transactions == 0 {
+            let _failed = self.begin_transaction().await;
+        }
+    }
+
+    async fn begin_transaction(&mut self) -> Result<(), SqlFailure> {
+        if self.session.transactions == 0 {
+            self.session.descriptor = self.host.begin()?;
+            let descriptor = self.session.descriptor;
+            self.out.send(Reply::TransactionBegun(descriptor)).await;
+        }
+        self.session.transactions += 1;
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), SqlFailure> {
+        match self.session.transactions {
+            0 => Err(error(
+                3902,
+                16,
+                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            )),
+            _ if self.session.doomed => Err(error(
+                3930,
+                16,
+                "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
+            )),
+            1 => {
+                self.host.commit()?;
+                self.session.transactions = 0;
+                let descriptor = self.session.descriptor;
+                self.out.send(Reply::TransactionCommitted(descriptor)).await;
+                Ok(())
+            }
+            _ => {
+                self.session.transactions -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    async fn rollback(&mut self) -> Result<(), SqlFailure> {
+        if self.session.transactions == 0 {
+            return Err(error(
+                3903,
+                16,
+                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            ));
+        }
+        self.roll_back().await;
+        Ok(())
+    }
+
+    async fn transaction(&mut self, request: TransactionRequest) {
+        let (command, result) = match request {
+            TransactionRequest::Begin => (212, self.begin_transaction().await),
+            TransactionRequest::Commit => (213, self.commit().await),
+            TransactionRequest::Rollback => (210, self.rollback().await),
+        };
+        if let Err(failure) = &result {
+            self.out.fail(failure).await;
+        }
+        self.out.done(command, None, result.is_err()).await;
+    }
+
+    /// A statement that holds no other.
+    async fn simple(&mut self, statement: &Statement) -> Result<Flow, SqlFailure> {
+        match &statement.kind {
+            StatementKind::Declare(variables) => {
+                for (name, ty, value) in variables {
+                    let value = match value {
+                        Some(value) => self.scalar_as(value, *ty)?,
+                        None => Value::Null,
+                    };
+                    let lower = name.to_lowercase();
+                    // A DECLARE in a loop keeps the value unless it assigns one.
+                    let slot = self
+                        .frame()
+                        .variables
+                        .entry(lower)
+                        .or_insert((*ty, Value::Null));
+                    if !value.is_null() {
+                        *slot = (*ty, value);
+                    }
+                }
+            }
+            StatementKind::DeclareTable(name, columns) => {
+                let level = self.session.level;
+                self.frame()
+                    .tables
+                    .entry(name.to_lowercase())
+                    .or_insert_with(|| Table::new(columns.clone(), level));
+            }
+            StatementKind::Set(name, value) => {
+                let lower = name.to_lowercase();
+                let ty = self.frame().variables.get(&lower).map(|(ty, _)| *ty);
+                let ty = ty.ok_or_else(|| undeclared(name))?;
+                let value = self.scalar_as(value, ty)?;
+                self.assign(name, ty, &value)?;
+                self.session.row_count = 1;
+            }
+            StatementKind::SetOption(names, words) => {
+                self.set_option(names, words)?;
+                // A driver's lone SET still ends with a DONE of its own.
+                self.out.done(249, None, false).await;
+            }
+            StatementKind::Select(query) => {
+                self.begin_implicit().await;
+                self.host.running("SELECT");
+                self.select(query).await?;
+            }
+            StatementKind::Change(change) => {
+                self.begin_implicit().await;
+                return self.change(change).await;
+            }
+            StatementKind::CreateTable(name, columns) => {
+                self.create_table(name, columns)?;
+                self.out.done(198, None, false).await;
+            }
+            StatementKind::DropTable(names, if_exists) => {
+                for name in names {
+                    self.drop_table(name, *if_exists)?;
+                }
+                self.out.done(199, None, false).await;
+            }
+            StatementKind::Truncate(name) => {
+                self.truncate(name)?;
+                self.out.done(233, None, false).await;
+            }
+            StatementKind::Break => return Ok(Flow::Break),
+            StatementKind::Continue => return Ok(Flow::Continue),
+            StatementKind::Return(value) => {
+                let status = match value {
+                    Some(value) => integer(&self.scalar_as(value, SqlType::Int)?).unwrap_or(0),
+                    None => 0,
+                };
+                return Ok(Flow::Return(status as i32));
+            }
+            StatementKind::Print(value) => {
+                let (ty, value) = self.scalar(value)?;
+                let text = display(&value, ty);
+                let text: String = text.chars().take(8000).collect();
+                let message =
+                    SqlMessage::new(0, 0, if text.is_empty() { " ".into() } else { text })
+                        .at_line(statement.line);
+                self.out.message(message).await;
+            }
+            StatementKind::WaitFor(delay, value) => {
+                self.host.running("WAITFOR");
+                self.wait_for(*delay, value).await?;
+            }
+            StatementKind::Use(name) => {
+                let old = self.host.database();
+                self.host.use_database(name)?;
+                let new = self.host.database();
+                self.out
+                    .send(Reply::Database {
+                        new: new.clone(),
+                        old,
+                    })
+                    .await;
+                let text = format!("Changed database context to '{new}'.");
+                self.out
+                    .message(
+                        SqlMessage::new(5701, 0, text)
+                            .with_state(2)
+                            .at_line(statement.line),
+                    )
+                    .await;
+                self.out.done(226, None, false).await;
+            }
+            StatementKind::BeginTransaction => {
+                self.begin_transaction().await?;
+                self.out.done(212, None, false).await;
+            }
+            StatementKind::Commit => {
+                self.commit().await?;
+                self.out.done(213, None, false).await;
+            }
+            StatementKind::Rollback(_) => {
+                self.rollback().await?;
+                self.out.done(210, None, false).await;
+            }
+            StatementKind::Save(_) => {
+                if self.session.transactions == 0 {
+                    return Err(error(
+                        628,
+                        16,
+                        "Cannot issue SAVE TRANSACTION when there is no active transaction.",
+                    ));
+                }
+                // The engine cannot undo a part of a transaction: say so rather than pretend.
+                return Err(error(
+                    50001,
+                    16,
+                    "SAVE TRANSACTION is not supported by this server.",
+                ));
+            }
+            StatementKind::Admin(tokens) => {
+                let values = self.variable_texts();
+                let admin = parse_admin(tokens, values)?;
+                self.admin(admin).await?;
+            }
+            // Carried out by their own functions.
+            StatementKind::Block(_)
+            | StatementKind::If(..)
+            | StatementKind::While(..)
+            | StatementKind::Try(..)
+            | StatementKind::Execute(_)
+            | StatementKind::Insert(_)
+            | StatementKind::Throw(_)
+            | StatementKind::RaiseError { .. } => {}
+        }
+        Ok(Flow::Next)
+    }
+
+    fn variable_texts(&mut self) -> BTreeMap<String, String> {
+        self.frame()
+            .variables
+            .iter()
+            .map(|(name, (ty, value))| (name.clone(), display(value, *ty)))
+            .collect()
+    }
+
+    async fn admin(&mut self, admin: Admin) -> Result<(), SqlFailure> {
+        let (name, code) = admin_code(&admin);
+        self.host.running(name);
+        self.out.progress = matches!(admin, Admin::Backup(_) | Admin::Restore(_)).then_some(code);
+        let result = self.host.admin(admin, &mut self.out).await;
+        self.out.end_progress();
+        let code = result?;
+        self.out.done(code, None, false).await;
+        Ok(())
+    }
+
+    async fn wait_for(&mut self, delay: bool, value: &Expr) -> Result<(), SqlFailure> {
+        let (ty, value) = self.scalar(value)?;
+        let text = match (&value, ty) {
+            (Value::DateTime(d), _) => d.time().to_string(),
+            _ => display(&value, ty),
+        };
+        let invalid = || {
+            error(
+                148,
+                15,
+                format!("Incorrect time syntax in time string '{text}' used with WAITFOR."),
+            )
+        };
+        let mut duration = super::moments::delay(&text).ok_or_else(invalid)?;
+        if !delay {
+            let now = match self.host.function("GETDATE", &[]) {
+                Some(Ok((_, Value::DateTime(now)))) => now.time(),
+                _ => return Err(invalid()),
+            };
+            let since = now.duration_since(jiff::civil::Time::midnight());
+            let since = std::time::Duration::try_from(since).map_err(|_| invalid())?;
+            // A time that has passed is tomorrow's.
+            duration = duration
+                .checked_sub(since)
+                .unwrap_or(duration + std::time::Duration::from_secs(86_400) - since);
+        }
+        self.host.wait(duration).await;
+        Ok(())
+    }
+
+    fn set_option(&mut self, names: &[String], words: &[String]) -> Result<(), SqlFailure> {
+        let word = words.last().map_or("", String::as_str);
+        let value = match word.strip_prefix('@') {
+            Some(_) => {
+                let lower = word.to_lowercase();
+                match self.frame().variables.get(&lower) {
+                    Some((ty, value)) => display(value, *ty),
+                    None => return Err(undeclared(word)),
+                }
+            }
+            None => word.to_string(),
+        };
+        let on = value.eq_ignore_ascii_case("ON");
+        for name in names {
+            let options = &mut self.session.options;
+            match name.as_str() {
+                "NOCOUNT" => {
+                    options.no_count = on;
+                    self.out.no_count = on;
+                }
+                "XACT_ABORT" => options.abort_transaction = on,
+                "IMPLICIT_TRANSACTIONS" => options.implicit_transactions = on,
+                "NOEXEC" => options.no_execute = on,
+                "FMTONLY" => options.format_only = on,
+                "ROWCOUNT" => options.row_count = value.parse().ok().filter(|n| *n > 0),
+                "LOCK_TIMEOUT" => options.lock_timeout = value.parse().unwrap_or(-1),
+                "IDENTITY_INSERT" => {
+                    options.identity_insert =
+                        on.then(|| words.first().map(|w| w.to_lowercase()).unwrap_or_default());
+                }
+                // The rest changes nothing that this server computes.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A query at the top of a statement.
+    async fn select(&mut self, query: &Query) -> Result<(), SqlFailure> {
+        let into = match &query.body {
+            Body::Select(select) => select.into.clone(),
+            _ => None,
+        };
+        let assigns = match &query.body {
+            Body::Select(select) => select
+                .items
+                .iter()
+                .any(|item| matches!(item, super::tree::Item::Assign(..))),
+            _ => false,
+        };
+        let limit = self.session.options.row_count;
+        let format_only = self.session.options.format_only;
+        let (relation, assigned) = self.with_context(|context| {
+            let plan = Binder::new(context).plan(query, None)?;
+            let mut rows = if format_only {
+                Vec::new()
+            } else {
+                plan.run(None, context)?
+            };
+            if let Some(limit) = limit {
+                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            }
+            let relation = Relation {
+                columns: plan.columns,
+                rows,
+            };
+            Ok((relation, context.assigned.take()))
+        })?;
+        let count = relation.rows.len();
+        self.session.row_count = i64::try_from(count).unwrap_or(i64::MAX);
+        if assigns {
+            for (name, value) in assigned {
+                if let Some((_, slot)) = self.frame().variables.get_mut(&name) {
+                    *slot = value;
+                }
+            }
+            return Ok(());
+        }
+        if let Some(into) = into {
+            self.create_from(&into, relation)?;
+            self.out.done(193, Some(count as u64), false).await;
+            return Ok(());
+        }
+        self.out.result(relation, 193).await;
+        Ok(())
+    }
+}
+
+fn undeclared(name: &str) -> SqlFailure {
+    error(
+        137,
+        15,
+        format!("Must declare the scalar variable \"{name}\"."),
+    )
+}
+
+/// The command's name in `sys.dm_exec_requests` and its code in DONE.
+fn admin_code(admin: &Admin) -> (&'static str, u16) {
+    match admin {
+        Admin::Backup(b) if b.kind == BackupKind::Log => ("BACKUP LOG", 235),
+        Admin::Backup(_) => ("BACKUP DATABASE", 228),
+        Admin::Restore(r) if r.kind == BackupKind::Log => ("RESTORE LOG", 229),
+        Admin::Restore(_) => ("RESTORE DATABASE", 229),
+        Admin::RestoreInformation(r) => match r.verb.as_str() {
+            "HEADERONLY" => ("RESTORE HEADERONLY", 250),
+            "FILELISTONLY" => ("RESTORE FILELISTONLY", 376),
+            "VERIFYONLY" => ("RESTORE VERIFYONLY", 377),
+            _ => ("RESTORE LABELONLY", 250),
+        },
+        Admin::CreateDatabase { .. } => ("CREATE DATABASE", 203),
+        Admin::DropDatabase { .. } => ("DROP DATABASE", 204),
+        Admin::AlterDatabase(_) => ("ALTER DATABASE", 215),
+        Admin::CreateEndpoint(_) => ("CREATE ENDPOINT", 0),
+        Admin::AlterEndpoint { .. } => ("ALTER ENDPOINT", 0),
+        Admin::DropEndpoint { .. } => ("DROP ENDPOINT", 0),
+        Admin::CreateLogin { .. } => ("CREATE LOGIN", 0),
+        Admin::DropLogin { .. } => ("DROP LOGIN", 0),
+        Admin::AlterServerRole { .. } => ("ALTER SERVER ROLE", 0),
+        Admin::CreateUser { .. } => ("CREATE USER", 0),
+        Admin::AlterRole { .. } => ("ALTER ROLE", 0),
+        Admin::Grant { .. } => ("GRANT", 0),
+        Admin::Kill { .. } => ("KILL", 0),
+        Admin::Checkpoint => ("CHECKPOINT", 0),
+        Admin::Dbcc { .. } => ("DBCC", 0),
+        Admin::Reconfigure => ("RECONFIGURE", 0),
+    }
+}
+
+/// RAISERROR's format: `%s`, `%d`, `%i`, `%u`, `%x`, `%o` with flags and widths, and `%%`.
+fn format_message(format: &str, arguments: &[(SqlType, Value)]) -> Result<String, SqlFailure> {
+    let mut out = String::new();
+    let mut arguments = arguments.iter();
+    let mut chars = format.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut spec = String::new();
+        while let Some(&c) = chars.peek() {
+            if c.is_ascii_digit() || "-+#. *".contains(c) {
+                spec.push(c);
+                chars.next();
+            } else {
+                break;
+            }
+        }
+        while matches!(chars.peek(), Some('l' | 'h' | 'I' | '6' | '4')) {
+            chars.next();
+        }
+        let kind = chars.next();
+        let value = match kind {
+            Some('%') => {
+                out.push('%');
+                continue;
+            }
+            Some('s' | 'd' | 'i' | 'u' | 'x' | 'X' | 'o') => match arguments.next() {
+                None => "(null)".to_string(),
+                Some((_, value)) if value.is_null() => "(null)".to_string(),
+                Some((ty, value)) => {
+                    let text = matches!(value, Value::String(_));
+                    let number = integer(value);
+                    match (kind, number) {
+                        (Some('s'), None) if text => display(value, *ty),
+                        (Some('x'), Some(n)) => format!("{n:x}"),
+                        (Some('X'), Some(n)) => format!("{n:X}"),
+                        (Some('o'), Some(n)) => format!("{n:o}"),
+                        (Some('d' | 'i' | 'u'), Some(n)) => n.to_string(),
+                        _ => {
+                            let _ = float(value);
+                            return Err(error(
+                                2786,
+                                16,
+                                "The data type of substitution parameter 1 does not match the expected type of the format specification.",
+                            ));
+                        }
+                    }
+                }
+            },
+            _ => {
+                return Err(error(
+                    2787,
+                    16,
+                    format!("Invalid format specification: '%{spec}'."),
+                ));
+            }
+        };
+        let left = spec.starts_with('-');
+        let (width, precision) = spec
+            .trim_start_matches(['-', '+', '#', ' '])
+            .split_once('.')
+            .map_or_else(
+                || {
+                    (
+                        spec.trim_start_matches(['-', '+', '#', ' ']).parse().ok(),
+                        None,
+                    )
+                },
+                |(w, p)| (w.parse().ok(), p.parse::<usize>().ok()),
+            );
+        let width: usize = width.unwrap_or(0).min(2047);
+        let value: String = match precision {
+            Some(n) if kind == Some('s') => value.chars().take(n).collect(),
+            _ => value,
+        };
+        if left {
+            out.push_str(&format!("{value:<width$}"));
+        } else {
+            out.push_str(&format!("{value:>width$}"));
+        }
+    }
+    Ok(out.chars().take(2047).collect())
+}
+
+/// A path of one part, for names the language makes itself.
+pub(super) fn single(name: &str) -> Path {
+    Path {
+        parts: vec![name.to_string()],
+    }
+}
