@@ -94,9 +94,7 @@ impl ScopeColumn {
             return false;
         }
         let tail = &self.table[self.table.len() - qualifier.len()..];
-        tail.iter()
-            .zip(qualifier)
-            .all(|(a, b)| a.is_empty() || b.is_empty() || same_name(a, b))
+        tail.iter().zip(qualifier).all(|(a, b)| a.is_empty() || b.is_empty() || same_name(a, b))
     }
 }
 
@@ -166,10 +164,7 @@ pub(super) struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     pub(super) fn new(context: &'a Context<'a>) -> Binder<'a> {
-        Binder {
-            context,
-            ctes: Vec::new(),
-        }
+        Binder { context, ctes: Vec::new() }
     }
 
     /// An expression outside of any query, or one that may not aggregate.
@@ -207,10 +202,7 @@ impl<'a> Binder<'a> {
         scope: &Scope<'_>,
         collector: &mut Collector,
     ) -> Binding<Vec<Bound>> {
-        exprs
-            .iter()
-            .map(|e| self.expr(e, scope, collector))
-            .collect()
+        exprs.iter().map(|e| self.expr(e, scope, collector)).collect()
     }
 
     fn expr_inner(
@@ -242,10 +234,10 @@ impl<'a> Binder<'a> {
                 if !is_number(ty) {
                     return Err(invalid_operand(ty, "minus"));
                 }
-                if let Node::Constant(value) = &inner.node {
-                    if let Ok(negated) = super::eval::negate(value) {
-                        return Ok(Bound::constant(ty, negated));
-                    }
+                if let Node::Constant(value) = &inner.node
+                    && let Ok(negated) = super::eval::negate(value)
+                {
+                    return Ok(Bound::constant(ty, negated));
                 }
                 Ok(Bound::new(ty, Node::Negate(inner)))
             }
@@ -256,11 +248,7 @@ impl<'a> Binder<'a> {
                 }
                 Ok(Bound::new(inner.ty, Node::BitNot(inner)))
             }
-            Expr::Binary(op, left, right) => {
-                let left = self.expr(left, scope, collector)?;
-                let right = self.expr(right, scope, collector)?;
-                binary(*op, left, right)
-            }
+            Expr::Binary(..) => self.chain(expr, scope, collector),
             Expr::Compare(op, left, right) => {
                 let left = self.expr(left, scope, collector)?;
                 let right = self.expr(right, scope, collector)?;
@@ -290,11 +278,7 @@ impl<'a> Binder<'a> {
                     sensitive |= item.sensitive;
                 }
                 let keep = |b: Bound| {
-                    if is_text(ty) && is_text(b.ty) {
-                        Ok(b)
-                    } else {
-                        coerce(b, ty)
-                    }
+                    if is_text(ty) && is_text(b.ty) { Ok(b) } else { coerce(b, ty) }
                 };
                 let value = keep(value)?;
                 let pairs = list
@@ -328,21 +312,13 @@ impl<'a> Binder<'a> {
                 let sensitive = value.sensitive || pattern.sensitive;
                 let mut bound = Bound::new(
                     SqlType::Bit,
-                    Node::Like(
-                        Box::new(to_text(value)?),
-                        Box::new(to_text(pattern)?),
-                        escape,
-                    ),
+                    Node::Like(Box::new(to_text(value)?), Box::new(to_text(pattern)?), escape),
                 );
                 bound.sensitive = sensitive;
                 Ok(bound)
             }
             Expr::Exists(query) => condition(Node::Exists(Arc::new(self.query(query, scope)?))),
-            Expr::Case {
-                operand,
-                branches,
-                otherwise,
-            } => {
+            Expr::Case { operand, branches, otherwise } => {
                 let operand = match operand {
                     Some(operand) => Some(self.expr(operand, scope, collector)?),
                     None => None,
@@ -368,36 +344,20 @@ impl<'a> Binder<'a> {
                     ));
                 }
                 let (ty, mut results) = unify(results)?;
-                let otherwise = if otherwise.is_some() {
-                    results.pop().map(Box::new)
-                } else {
-                    None
-                };
+                let otherwise =
+                    if otherwise.is_some() { results.pop().map(Box::new) } else { None };
                 let branches = tests.into_iter().zip(results).collect();
                 Ok(Bound::new(ty, Node::Case(branches, otherwise)))
             }
-            Expr::Cast {
-                value,
-                ty,
-                style,
-                lenient,
-            } => {
+            Expr::Cast { value, ty, style, lenient } => {
                 let inner = self.boxed(value, scope, collector)?;
                 let style = match style {
-                    Some(style) => Some(Box::new(coerce(
-                        self.expr(style, scope, collector)?,
-                        SqlType::Int,
-                    )?)),
+                    Some(style) => {
+                        Some(Box::new(coerce(self.expr(style, scope, collector)?, SqlType::Int)?))
+                    }
                     None => None,
                 };
-                let mut bound = Bound::new(
-                    *ty,
-                    Node::Cast {
-                        inner,
-                        style,
-                        lenient: *lenient,
-                    },
-                );
+                let mut bound = Bound::new(*ty, Node::Cast { inner, style, lenient: *lenient });
                 if *lenient {
                     bound.sensitive = false;
                 }
@@ -409,19 +369,14 @@ impl<'a> Binder<'a> {
                 if plan.columns.len() != 1 {
                     return Err(one_column_only());
                 }
-                Ok(Bound::new(
-                    plan.columns[0].ty,
-                    Node::Subquery(Arc::new(plan)),
-                ))
+                Ok(Bound::new(plan.columns[0].ty, Node::Subquery(Arc::new(plan))))
             }
             Expr::Collate(inner, name) => {
                 let mut inner = self.expr(inner, scope, collector)?;
                 let upper = name.to_ascii_uppercase();
                 let known = upper == "DATABASE_DEFAULT"
                     || upper == "CATALOG_DEFAULT"
-                    || ["_BIN", "_BIN2", "_CI_", "_CS_"]
-                        .iter()
-                        .any(|part| upper.contains(part));
+                    || ["_BIN", "_BIN2", "_CI_", "_CS_"].iter().any(|part| upper.contains(part));
                 if !known {
                     return Err(error(448, 16, format!("Invalid collation '{name}'.")));
                 }
@@ -446,13 +401,30 @@ impl<'a> Binder<'a> {
         }
     }
 
+    /// A chain of operators, bound from the left without recursion: it may be long.
+    #[inline(never)]
+    fn chain(&self, expr: &Expr, scope: &Scope<'_>, collector: &mut Collector) -> Binding<Bound> {
+        let mut links = Vec::new();
+        let mut first = expr;
+        while let Expr::Binary(op, left, right) = first {
+            links.push((*op, right));
+            first = left;
+            if collector.grouped && collector.keys.contains(first) {
+                break;
+            }
+        }
+        let mut bound = self.expr(first, scope, collector)?;
+        for (op, right) in links.into_iter().rev() {
+            bound = binary(op, bound, self.expr(right, scope, collector)?)?;
+        }
+        Ok(bound)
+    }
+
     fn column(&self, path: &Path, scope: &Scope<'_>, collector: &mut Collector) -> Binding<Bound> {
         let (depth, index, column) = scope.resolve(path)?;
         if collector.grouped && depth == 0 {
             let is_key = collector.keys.iter().any(|key| match key {
-                Expr::Column(key) => scope
-                    .resolve(key)
-                    .is_ok_and(|(d, i, _)| d == 0 && i == index),
+                Expr::Column(key) => scope.resolve(key).is_ok_and(|(d, i, _)| d == 0 && i == index),
                 _ => false,
             });
             if !is_key {
@@ -491,11 +463,9 @@ impl<'a> Binder<'a> {
                         Value::SmallInt(self.context.host.session_id() as i16),
                     )),
                     // The server reads an unknown global as an undeclared variable.
-                    _ => Err(error(
-                        137,
-                        15,
-                        format!("Must declare the scalar variable \"{name}\"."),
-                    )),
+                    _ => {
+                        Err(error(137, 15, format!("Must declare the scalar variable \"{name}\".")))
+                    }
                 }
             }
         }
@@ -514,10 +484,8 @@ impl<'a> Binder<'a> {
             return Err(one_column_only());
         }
         let sensitive = value.sensitive;
-        let mut bound = Bound::new(
-            SqlType::Bit,
-            Node::Quantified(Box::new(value), op, all, Arc::new(plan)),
-        );
+        let mut bound =
+            Bound::new(SqlType::Bit, Node::Quantified(Box::new(value), op, all, Arc::new(plan)));
         bound.sensitive = sensitive;
         Ok(bound)
     }
@@ -555,10 +523,7 @@ impl<'a> Binder<'a> {
             let aggregate = self.aggregate(kind, &name, call, scope, &mut Collector::default())?;
             let ty = aggregate.ty;
             collector.aggregates.push(aggregate);
-            return Ok(Bound::new(
-                ty,
-                Node::Aggregate(collector.aggregates.len() - 1),
-            ));
+            return Ok(Bound::new(ty, Node::Aggregate(collector.aggregates.len() - 1)));
         }
         if ["ROW_NUMBER", "RANK", "DENSE_RANK", "NTILE", "LAG", "LEAD"].contains(&name.as_str()) {
             return Err(error(
@@ -570,10 +535,10 @@ impl<'a> Binder<'a> {
         let arguments = self.all(&call.arguments, scope, collector)?;
         let schema = call.name.parts.len().checked_sub(2);
         let schema = schema.map(|i| call.name.parts[i].clone());
-        if schema.as_deref().is_none_or(|s| same_name(s, "sys")) {
-            if let Some(bound) = functions::bind(&name, arguments.clone(), self.context) {
-                return bound;
-            }
+        if schema.as_deref().is_none_or(|s| same_name(s, "sys"))
+            && let Some(bound) = functions::bind(&name, arguments.clone(), self.context)
+        {
+            return bound;
         }
         let full = call.name.parts.join(".");
         let host_name = if schema.is_some() { full.clone() } else { name };
@@ -621,11 +586,7 @@ impl<'a> Binder<'a> {
     ) -> Binding<Aggregate> {
         let mut aggregate = Aggregate {
             kind,
-            ty: if name == "COUNT_BIG" {
-                SqlType::BigInt
-            } else {
-                SqlType::Int
-            },
+            ty: if name == "COUNT_BIG" { SqlType::BigInt } else { SqlType::Int },
             argument: None,
             distinct: call.distinct,
             separator: None,
@@ -667,22 +628,15 @@ impl<'a> Binder<'a> {
                     SqlType::Real | SqlType::Float => SqlType::Float,
                     SqlType::Numeric { scale, .. } => SqlType::Numeric {
                         precision: 38,
-                        scale: if kind == AggregateKind::Average {
-                            scale.max(6)
-                        } else {
-                            scale
-                        },
+                        scale: if kind == AggregateKind::Average { scale.max(6) } else { scale },
                     },
                     _ if argument.is_null() => SqlType::Int,
                     other => return Err(functions::invalid_operand_type(other, name)),
                 };
             }
         }
-        aggregate.argument = Some(if kind == AggregateKind::Join {
-            to_text(argument)?
-        } else {
-            argument
-        });
+        aggregate.argument =
+            Some(if kind == AggregateKind::Join { to_text(argument)? } else { argument });
         Ok(aggregate)
     }
 
@@ -708,15 +662,12 @@ impl<'a> Binder<'a> {
         } else {
             self.all(&call.arguments, scope, collector)?
         };
-        let needs_order = !matches!(aggregate_kind(name), Some(_));
+        let needs_order = !aggregate_kind(name).is_some();
         if needs_order && order.is_empty() {
             return Err(error(
                 4112,
                 15,
-                format!(
-                    "The function '{}' must have an OVER clause with ORDER BY.",
-                    name
-                ),
+                format!("The function '{}' must have an OVER clause with ORDER BY.", name),
             ));
         }
         let mut arguments = arguments.into_iter();
@@ -767,12 +718,7 @@ impl<'a> Binder<'a> {
                 }
             },
         };
-        collector.windows.push(WindowCall {
-            kind,
-            partition,
-            order,
-            frame: window.frame,
-        });
+        collector.windows.push(WindowCall { kind, partition, order, frame: window.frame });
         Ok(Bound::new(ty, Node::Window(collector.windows.len() - 1)))
     }
 }
@@ -788,14 +734,8 @@ fn one_column_only() -> SqlFailure {
 /// `SCOPE_IDENTITY()` and `@@IDENTITY`.
 pub(super) fn identity(value: Option<i64>) -> Bound {
     Bound::constant(
-        SqlType::Numeric {
-            precision: 38,
-            scale: 0,
-        },
-        value.map_or(Value::Null, |n| Value::Numeric {
-            unscaled: i128::from(n),
-            scale: 0,
-        }),
+        SqlType::Numeric { precision: 38, scale: 0 },
+        value.map_or(Value::Null, |n| Value::Numeric { unscaled: i128::from(n), scale: 0 }),
     )
 }
 
@@ -815,10 +755,7 @@ fn invalid_operand(ty: SqlType, operator: &str) -> SqlFailure {
     error(
         8117,
         16,
-        format!(
-            "Operand data type {} is invalid for {operator} operator.",
-            type_name(ty)
-        ),
+        format!("Operand data type {} is invalid for {operator} operator.", type_name(ty)),
     )
 }
 
@@ -868,22 +805,16 @@ pub(super) fn coerce(bound: Bound, to: SqlType) -> Binding<Bound> {
             ),
         ));
     }
-    if let Node::Constant(value) = &bound.node {
-        if let Ok(value) = cast(value, from, to, None) {
-            let mut folded = Bound::constant(to, value);
-            folded.sensitive = bound.sensitive;
-            return Ok(folded);
-        }
+    if let Node::Constant(value) = &bound.node
+        && let Ok(value) = cast(value, from, to, None)
+    {
+        let mut folded = Bound::constant(to, value);
+        folded.sensitive = bound.sensitive;
+        return Ok(folded);
     }
     let sensitive = bound.sensitive;
-    let mut converted = Bound::new(
-        to,
-        Node::Cast {
-            inner: Box::new(bound),
-            style: None,
-            lenient: false,
-        },
-    );
+    let mut converted =
+        Bound::new(to, Node::Cast { inner: Box::new(bound), style: None, lenient: false });
     converted.sensitive = sensitive;
     Ok(converted)
 }
@@ -912,16 +843,9 @@ pub(super) fn to_text(bound: Bound) -> Binding<Bound> {
 
 /// Gives all expressions their common type; NULL literals follow.
 pub(super) fn unify(bounds: Vec<Bound>) -> Binding<(SqlType, Vec<Bound>)> {
-    let ty = bounds
-        .iter()
-        .filter(|b| !b.is_null())
-        .map(|b| b.ty)
-        .reduce(common)
-        .unwrap_or(SqlType::Int);
-    let bounds = bounds
-        .into_iter()
-        .map(|b| coerce(b, ty))
-        .collect::<Binding<Vec<_>>>()?;
+    let ty =
+        bounds.iter().filter(|b| !b.is_null()).map(|b| b.ty).reduce(common).unwrap_or(SqlType::Int);
+    let bounds = bounds.into_iter().map(|b| coerce(b, ty)).collect::<Binding<Vec<_>>>()?;
     Ok((ty, bounds))
 }
 
@@ -937,10 +861,7 @@ pub(super) fn compare(op: CompareOp, left: Bound, right: Bound) -> Binding<Bound
         };
         (coerce(left, ty)?, coerce(right, ty)?)
     };
-    let mut bound = Bound::new(
-        SqlType::Bit,
-        Node::Compare(op, Box::new(left), Box::new(right)),
-    );
+    let mut bound = Bound::new(SqlType::Bit, Node::Compare(op, Box::new(left), Box::new(right)));
     bound.sensitive = sensitive;
     Ok(bound)
 }
@@ -997,18 +918,11 @@ fn binary(op: BinaryOp, left: Bound, right: Bound) -> Binding<Bound> {
         } else {
             (coerce(left, SqlType::DateTime)?, right)
         };
-        let days = if is_text(days.ty) {
-            coerce(days, SqlType::DateTime)?
-        } else {
-            days
-        };
+        let days = if is_text(days.ty) { coerce(days, SqlType::DateTime)? } else { days };
         if !is_number(days.ty) && !plain_moment(days.ty) {
             return Err(incompatible(op, l, r));
         }
-        return Ok(Bound::new(
-            moment.ty,
-            Node::AddDays(Box::new(moment), Box::new(days), minus),
-        ));
+        return Ok(Bound::new(moment.ty, Node::AddDays(Box::new(moment), Box::new(days), minus)));
     }
     if matches!(op, BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor) {
         if !is_integer(l) || !is_integer(r) {
@@ -1041,25 +955,14 @@ fn binary(op: BinaryOp, left: Bound, right: Bound) -> Binding<Bound> {
         ty
     };
     if let SqlType::Numeric { .. } = ty {
-        let keep = |b: Bound| -> Binding<Bound> {
-            if is_number(b.ty) {
-                Ok(b)
-            } else {
-                coerce(b, ty)
-            }
-        };
+        let keep =
+            |b: Bound| -> Binding<Bound> { if is_number(b.ty) { Ok(b) } else { coerce(b, ty) } };
         let (left, right) = (keep(left)?, keep(right)?);
         let ty = numeric_result(op, as_numeric(left.ty), as_numeric(right.ty));
-        return Ok(Bound::new(
-            ty,
-            Node::Arithmetic(op, Box::new(left), Box::new(right)),
-        ));
+        return Ok(Bound::new(ty, Node::Arithmetic(op, Box::new(left), Box::new(right))));
     }
     let (left, right) = (coerce(left, ty)?, coerce(right, ty)?);
-    Ok(Bound::new(
-        ty,
-        Node::Arithmetic(op, Box::new(left), Box::new(right)),
-    ))
+    Ok(Bound::new(ty, Node::Arithmetic(op, Box::new(left), Box::new(right))))
 }
 
 /// Source: Transact-SQL reference, "Precision, scale, and length".
@@ -1081,23 +984,13 @@ fn numeric_result(op: BinaryOp, (p1, s1): (u8, u8), (p2, s2): (u8, u8)) -> SqlTy
         }
     };
     if precision <= 38 {
-        return SqlType::Numeric {
-            precision: precision.max(1) as u8,
-            scale: scale as u8,
-        };
+        return SqlType::Numeric { precision: precision.max(1) as u8, scale: scale as u8 };
     }
     let whole = precision - scale;
     let scale = if matches!(op, BinaryOp::Multiply | BinaryOp::Divide) {
-        if whole < 32 {
-            scale.min(38 - whole)
-        } else {
-            scale.min(6)
-        }
+        if whole < 32 { scale.min(38 - whole) } else { scale.min(6) }
     } else {
         scale.min((38 - whole).max(0))
     };
-    SqlType::Numeric {
-        precision: 38,
-        scale: scale as u8,
-    }
+    SqlType::Numeric { precision: 38, scale: scale as u8 }
 }

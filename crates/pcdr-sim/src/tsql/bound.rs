@@ -21,11 +21,7 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) fn new(ty: SqlType, node: Node) -> Bound {
-        Bound {
-            ty,
-            node,
-            sensitive: false,
-        }
+        Bound { ty, node, sensitive: false }
     }
 
     pub(super) fn constant(ty: SqlType, value: Value) -> Bound {
@@ -90,11 +86,6 @@ pub(super) struct Env<'a> {
 
 impl<'a> Env<'a> {
     pub(super) fn of(row: &'a [Value], outer: Option<&'a Env<'a>>) -> Env<'a> {
-        Env {
-            row,
-            aggregates: &[],
-            windows: &[],
-            outer,
-        }
+        Env { row, aggregates: &[], windows: &[], outer }
     }
 }

@@ -48,22 +48,15 @@ impl Run<'_> {
                 let flow = self.dynamic(&text, Frame::default()).await?.0;
                 Ok(after(flow))
             }
-            Execute::Procedure {
-                result,
-                name,
-                arguments,
-            } => {
+            Execute::Procedure { result, name, arguments } => {
                 let prepared = self.prepare_call(name, arguments);
                 let (path, given) = match prepared {
                     Ok(prepared) => prepared,
                     Err(failure) => return Err(self.raised(failure)),
                 };
                 let outer = self.session.level == 0 && self.out.kind == DoneKind::Statement;
-                let targets: Vec<Option<String>> = given
-                    .iter()
-                    .filter(|g| g.output)
-                    .map(|g| g.variable.clone())
-                    .collect();
+                let targets: Vec<Option<String>> =
+                    given.iter().filter(|g| g.output).map(|g| g.variable.clone()).collect();
                 let (flow, status, finals) = self.call(&path, given).await?;
                 if flow == Flow::Abort {
                     return Ok(flow);
@@ -155,10 +148,7 @@ impl Run<'_> {
             let mut failure = error(
                 2812,
                 16,
-                format!(
-                    "Could not find stored procedure '{}'.",
-                    path.parts.join(".")
-                ),
+                format!("Could not find stored procedure '{}'.", path.parts.join(".")),
             );
             failure.0[0].state = 62;
             return Err(self.raised(failure));
@@ -213,11 +203,7 @@ impl Run<'_> {
                     .iter()
                     .find(|(n, _)| n.eq_ignore_ascii_case(name))
                     .map_or(Value::Null, |(_, v)| v.clone());
-                Final {
-                    name: name.clone(),
-                    ty,
-                    value,
-                }
+                Final { name: name.clone(), ty, value }
             })
             .collect();
         Ok((Flow::Next, result.status, finals))
@@ -264,9 +250,7 @@ impl Run<'_> {
         };
         let mut frame = Frame::default();
         for (argument, parameter) in arguments.into_iter().zip(&parameters) {
-            frame
-                .variables
-                .insert(argument.name.to_lowercase(), (parameter.ty, argument.value));
+            frame.variables.insert(argument.name.to_lowercase(), (parameter.ty, argument.value));
         }
         let (flow, frame) = self.dynamic(text, frame).await?;
         let finals = outputs
@@ -277,11 +261,7 @@ impl Run<'_> {
                     .get(&name.to_lowercase())
                     .cloned()
                     .unwrap_or((SqlType::Variant, Value::Null));
-                Final {
-                    name: name.clone(),
-                    ty,
-                    value,
-                }
+                Final { name: name.clone(), ty, value }
             })
             .collect();
         let status = match flow {
@@ -368,11 +348,8 @@ impl Run<'_> {
                 for ((ordinal, parameter), last) in outputs.iter().zip(finals) {
                     let value =
                         cast(&last.value, last.ty, parameter.ty, None).unwrap_or(Value::Null);
-                    let name = if parameter.name.is_empty() {
-                        last.name
-                    } else {
-                        parameter.name.clone()
-                    };
+                    let name =
+                        if parameter.name.is_empty() { last.name } else { parameter.name.clone() };
                     self.out
                         .send(Reply::ReturnValue {
                             ordinal: *ordinal,
@@ -404,10 +381,7 @@ impl Run<'_> {
     }
 
     /// The prepared-statement procedures that drivers call.
-    #[allow(
-        clippy::type_complexity,
-        reason = "the new handle, then what a call returns"
-    )]
+    #[allow(clippy::type_complexity, reason = "the new handle, then what a call returns")]
     async fn prepared(
         &mut self,
         procedure: &str,
@@ -428,11 +402,7 @@ impl Run<'_> {
                 Ok(declared) => declared,
                 Err(failure) => return Err(self.raised(failure)),
             };
-            let handle = self
-                .session
-                .prepared
-                .last_key_value()
-                .map_or(1, |(last, _)| last + 1);
+            let handle = self.session.prepared.last_key_value().map_or(1, |(last, _)| last + 1);
             self.session.prepared.insert(handle, entry.clone());
             if procedure == "sp_prepare" {
                 return Ok((Some(handle), nothing));
@@ -449,10 +419,7 @@ impl Run<'_> {
             return Err(self.raised(error(
                 8179,
                 16,
-                format!(
-                    "Could not find prepared statement with handle {}.",
-                    handle.unwrap_or(0)
-                ),
+                format!("Could not find prepared statement with handle {}.", handle.unwrap_or(0)),
             )));
         };
         if procedure == "sp_unprepare" {
@@ -476,11 +443,7 @@ impl Run<'_> {
         execute: &Execute,
     ) -> Result<(Flow, Vec<crate::value::Row>), Raised> {
         if self.out.is_capturing() {
-            return Err(self.raised(error(
-                8164,
-                16,
-                "An INSERT EXEC statement cannot be nested.",
-            )));
+            return Err(self.raised(error(8164, 16, "An INSERT EXEC statement cannot be nested.")));
         }
         self.out.begin_capture();
         let outcome = Box::pin(self.execute(execute)).await;
@@ -515,10 +478,7 @@ fn too_deep() -> SqlFailure {
 }
 
 /// The text and declarations of sp_executesql, whose parameters may be named or positional.
-#[allow(
-    clippy::type_complexity,
-    reason = "the text, then its parameters as declared"
-)]
+#[allow(clippy::type_complexity, reason = "the text, then its parameters as declared")]
 fn prepare_dynamic(given: &[Given]) -> Result<(String, Vec<(String, SqlType, bool)>), SqlFailure> {
     let text = |index: usize, name: &str| -> Result<String, SqlFailure> {
         match given.get(index).map(|g| &g.value) {
@@ -559,11 +519,7 @@ fn bind_arguments(
     parameters: &[ProcedureParameter],
     given: &[Given],
 ) -> Result<Vec<Argument>, SqlFailure> {
-    let shown = if procedure.name.is_empty() {
-        String::new()
-    } else {
-        procedure.name.clone()
-    };
+    let shown = if procedure.name.is_empty() { String::new() } else { procedure.name.clone() };
     let mut slots: Vec<Option<&Given>> = vec![None; parameters.len()];
     let mut named = false;
     for (i, argument) in given.iter().enumerate() {
@@ -572,11 +528,7 @@ fn bind_arguments(
                 named = true;
                 let index = parameters.iter().position(|p| same(&p.name, name));
                 index.ok_or_else(|| {
-                    error(
-                        8145,
-                        16,
-                        format!("{name} is not a parameter for procedure {shown}."),
-                    )
+                    error(8145, 16, format!("{name} is not a parameter for procedure {shown}."))
                 })?
             }
             None if named => {
@@ -602,10 +554,7 @@ fn bind_arguments(
             return Err(error(
                 8143,
                 16,
-                format!(
-                    "Parameter '{}' was supplied multiple times.",
-                    parameters[index].name
-                ),
+                format!("Parameter '{}' was supplied multiple times.", parameters[index].name),
             ));
         }
         if argument.output && !parameters[index].output {
@@ -656,11 +605,7 @@ fn bind_arguments(
                     None => return Err(missing(parameter)),
                 },
             };
-            Ok(Argument {
-                name: parameter.name.clone(),
-                value,
-                given,
-            })
+            Ok(Argument { name: parameter.name.clone(), value, given })
         })
         .collect()
 }

@@ -33,11 +33,7 @@ impl Run<'_> {
     ) -> Result<(Vec<Column>, Option<usize>, Vec<Option<Expr>>), SqlFailure> {
         if let Some(table) = self.kept(name)? {
             let identity = table.definitions.iter().position(|d| d.identity.is_some());
-            let defaults = table
-                .definitions
-                .iter()
-                .map(|d| d.default.clone())
-                .collect();
+            let defaults = table.definitions.iter().map(|d| d.default.clone()).collect();
             return Ok((table.columns(), identity, defaults));
         }
         let name = object_name(name);
@@ -56,9 +52,7 @@ impl Run<'_> {
         } else {
             return Ok(None);
         };
-        found
-            .map(Some)
-            .ok_or_else(|| invalid_object(&name.parts.join(".")))
+        found.map(Some).ok_or_else(|| invalid_object(&name.parts.join(".")))
     }
 
     fn kept_mut(&mut self, name: &Path) -> Option<&mut Table> {
@@ -102,17 +96,13 @@ impl Run<'_> {
         captured: Option<Vec<Row>>,
     ) -> Result<(u64, Option<Relation>), SqlFailure> {
         let (columns, identity, defaults) = self.target(&insert.table)?;
-        let explicit_identity = identity.is_some()
-            && self
-                .session
-                .options
-                .identity_insert
-                .as_deref()
-                .is_some_and(|t| t.rsplit('.').next() == Some(&insert.table.last().to_lowercase()));
+        let explicit_identity =
+            identity.is_some()
+                && self.session.options.identity_insert.as_deref().is_some_and(|t| {
+                    t.rsplit('.').next() == Some(&insert.table.last().to_lowercase())
+                });
         let positions: Vec<usize> = if insert.columns.is_empty() {
-            (0..columns.len())
-                .filter(|i| Some(*i) != identity || explicit_identity)
-                .collect()
+            (0..columns.len()).filter(|i| Some(*i) != identity || explicit_identity).collect()
         } else {
             insert
                 .columns
@@ -125,17 +115,18 @@ impl Run<'_> {
                 })
                 .collect::<Result<Vec<_>, _>>()?
         };
-        if let Some(identity) = identity {
-            if positions.contains(&identity) && !explicit_identity {
-                return Err(error(
-                    544,
-                    16,
-                    format!(
-                        "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
-                        insert.table.last()
-                    ),
-                ));
-            }
+        if let Some(identity) = identity
+            && positions.contains(&identity)
+            && !explicit_identity
+        {
+            return Err(error(
+                544,
+                16,
+                format!(
+                    "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
+                    insert.table.last()
+                ),
+            ));
         }
         let wrong_width = || {
             error(
@@ -207,10 +198,7 @@ impl Run<'_> {
         let output = self.output_rows(
             insert.output.as_ref(),
             &columns,
-            &inserted
-                .iter()
-                .map(|row| (None, Some(row.clone())))
-                .collect::<Vec<_>>(),
+            &inserted.iter().map(|row| (None, Some(row.clone()))).collect::<Vec<_>>(),
         )?;
         let output = self.store_output(insert.output.as_ref(), output)?;
         Ok((count, output))
@@ -229,15 +217,15 @@ impl Run<'_> {
             return Err(invalid_object(&shown));
         };
         for row in rows.iter_mut() {
-            if let Some(i) = identity {
-                if row[i].is_null() {
-                    let definition = &table.definitions[i];
-                    let next = table.next_identity;
-                    row[i] = cast(&Value::BigInt(next), SqlType::BigInt, definition.ty, None)?;
-                    let step = definition.identity.map_or(1, |(_, step)| step);
-                    table.next_identity = next.saturating_add(step);
-                    last_identity = Some(next);
-                }
+            if let Some(i) = identity
+                && row[i].is_null()
+            {
+                let definition = &table.definitions[i];
+                let next = table.next_identity;
+                row[i] = cast(&Value::BigInt(next), SqlType::BigInt, definition.ty, None)?;
+                let step = definition.identity.map_or(1, |(_, step)| step);
+                table.next_identity = next.saturating_add(step);
+                last_identity = Some(next);
             }
         }
         check_rows(table, &shown, rows.iter(), &table.rows)?;
@@ -266,11 +254,8 @@ impl Run<'_> {
                 kept.rows = rows;
             }
         } else {
-            let pairs = changed
-                .pairs
-                .into_iter()
-                .map(|(_, before, after)| (before, after))
-                .collect();
+            let pairs =
+                changed.pairs.into_iter().map(|(_, before, after)| (before, after)).collect();
             self.host.change(&object_name(&table), pairs)?;
         }
         for (name, value) in changed.variables {
@@ -291,11 +276,9 @@ impl Run<'_> {
     fn change_target(&self, change: &Change) -> Path {
         fn find(source: &Source, alias: &str) -> Option<Path> {
             match source {
-                Source::Table {
-                    name,
-                    alias: Some(found),
-                    ..
-                } if same_name(found, alias) => Some(name.clone()),
+                Source::Table { name, alias: Some(found), .. } if same_name(found, alias) => {
+                    Some(name.clone())
+                }
                 Source::Join { left, right, .. } => {
                     find(left, alias).or_else(|| find(right, alias))
                 }
@@ -320,21 +303,15 @@ impl Run<'_> {
             // Each row of the target carries its position, under a name that no query can spell.
             let mark = format!("{HIDDEN}row");
             let mut marked = relation.clone();
-            marked
-                .columns
-                .push(Column::new(mark.clone(), SqlType::BigInt));
+            marked.columns.push(Column::new(mark.clone(), SqlType::BigInt));
             for (i, row) in marked.rows.iter_mut().enumerate() {
                 row.push(Value::BigInt(i as i64));
             }
             let name = format!("{HIDDEN}target");
             let mut binder = binder;
-            binder
-                .ctes
-                .push((name.clone(), std::sync::Arc::new(marked)));
+            binder.ctes.push((name.clone(), std::sync::Arc::new(marked)));
             let mut sources = change.from.clone();
-            let replaced = sources
-                .iter_mut()
-                .any(|s| replace_target(s, &change.target, &name));
+            let replaced = sources.iter_mut().any(|s| replace_target(s, &change.target, &name));
             if !replaced {
                 sources.insert(
                     0,
@@ -347,19 +324,12 @@ impl Run<'_> {
                 );
             }
             let (plan, scope_columns) = binder.sources(&sources, None)?;
-            let scope = Scope {
-                columns: scope_columns,
-                outer: None,
-            };
+            let scope = Scope { columns: scope_columns, outer: None };
             let filter = match &change.filter {
                 Some(filter) => Some(binder.scalar(filter, &scope)?),
                 None => None,
             };
-            let start = scope
-                .columns
-                .iter()
-                .position(|c| c.name == mark)
-                .map_or(0, |i| i - width);
+            let start = scope.columns.iter().position(|c| c.name == mark).map_or(0, |i| i - width);
             let assignments = bind_assignments(&binder, change, &scope, &columns, context)?;
             let limit = match &change.top {
                 Some(top) => {
@@ -382,10 +352,10 @@ impl Run<'_> {
                     break;
                 }
                 let env = Env::of(row, None);
-                if let Some(filter) = &filter {
-                    if test(filter, &env, context)? != Some(true) {
-                        continue;
-                    }
+                if let Some(filter) = &filter
+                    && test(filter, &env, context)? != Some(true)
+                {
+                    continue;
                 }
                 let index = match row.get(start + width) {
                     Some(Value::BigInt(n)) => *n as usize,
@@ -406,10 +376,7 @@ impl Run<'_> {
                                 after[*column] = value.clone();
                             }
                             if let Some(variable) = variable {
-                                context
-                                    .assigned
-                                    .borrow_mut()
-                                    .insert(variable.clone(), value);
+                                context.assigned.borrow_mut().insert(variable.clone(), value);
                             }
                         }
                         Some(after)
@@ -422,11 +389,7 @@ impl Run<'_> {
                 .map(|(_, before, after)| (Some(before.clone()), after.clone()))
                 .collect();
             let output = output_relation(change.output.as_ref(), &columns, &both, context)?;
-            Ok(Changed {
-                pairs,
-                variables: context.assigned.take(),
-                output,
-            })
+            Ok(Changed { pairs, variables: context.assigned.take(), output })
         })
     }
 
@@ -468,10 +431,7 @@ impl Run<'_> {
         definitions: &[ColumnDefinition],
     ) -> Result<(), SqlFailure> {
         for (i, definition) in definitions.iter().enumerate() {
-            if definitions[..i]
-                .iter()
-                .any(|d| same_name(&d.name, &definition.name))
-            {
+            if definitions[..i].iter().any(|d| same_name(&d.name, &definition.name)) {
                 return Err(error(
                     2705,
                     16,
@@ -490,10 +450,7 @@ impl Run<'_> {
                 let mut failure = error(
                     2714,
                     16,
-                    format!(
-                        "There is already an object named '{}' in the database.",
-                        name.last()
-                    ),
+                    format!("There is already an object named '{}' in the database.", name.last()),
                 );
                 failure.0[0].state = 6;
                 return Err(failure);
@@ -505,8 +462,7 @@ impl Run<'_> {
             .iter()
             .enumerate()
             .find_map(|(i, d)| d.identity.map(|(seed, step)| (i, seed, step)));
-        self.host
-            .create_table(&object_name(name), table.columns(), identity)
+        self.host.create_table(&object_name(name), table.columns(), identity)
     }
 
     /// SELECT … INTO.
@@ -614,11 +570,9 @@ fn bind_assignments(
             let variable = assignment.variable.as_ref().map(|v| v.to_lowercase());
             let ty = match (column, &variable) {
                 (Some(column), _) => columns[column].ty,
-                (None, Some(variable)) => context
-                    .frame
-                    .variables
-                    .get(variable)
-                    .map_or(SqlType::Int, |(ty, _)| *ty),
+                (None, Some(variable)) => {
+                    context.frame.variables.get(variable).map_or(SqlType::Int, |(ty, _)| *ty)
+                }
                 (None, None) => SqlType::Int,
             };
             let value = coerce(binder.scalar(&assignment.value, scope)?, ty)?;
@@ -631,16 +585,9 @@ fn bind_assignments(
 /// Points the target in FROM at its marked copy; false when FROM does not name it.
 fn replace_target(source: &mut Source, target: &Path, marked: &str) -> bool {
     match source {
-        Source::Table {
-            name,
-            alias,
-            arguments: None,
-            ..
-        } => {
+        Source::Table { name, alias, arguments: None, .. } => {
             let by_alias = target.parts.len() == 1
-                && alias
-                    .as_ref()
-                    .is_some_and(|alias| same_name(alias, target.last()));
+                && alias.as_ref().is_some_and(|alias| same_name(alias, target.last()));
             let by_name = alias.is_none() && same_name(name.last(), target.last());
             if by_alias || by_name {
                 if alias.is_none() {
@@ -716,16 +663,10 @@ fn output_relation(
                 .chain(inserted.as_ref().unwrap_or(&nulls))
                 .cloned()
                 .collect();
-            items
-                .iter()
-                .map(|item| eval(item, &Env::of(&row, None), context))
-                .collect()
+            items.iter().map(|item| eval(item, &Env::of(&row, None), context)).collect()
         })
         .collect::<Result<Vec<Row>, _>>()?;
-    Ok(Some(Relation {
-        columns: found,
-        rows,
-    }))
+    Ok(Some(Relation { columns: found, rows }))
 }
 
 /// NOT NULL (515) and single-column keys (2627).
@@ -741,10 +682,7 @@ fn check_rows<'r>(
         .enumerate()
         .map(|(i, d)| {
             if d.unique {
-                existing
-                    .iter()
-                    .map(|row| super::convert::hash_key(&row[i]))
-                    .collect()
+                existing.iter().map(|row| super::convert::hash_key(&row[i])).collect()
             } else {
                 std::collections::BTreeSet::new()
             }
@@ -792,10 +730,7 @@ fn natural_type(value: &Value, wanted: SqlType) -> SqlType {
         Value::Real(_) => SqlType::Real,
         Value::Float(_) => SqlType::Float,
         Value::Money(_) => SqlType::Money,
-        Value::Numeric { scale, .. } => SqlType::Numeric {
-            precision: 38,
-            scale: *scale,
-        },
+        Value::Numeric { scale, .. } => SqlType::Numeric { precision: 38, scale: *scale },
         Value::String(_) => SqlType::NVarChar(Length::Max),
         Value::Binary(_) => SqlType::VarBinary(Length::Max),
         Value::Uuid(_) => SqlType::UniqueIdentifier,

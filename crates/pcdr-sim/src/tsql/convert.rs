@@ -92,17 +92,11 @@ pub(super) fn is_text(ty: SqlType) -> bool {
 }
 
 pub(super) fn is_national(ty: SqlType) -> bool {
-    matches!(
-        ty,
-        SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::NText | SqlType::Xml
-    )
+    matches!(ty, SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::NText | SqlType::Xml)
 }
 
 pub(super) fn is_binary(ty: SqlType) -> bool {
-    matches!(
-        ty,
-        SqlType::Binary(_) | SqlType::VarBinary(_) | SqlType::Image
-    )
+    matches!(ty, SqlType::Binary(_) | SqlType::VarBinary(_) | SqlType::Image)
 }
 
 pub(super) fn is_integer(ty: SqlType) -> bool {
@@ -114,10 +108,7 @@ pub(super) fn is_integer(ty: SqlType) -> bool {
 
 pub(super) fn is_number(ty: SqlType) -> bool {
     is_integer(ty)
-        || matches!(
-            ty,
-            SqlType::Real | SqlType::Float | SqlType::Money | SqlType::Numeric { .. }
-        )
+        || matches!(ty, SqlType::Real | SqlType::Float | SqlType::Money | SqlType::Numeric { .. })
 }
 
 pub(super) fn is_moment(ty: SqlType) -> bool {
@@ -164,11 +155,7 @@ pub(super) fn text_type(national: bool, length: Option<u32>) -> SqlType {
         None => Length::Max,
         Some(n) => Length::Up(n.clamp(1, limit) as u16),
     };
-    if national {
-        SqlType::NVarChar(length)
-    } else {
-        SqlType::VarChar(length)
-    }
+    if national { SqlType::NVarChar(length) } else { SqlType::VarChar(length) }
 }
 
 /// Digits that an exact type may have before and after the point.
@@ -195,11 +182,7 @@ pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
     if a == b {
         return a;
     }
-    let (high, low) = if precedence(a) >= precedence(b) {
-        (a, b)
-    } else {
-        (b, a)
-    };
+    let (high, low) = if precedence(a) >= precedence(b) { (a, b) } else { (b, a) };
     match high {
         SqlType::Numeric { precision, scale } if is_number(low) => {
             let (p2, s2) = digits(low);
@@ -207,10 +190,7 @@ pub(super) fn common(a: SqlType, b: SqlType) -> SqlType {
             let whole = (precision - scale.min(precision))
                 .max(precision.saturating_sub(digits(high).1))
                 .max(p2.saturating_sub(s2));
-            SqlType::Numeric {
-                precision: (whole + scale).min(38),
-                scale,
-            }
+            SqlType::Numeric { precision: (whole + scale).min(38), scale }
         }
         SqlType::DateTime2(n) => match low {
             SqlType::DateTime2(m) | SqlType::Time(m) => SqlType::DateTime2(n.max(m)),
@@ -256,18 +236,10 @@ pub(super) fn parse_numeric(text: &str, scale: u8) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    if !whole
-        .bytes()
-        .chain(fraction.bytes())
-        .all(|b| b.is_ascii_digit())
-    {
+    if !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let mut value: i128 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let mut value: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut bytes = fraction.bytes();
     for _ in 0..scale {
         let digit = bytes.next().map_or(0, |b| i128::from(b - b'0'));
@@ -280,11 +252,7 @@ pub(super) fn parse_numeric(text: &str, scale: u8) -> Option<i128> {
 }
 
 pub(super) fn parse_hex(text: &str) -> Vec<u8> {
-    let padded = if text.len() % 2 == 1 {
-        format!("0{text}")
-    } else {
-        text.to_string()
-    };
+    let padded = if text.len() % 2 == 1 { format!("0{text}") } else { text.to_string() };
     padded
         .as_bytes()
         .chunks(2)
@@ -446,15 +414,7 @@ fn conversion_failed(value: &str, from: SqlType, to: SqlType) -> SqlFailure {
 }
 
 fn conversion_error(from: SqlType, to: SqlType) -> SqlFailure {
-    error(
-        8114,
-        16,
-        format!(
-            "Error converting data type {} to {}.",
-            type_name(from),
-            type_name(to)
-        ),
-    )
+    error(8114, 16, format!("Error converting data type {} to {}.", type_name(from), type_name(to)))
 }
 
 fn fit_integer(n: i128, to: SqlType) -> Converted {
@@ -462,11 +422,7 @@ fn fit_integer(n: i128, to: SqlType) -> Converted {
     Ok(match to {
         SqlType::Bit => Value::Bit(n != 0),
         SqlType::TinyInt => Value::TinyInt(u8::try_from(n).map_err(|_| {
-            error(
-                220,
-                16,
-                format!("Arithmetic overflow error for data type tinyint, value = {n}."),
-            )
+            error(220, 16, format!("Arithmetic overflow error for data type tinyint, value = {n}."))
         })?),
         SqlType::SmallInt => Value::SmallInt(i16::try_from(n).map_err(|_| {
             error(
@@ -567,10 +523,8 @@ pub(super) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i32>
                 Value::Binary(bytes) => bytes.clone(),
                 Value::String(s) if style == Some(1) || style == Some(2) => {
                     let hex = s.trim();
-                    let hex = hex
-                        .strip_prefix("0x")
-                        .or_else(|| hex.strip_prefix("0X"))
-                        .unwrap_or(hex);
+                    let hex =
+                        hex.strip_prefix("0x").or_else(|| hex.strip_prefix("0X")).unwrap_or(hex);
                     if hex.len() % 2 == 1 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
                         return Err(conversion_error(from, to));
                     }
@@ -664,16 +618,12 @@ fn to_integer(value: &Value, from: SqlType, to: SqlType) -> Converted {
         }
         Value::Float(_) | Value::Real(_) => {
             let f = float(value).unwrap_or(0.0);
-            if to == SqlType::Bit {
-                i128::from(f != 0.0)
-            } else {
-                f.trunc() as i128
-            }
+            if to == SqlType::Bit { i128::from(f != 0.0) } else { f.trunc() as i128 }
         }
         Value::Money(n) if to != SqlType::Bit => rescale(i128::from(*n), 4, 0).unwrap_or(i128::MAX),
-        Value::Numeric { unscaled, scale } if to != SqlType::Bit => 10i128
-            .checked_pow(u32::from(*scale))
-            .map_or(0, |divisor| unscaled / divisor),
+        Value::Numeric { unscaled, scale } if to != SqlType::Bit => {
+            10i128.checked_pow(u32::from(*scale)).map_or(0, |divisor| unscaled / divisor)
+        }
         Value::Binary(bytes) => {
             let mut n: i128 = 0;
             for b in bytes.iter().rev().take(8).rev() {
@@ -733,13 +683,9 @@ fn to_exact(value: &Value, from: SqlType, to: SqlType) -> Converted {
         }
     };
     if to == SqlType::Money {
-        return i64::try_from(unscaled)
-            .map(Value::Money)
-            .map_err(|_| overflow("money"));
+        return i64::try_from(unscaled).map(Value::Money).map_err(|_| overflow("money"));
     }
-    let limit = 10i128
-        .checked_pow(u32::from(precision))
-        .unwrap_or(i128::MAX);
+    let limit = 10i128.checked_pow(u32::from(precision)).unwrap_or(i128::MAX);
     if unscaled.abs() >= limit {
         let mut failure = error(
             8115,

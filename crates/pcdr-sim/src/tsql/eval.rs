@@ -81,11 +81,7 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
         Node::Aggregate(index) => Ok(env.aggregates.get(*index).cloned().unwrap_or(Value::Null)),
         Node::Window(index) => Ok(env.windows.get(*index).cloned().unwrap_or(Value::Null)),
         Node::Variable(name) => Ok(context.variable(name)),
-        Node::Cast {
-            inner,
-            style,
-            lenient,
-        } => {
+        Node::Cast { inner, style, lenient } => {
             let value = eval(inner, env, context)?;
             let style = match style {
                 Some(style) => match eval(style, env, context)? {
@@ -100,25 +96,7 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
                 other => other,
             }
         }
-        Node::Arithmetic(op, left, right) => {
-            let left = eval(left, env, context)?;
-            let right = eval(right, env, context)?;
-            arithmetic(*op, &left, &right, bound.ty)
-        }
-        Node::Concat(left, right) => {
-            let left = eval(left, env, context)?;
-            let right = eval(right, env, context)?;
-            Ok(match (&left, &right) {
-                (Value::String(a), Value::String(b)) => {
-                    let joined = format!("{a}{b}");
-                    cast(&Value::string(joined), bound.ty, bound.ty, None)?
-                }
-                (Value::Binary(a), Value::Binary(b)) => {
-                    Value::Binary(a.iter().chain(b.iter()).copied().collect())
-                }
-                _ => Value::Null,
-            })
-        }
+        Node::Arithmetic(..) | Node::Concat(..) => chain(bound, env, context),
         Node::AddDays(moment, days, minus) => {
             let moment = eval(moment, env, context)?;
             let days = eval(days, env, context)?;
@@ -144,10 +122,7 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
             if left.is_null() || right.is_null() {
                 return Ok(Value::Null);
             }
-            Ok(Value::Bit(holds(
-                *op,
-                compare(&left, &right, bound.sensitive),
-            )))
+            Ok(Value::Bit(holds(*op, compare(&left, &right, bound.sensitive))))
         }
         Node::And(all) => {
             let mut unknown = false;
@@ -245,10 +220,8 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
             Ok(Value::Null)
         }
         Node::Function(apply, arguments) => {
-            let values = arguments
-                .iter()
-                .map(|a| eval(a, env, context))
-                .collect::<Result<Vec<_>, _>>()?;
+            let values =
+                arguments.iter().map(|a| eval(a, env, context)).collect::<Result<Vec<_>, _>>()?;
             let value = apply(&values)?;
             // Strings keep to their declared length.
             if is_text(bound.ty) && matches!(value, Value::String(_)) {
@@ -257,10 +230,8 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
             Ok(value)
         }
         Node::Host(name, arguments) => {
-            let values = arguments
-                .iter()
-                .map(|a| eval(a, env, context))
-                .collect::<Result<Vec<_>, _>>()?;
+            let values =
+                arguments.iter().map(|a| eval(a, env, context)).collect::<Result<Vec<_>, _>>()?;
             match context.host.function(name, &values) {
                 Some(Ok((ty, value))) if ty != bound.ty => cast(&value, ty, bound.ty, None),
                 Some(Ok((_, value))) => Ok(value),
@@ -290,14 +261,47 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
     }
 }
 
+/// A chain of operators, evaluated from the left without recursion: it may be long.
+#[inline(never)]
+fn chain(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evaluated {
+    let mut links = Vec::new();
+    let mut first = bound;
+    while let Node::Arithmetic(_, left, right) | Node::Concat(left, right) = &first.node {
+        links.push((first, right));
+        first = left;
+    }
+    let mut value = eval(first, env, context)?;
+    for (link, right) in links.into_iter().rev() {
+        let right = eval(right, env, context)?;
+        value = match &link.node {
+            Node::Arithmetic(op, ..) => arithmetic(*op, &value, &right, link.ty)?,
+            _ => concatenate(&value, &right, link.ty)?,
+        };
+    }
+    Ok(value)
+}
+
+fn concatenate(left: &Value, right: &Value, ty: SqlType) -> Evaluated {
+    Ok(match (left, right) {
+        (Value::String(a), Value::String(b)) => {
+            let joined = format!("{a}{b}");
+            cast(&Value::string(joined), ty, ty, None)?
+        }
+        (Value::Binary(a), Value::Binary(b)) => {
+            Value::Binary(a.iter().chain(b.iter()).copied().collect())
+        }
+        _ => Value::Null,
+    })
+}
+
 /// Compares values whose types were not unified when they were bound (a subquery's column).
 fn compare_any(a: &Value, b: &Value, sensitive: bool) -> Ordering {
     match (a, b) {
         (Value::String(text), other) if !matches!(other, Value::String(_)) => {
-            if let Some(n) = float(other) {
-                if let Ok(parsed) = text.trim().parse::<f64>() {
-                    return parsed.total_cmp(&n);
-                }
+            if let Some(n) = float(other)
+                && let Ok(parsed) = text.trim().parse::<f64>()
+            {
+                return parsed.total_cmp(&n);
             }
             compare(a, b, sensitive)
         }
@@ -318,10 +322,7 @@ pub(super) fn negate(value: &Value) -> Evaluated {
         Value::Money(n) => Value::Money(n.checked_neg().ok_or_else(|| overflow("money"))?),
         Value::Real(f) => Value::Real(-f),
         Value::Float(f) => Value::Float(-f),
-        Value::Numeric { unscaled, scale } => Value::Numeric {
-            unscaled: -unscaled,
-            scale: *scale,
-        },
+        Value::Numeric { unscaled, scale } => Value::Numeric { unscaled: -unscaled, scale: *scale },
         _ => Value::Null,
     })
 }
@@ -352,10 +353,7 @@ fn arithmetic(op: BinaryOp, left: &Value, right: &Value, ty: SqlType) -> Evaluat
                 return Ok(Value::Null);
             };
             let unscaled = exact_arithmetic(op, a, b, scale)?.ok_or_else(numeric_overflow)?;
-            let wide = SqlType::Numeric {
-                precision: 38,
-                scale,
-            };
+            let wide = SqlType::Numeric { precision: 38, scale };
             cast(&Value::Numeric { unscaled, scale }, wide, ty, None)
         }
         SqlType::Money => {
@@ -381,10 +379,7 @@ fn arithmetic(op: BinaryOp, left: &Value, right: &Value, ty: SqlType) -> Evaluat
                 BinaryOp::BitOr => a | b,
                 BinaryOp::BitXor => a ^ b,
             };
-            let wide = Value::Numeric {
-                unscaled: result,
-                scale: 0,
-            };
+            let wide = Value::Numeric { unscaled: result, scale: 0 };
             if ty == SqlType::Bit {
                 return Ok(Value::Bit(result != 0));
             }
@@ -394,11 +389,7 @@ fn arithmetic(op: BinaryOp, left: &Value, right: &Value, ty: SqlType) -> Evaluat
 }
 
 fn numeric_overflow() -> SqlFailure {
-    error(
-        8115,
-        16,
-        "Arithmetic overflow error converting numeric to data type numeric.",
-    )
+    error(8115, 16, "Arithmetic overflow error converting numeric to data type numeric.")
 }
 
 /// Exact arithmetic to `scale`; `Ok(None)` on overflow.
@@ -413,20 +404,18 @@ fn exact_arithmetic(
     Ok(match op {
         BinaryOp::Add | BinaryOp::Subtract => aligned(a, s1)
             .zip(aligned(b, s2))
-            .and_then(|(x, y)| {
-                if op == BinaryOp::Add {
-                    x.checked_add(y)
-                } else {
-                    x.checked_sub(y)
-                }
-            })
+            .and_then(
+                |(x, y)| {
+                    if op == BinaryOp::Add { x.checked_add(y) } else { x.checked_sub(y) }
+                },
+            )
             .and_then(|n| rescale(n, common, scale)),
         BinaryOp::Multiply => a.checked_mul(b).and_then(|n| rescale(n, s1 + s2, scale)),
         BinaryOp::Divide | BinaryOp::Modulo if b == 0 => return Err(divide_by_zero()),
         BinaryOp::Divide => divide(a, b, i32::from(scale) + i32::from(s2) - i32::from(s1)),
-        BinaryOp::Modulo => aligned(a, s1)
-            .zip(aligned(b, s2))
-            .and_then(|(x, y)| rescale(x % y, common, scale)),
+        BinaryOp::Modulo => {
+            aligned(a, s1).zip(aligned(b, s2)).and_then(|(x, y)| rescale(x % y, common, scale))
+        }
         _ => None,
     })
 }
@@ -452,18 +441,10 @@ fn divide(a: i128, b: i128, shift: i32) -> Option<i128> {
 /// LIKE, with `%`, `_`, `[a-z]` and `[^a-z]`.
 pub(super) fn like(text: &str, pattern: &str, escape: Option<char>, sensitive: bool) -> bool {
     let prepare = |s: &str| -> Vec<char> {
-        if sensitive {
-            s.chars().collect()
-        } else {
-            s.to_lowercase().chars().collect()
-        }
+        if sensitive { s.chars().collect() } else { s.to_lowercase().chars().collect() }
     };
     let (text, pattern) = (prepare(text), prepare(pattern));
-    let escape = if sensitive {
-        escape
-    } else {
-        escape.and_then(|c| c.to_lowercase().next())
-    };
+    let escape = if sensitive { escape } else { escape.and_then(|c| c.to_lowercase().next()) };
     let parts = like_parts(&pattern, escape);
     // Trailing blanks of the text do not count, those of the pattern do.
     matches_parts(&text, &parts) || {
@@ -584,9 +565,7 @@ pub(super) fn pattern_index(text: &str, pattern: &str) -> usize {
         return usize::from(matches_parts(&text, &parts));
     };
     let rest = &parts[1..];
-    (0..=text.len())
-        .find(|start| matches_parts(&text[*start..], rest))
-        .map_or(0, |start| start + 1)
+    (0..=text.len()).find(|start| matches_parts(&text[*start..], rest)).map_or(0, |start| start + 1)
 }
 
 /// Text of a value for PRINT and messages.

@@ -18,14 +18,7 @@ type Applied = Result<Value, SqlFailure>;
 
 /// Error 174.
 pub(super) fn wrong_count(name: &str, wanted: usize) -> SqlFailure {
-    error(
-        174,
-        15,
-        format!(
-            "The {} function requires {wanted} argument(s).",
-            name.to_lowercase()
-        ),
-    )
+    error(174, 15, format!("The {} function requires {wanted} argument(s).", name.to_lowercase()))
 }
 
 /// Error 8116.
@@ -138,10 +131,7 @@ fn session_function(
     }
     let caught = context.frame.caught.last();
     let number = |pick: fn(&crate::message::SqlMessage) -> i32| {
-        constant(
-            SqlType::Int,
-            caught.map_or(Value::Null, |m| Value::Int(pick(m))),
-        )
+        constant(SqlType::Int, caught.map_or(Value::Null, |m| Value::Int(pick(m))))
     };
     Some(match name {
         "ERROR_NUMBER" => number(|m| m.number),
@@ -160,13 +150,11 @@ fn session_function(
         ),
         "XACT_STATE" => constant(
             SqlType::SmallInt,
-            Value::SmallInt(
-                match (context.session.transactions, context.session.doomed) {
-                    (0, _) => 0,
-                    (_, true) => -1,
-                    (_, false) => 1,
-                },
-            ),
+            Value::SmallInt(match (context.session.transactions, context.session.doomed) {
+                (0, _) => 0,
+                (_, true) => -1,
+                (_, false) => 1,
+            }),
         ),
         "SCOPE_IDENTITY" => Ok(identity(context.session.identity)),
         "ROWCOUNT_BIG" => constant(SqlType::BigInt, Value::BigInt(context.session.row_count)),
@@ -195,10 +183,7 @@ fn bind_general(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
         }
         "NULLIF" => compare(CompareOp::Equal, a[0].clone(), a[1].clone()).map(|same| {
             let null = Bound::constant(a[0].ty, Value::Null);
-            Bound::new(
-                a[0].ty,
-                Node::Case(vec![(same, null)], Some(Box::new(a[0].clone()))),
-            )
+            Bound::new(a[0].ty, Node::Case(vec![(same, null)], Some(Box::new(a[0].clone()))))
         }),
         "CHOOSE" => int(a[0].clone()).and_then(|index| {
             let (ty, values) = unify(a[1..].to_vec())?;
@@ -258,11 +243,7 @@ fn bind_text(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
         "LEFT" | "RIGHT" => first().and_then(|t| {
             let ty = text_type(is_national(t.ty), capacity(t.ty));
             let count = int(a[1].clone())?;
-            function(
-                ty,
-                if name == "LEFT" { left } else { right },
-                vec![t, count],
-            )
+            function(ty, if name == "LEFT" { left } else { right }, vec![t, count])
         }),
         "SUBSTRING" if is_binary(a[0].ty) && !a[0].is_null() => {
             int(a[1].clone()).and_then(|from| {
@@ -295,15 +276,7 @@ fn bind_text(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
             let ty = wide(t.ty);
             let from = text(a[1].clone(), 2, name)?;
             let to = text(a[2].clone(), 3, name)?;
-            function(
-                ty,
-                if name == "REPLACE" {
-                    replace
-                } else {
-                    translate
-                },
-                vec![t, from, to],
-            )
+            function(ty, if name == "REPLACE" { replace } else { translate }, vec![t, from, to])
         }),
         "STUFF" => first().and_then(|t| {
             let from = int(a[1].clone())?;
@@ -334,23 +307,9 @@ fn bind_text(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
                     .iter()
                     .map(|b| capacity(b.ty))
                     .try_fold(0, |sum: u32, n| n.map(|n| sum.saturating_add(n)));
-                let ty = text_type(
-                    national,
-                    if name == "CONCAT" {
-                        total
-                    } else {
-                        total.map(|_| 8000)
-                    },
-                );
-                function(
-                    ty,
-                    if name == "CONCAT" {
-                        concat
-                    } else {
-                        concat_with
-                    },
-                    all,
-                )
+                let ty =
+                    text_type(national, if name == "CONCAT" { total } else { total.map(|_| 8000) });
+                function(ty, if name == "CONCAT" { concat } else { concat_with }, all)
             }),
         "CHAR" => int(a[0].clone()).and_then(|n| function(SqlType::Char(1), character, vec![n])),
         "NCHAR" => {
@@ -374,11 +333,7 @@ fn bind_math(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
             .and_then(|value| function(SqlType::Float, apply, vec![value]))
     };
     let numeric = |b: &Bound| -> Binding<Bound> {
-        if is_number(b.ty) {
-            Ok(b.clone())
-        } else {
-            coerce(b.clone(), SqlType::Float)
-        }
+        if is_number(b.ty) { Ok(b.clone()) } else { coerce(b.clone(), SqlType::Float) }
     };
     let wider = |ty: SqlType| match ty {
         SqlType::Bit | SqlType::TinyInt | SqlType::SmallInt => SqlType::Int,
@@ -386,10 +341,7 @@ fn bind_math(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
         other => other,
     };
     let whole = |ty: SqlType| match wider(ty) {
-        SqlType::Numeric { precision, .. } => SqlType::Numeric {
-            precision,
-            scale: 0,
-        },
+        SqlType::Numeric { precision, .. } => SqlType::Numeric { precision, scale: 0 },
         other => other,
     };
     Some(match name {
@@ -457,10 +409,7 @@ fn date_part_argument(bound: &Bound, name: &str) -> Binding<Bound> {
         return Err(error(
             155,
             15,
-            format!(
-                "'{part}' is not a recognized {} option.",
-                name.to_lowercase()
-            ),
+            format!("'{part}' is not a recognized {} option.", name.to_lowercase()),
         ));
     }
     Ok(bound.clone())
@@ -504,21 +453,18 @@ fn bind_date(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
             };
             function(SqlType::Date, end_of_month, vec![value, months])
         }),
-        "DATEFROMPARTS" | "DATETIMEFROMPARTS" | "DATETIME2FROMPARTS" => a
-            .iter()
-            .map(|b| int(b.clone()))
-            .collect::<Binding<Vec<_>>>()
-            .and_then(|parts| match name {
-                "DATEFROMPARTS" => function(SqlType::Date, date_from_parts, parts),
-                "DATETIMEFROMPARTS" => function(SqlType::DateTime, datetime_from_parts, parts),
-                _ => function(SqlType::DateTime2(7), datetime2_from_parts, parts),
-            }),
+        "DATEFROMPARTS" | "DATETIMEFROMPARTS" | "DATETIME2FROMPARTS" => {
+            a.iter().map(|b| int(b.clone())).collect::<Binding<Vec<_>>>().and_then(|parts| {
+                match name {
+                    "DATEFROMPARTS" => function(SqlType::Date, date_from_parts, parts),
+                    "DATETIMEFROMPARTS" => function(SqlType::DateTime, datetime_from_parts, parts),
+                    _ => function(SqlType::DateTime2(7), datetime2_from_parts, parts),
+                }
+            })
+        }
         "SWITCHOFFSET" | "TODATETIMEOFFSET" => {
-            let minutes = if is_number(a[1].ty) {
-                int(a[1].clone())
-            } else {
-                text(a[1].clone(), 2, name)
-            };
+            let minutes =
+                if is_number(a[1].ty) { int(a[1].clone()) } else { text(a[1].clone(), 2, name) };
             minutes.and_then(|offset| {
                 let switch = name == "SWITCHOFFSET";
                 let digits = match a[0].ty {
@@ -550,11 +496,7 @@ pub(super) fn at_time_zone(value: Bound, zone: Bound) -> Binding<Bound> {
         _ => 7,
     };
     let value = coerce(value, SqlType::DateTime2(digits))?;
-    function(
-        SqlType::DateTimeOffset(digits),
-        zone_attach,
-        vec![value, zone],
-    )
+    function(SqlType::DateTimeOffset(digits), zone_attach, vec![value, zone])
 }
 
 fn to_text_or_variant(bound: Bound) -> Binding<Bound> {
@@ -574,10 +516,7 @@ fn string(values: &[Value], index: usize) -> Option<&str> {
 }
 
 fn number(values: &[Value], index: usize) -> Option<i64> {
-    values
-        .get(index)
-        .and_then(integer)
-        .and_then(|n| i64::try_from(n).ok())
+    values.get(index).and_then(integer).and_then(|n| i64::try_from(n).ok())
 }
 
 fn map_text(values: &[Value], map: fn(&str) -> String) -> Applied {
@@ -592,11 +531,7 @@ fn map_float(values: &[Value], map: fn(f64) -> f64) -> Applied {
     if result.is_finite() {
         Ok(Value::Float(result))
     } else {
-        Err(error(
-            3623,
-            16,
-            "An invalid floating point operation occurred.",
-        ))
+        Err(error(3623, 16, "An invalid floating point operation occurred."))
     }
 }
 
@@ -607,11 +542,7 @@ fn extreme(values: &[Value], greatest: bool) -> Applied {
         .cloned()
         .reduce(|a, b| {
             let order = super::convert::compare(&b, &a, false);
-            if (greatest && order.is_gt()) || (!greatest && order.is_lt()) {
-                b
-            } else {
-                a
-            }
+            if (greatest && order.is_gt()) || (!greatest && order.is_lt()) { b } else { a }
         })
         .unwrap_or(Value::Null))
 }
@@ -630,9 +561,7 @@ fn is_numeric(values: &[Value]) -> Applied {
             let text = s.trim().trim_start_matches('$').replace(',', "");
             i32::from(
                 text.parse::<f64>().is_ok_and(f64::is_finite)
-                    && text
-                        .bytes()
-                        .all(|b| !b.is_ascii_alphabetic() || b == b'e' || b == b'E'),
+                    && text.bytes().all(|b| !b.is_ascii_alphabetic() || b == b'e' || b == b'E'),
             )
         }
         other => i32::from(float(other).is_some()),
@@ -640,9 +569,7 @@ fn is_numeric(values: &[Value]) -> Applied {
 }
 
 fn is_date(values: &[Value]) -> Applied {
-    Ok(Value::Int(i32::from(
-        string(values, 0).is_some_and(moments::is_date),
-    )))
+    Ok(Value::Int(i32::from(string(values, 0).is_some_and(moments::is_date))))
 }
 
 fn data_length(values: &[Value]) -> Applied {
@@ -659,20 +586,26 @@ fn data_length(values: &[Value]) -> Applied {
             Value::Uuid(_) => 16,
             Value::Date(_) => 3,
             Value::Time(_) => 5,
-            Value::Numeric { unscaled, .. } => match unscaled.unsigned_abs() {
-                0..=999_999_999 => 5,
-                0..=9_999_999_999_999_999_999 => 9,
-                0..=9_999_999_999_999_999_999_999_999_999 => 13,
-                _ => 17,
-            },
+            Value::Numeric { unscaled, .. } => {
+                // Magnitudes of 9, 19 and 28 digits fit in 4, 8 and 12 bytes, beside the sign.
+                let digits = unscaled.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+                if digits <= 9 {
+                    5
+                } else if digits <= 19 {
+                    9
+                } else if digits <= 28 {
+                    13
+                } else {
+                    17
+                }
+            }
             Value::DateTimeOffset { .. } => 10,
             Value::Variant(ty, inner) => return length(inner, is_national(*ty)),
             _ => 8,
         })
     }
-    Ok(length(&values[0], national).map_or(Value::Null, |n| {
-        Value::Int(i32::try_from(n).unwrap_or(i32::MAX))
-    }))
+    Ok(length(&values[0], national)
+        .map_or(Value::Null, |n| Value::Int(i32::try_from(n).unwrap_or(i32::MAX))))
 }
 
 fn variant_property(values: &[Value]) -> Applied {
@@ -712,11 +645,7 @@ fn trim_characters(values: &[Value]) -> Applied {
 }
 
 fn negative_length(name: &str) -> SqlFailure {
-    error(
-        537,
-        16,
-        format!("Invalid length parameter passed to the {name} function."),
-    )
+    error(537, 16, format!("Invalid length parameter passed to the {name} function."))
 }
 
 fn left(values: &[Value]) -> Applied {
@@ -793,9 +722,7 @@ fn pat_index(values: &[Value]) -> Applied {
     let (Some(pattern), Some(text)) = (string(values, 0), string(values, 1)) else {
         return Ok(Value::Null);
     };
-    Ok(Value::Int(
-        i32::try_from(pattern_index(text, pattern)).unwrap_or(0),
-    ))
+    Ok(Value::Int(i32::try_from(pattern_index(text, pattern)).unwrap_or(0)))
 }
 
 fn replace(values: &[Value]) -> Applied {
@@ -915,27 +842,18 @@ fn quote_name(values: &[Value]) -> Applied {
         _ => return Ok(Value::Null),
     };
     let doubled: String = std::iter::repeat_n(close, 2).collect();
-    Ok(Value::string(format!(
-        "{open}{}{close}",
-        s.replace(close, &doubled)
-    )))
+    Ok(Value::string(format!("{open}{}{close}", s.replace(close, &doubled))))
 }
 
 /// NULL counts as the empty string.
 fn concat(values: &[Value]) -> Applied {
-    Ok(Value::string(
-        (0..values.len())
-            .filter_map(|i| string(values, i))
-            .collect::<String>(),
-    ))
+    Ok(Value::string((0..values.len()).filter_map(|i| string(values, i)).collect::<String>()))
 }
 
 /// NULL is left out together with its separator.
 fn concat_with(values: &[Value]) -> Applied {
     let separator = string(values, 0).unwrap_or("");
-    let parts: Vec<&str> = (1..values.len())
-        .filter_map(|i| string(values, i))
-        .collect();
+    let parts: Vec<&str> = (1..values.len()).filter_map(|i| string(values, i)).collect();
     Ok(Value::string(parts.join(separator)))
 }
 
@@ -976,10 +894,9 @@ fn abs(values: &[Value]) -> Applied {
         Value::Int(n) => Value::Int(n.checked_abs().ok_or_else(|| overflow("int"))?),
         Value::BigInt(n) => Value::BigInt(n.checked_abs().ok_or_else(|| overflow("bigint"))?),
         Value::Money(n) => Value::Money(n.checked_abs().ok_or_else(|| overflow("money"))?),
-        Value::Numeric { unscaled, scale } => Value::Numeric {
-            unscaled: unscaled.abs(),
-            scale: *scale,
-        },
+        Value::Numeric { unscaled, scale } => {
+            Value::Numeric { unscaled: unscaled.abs(), scale: *scale }
+        }
         Value::Float(f) => Value::Float(f.abs()),
         _ => Value::Null,
     })
@@ -1005,11 +922,7 @@ fn round_whole(values: &[Value]) -> Applied {
     let whole = |n: i128, scale: u8| {
         let unit = 10i128.pow(u32::from(scale).min(38));
         let floor = n.div_euclid(unit);
-        if up && n.rem_euclid(unit) != 0 {
-            floor + 1
-        } else {
-            floor
-        }
+        if up && n.rem_euclid(unit) != 0 { floor + 1 } else { floor }
     };
     Ok(match &values[0] {
         Value::Float(f) => Value::Float(if up { f.ceil() } else { f.floor() }),
@@ -1017,10 +930,9 @@ fn round_whole(values: &[Value]) -> Applied {
         Value::Money(n) => Value::Money(
             i64::try_from(whole(i128::from(*n), 4) * 10_000).map_err(|_| overflow("money"))?,
         ),
-        Value::Numeric { unscaled, scale } => Value::Numeric {
-            unscaled: whole(*unscaled, *scale),
-            scale: 0,
-        },
+        Value::Numeric { unscaled, scale } => {
+            Value::Numeric { unscaled: whole(*unscaled, *scale), scale: 0 }
+        }
         other => other.clone(),
     })
 }
@@ -1033,11 +945,7 @@ fn round(values: &[Value]) -> Applied {
     if let Value::Float(f) = &values[0] {
         let unit = 10f64.powi(digits.clamp(-300, 300) as i32);
         let scaled = f * unit;
-        let rounded = if truncate {
-            scaled.trunc()
-        } else {
-            scaled.round()
-        };
+        let rounded = if truncate { scaled.trunc() } else { scaled.round() };
         let result = rounded / unit;
         return Ok(Value::Float(if result.is_finite() { result } else { *f }));
     }
@@ -1051,11 +959,7 @@ fn round(values: &[Value]) -> Applied {
     let result = match u32::try_from(drop).ok().and_then(|d| 10i128.checked_pow(d)) {
         None => 0,
         Some(unit) => {
-            let kept = if truncate {
-                n / unit
-            } else {
-                rescale(n, drop as u8, 0).unwrap_or(0)
-            };
+            let kept = if truncate { n / unit } else { rescale(n, drop as u8, 0).unwrap_or(0) };
             kept.checked_mul(unit).ok_or_else(|| overflow("numeric"))?
         }
     };
@@ -1064,10 +968,7 @@ fn round(values: &[Value]) -> Applied {
         Value::Int(_) => Value::Int(i32::try_from(result).map_err(fit("int"))?),
         Value::BigInt(_) => Value::BigInt(i64::try_from(result).map_err(fit("bigint"))?),
         Value::Money(_) => Value::Money(i64::try_from(result).map_err(fit("money"))?),
-        _ => Value::Numeric {
-            unscaled: result,
-            scale,
-        },
+        _ => Value::Numeric { unscaled: result, scale },
     })
 }
 
@@ -1076,11 +977,7 @@ fn power(values: &[Value]) -> Applied {
         return Ok(Value::Null);
     };
     let result = a.powf(b);
-    if result.is_finite() {
-        Ok(Value::Float(result))
-    } else {
-        Err(overflow("float"))
-    }
+    if result.is_finite() { Ok(Value::Float(result)) } else { Err(overflow("float")) }
 }
 
 fn part_of(values: &[Value]) -> Option<Part> {
@@ -1174,9 +1071,7 @@ fn not_a_date(name: &str) -> SqlFailure {
 fn date_from_parts(values: &[Value]) -> Applied {
     match from_parts(values, 0) {
         None => Ok(Value::Null),
-        Some(moment) => Ok(Value::Date(
-            moment.ok_or_else(|| not_a_date("date"))?.date(),
-        )),
+        Some(moment) => Ok(Value::Date(moment.ok_or_else(|| not_a_date("date"))?.date())),
     }
 }
 
@@ -1194,9 +1089,7 @@ fn datetime2_from_parts(values: &[Value]) -> Applied {
     let digits = number(values, 7).unwrap_or(7).clamp(0, 7);
     match from_parts(values, 10i64.pow(9 - digits as u32)) {
         None => Ok(Value::Null),
-        Some(moment) => Ok(Value::DateTime(
-            moment.ok_or_else(|| not_a_date("datetime2"))?,
-        )),
+        Some(moment) => Ok(Value::DateTime(moment.ok_or_else(|| not_a_date("datetime2"))?)),
     }
 }
 
@@ -1219,11 +1112,7 @@ fn offset_minutes(value: &Value) -> Option<i16> {
 }
 
 fn bad_zone() -> SqlFailure {
-    error(
-        9812,
-        16,
-        "The timezone provided to builtin function todatetimeoffset is invalid.",
-    )
+    error(9812, 16, "The timezone provided to builtin function todatetimeoffset is invalid.")
 }
 
 fn switch_offset(values: &[Value]) -> Applied {
@@ -1243,10 +1132,7 @@ fn to_offset(values: &[Value]) -> Applied {
         (Value::DateTime(local), zone) => {
             let minutes = offset_minutes(zone).ok_or_else(bad_zone)?;
             let utc = moments::shift(*local, -i64::from(minutes)).ok_or_else(bad_zone)?;
-            Ok(Value::DateTimeOffset {
-                utc,
-                offset_minutes: minutes,
-            })
+            Ok(Value::DateTimeOffset { utc, offset_minutes: minutes })
         }
         _ => Ok(Value::Null),
     }

@@ -129,10 +129,7 @@ fn is_compile_error(number: i32) -> bool {
 /// Errors that end the batch even when XACT_ABORT is off: conversions, and a database that cannot
 /// be used.
 fn ends_batch(number: i32) -> bool {
-    matches!(
-        number,
-        241 | 242 | 244 | 245 | 248 | 295 | 911 | 8114 | 8169 | 9812 | 9820
-    )
+    matches!(number, 241 | 242 | 244 | 245 | 248 | 295 | 911 | 8114 | 8169 | 9812 | 9820)
 }
 
 impl Run<'_> {
@@ -176,7 +173,14 @@ impl Run<'_> {
             self.roll_back().await;
         }
         self.out.done(0, None, true).await;
-        if ends { Flow::Abort } else { Flow::Next }
+        if !ends {
+            Flow::Next
+        } else if is_compile_error(number) && self.session.level > 0 && !doomed && severity < 20 {
+            // Only the dynamic batch it was raised in ends.
+            Flow::Return(0)
+        } else {
+            Flow::Abort
+        }
     }
 
     async fn roll_back(&mut self) {
@@ -184,9 +188,7 @@ impl Run<'_> {
         self.session.transactions = 0;
         self.session.doomed = false;
         let descriptor = self.session.descriptor;
-        self.out
-            .send(Reply::TransactionRolledBack(descriptor))
-            .await;
+        self.out.send(Reply::TransactionRolledBack(descriptor)).await;
     }
 
     pub(super) fn frame(&mut self) -> &mut Frame {
@@ -263,7 +265,7 @@ impl Run<'_> {
             return Ok(Flow::Abort);
         }
         self.steps = self.steps.wrapping_add(1);
-        if self.steps % 64 == 0 {
+        if self.steps.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
         if self.session.options.no_execute
@@ -310,12 +312,7 @@ impl Run<'_> {
     }
 
     pub(super) fn raised(&self, failure: SqlFailure) -> Raised {
-        Raised {
-            failure,
-            level: self.session.level,
-            by_raiserror: false,
-            by_throw: false,
-        }
+        Raised { failure, level: self.session.level, by_raiserror: false, by_throw: false }
     }
 
     async fn carry_out(&mut self, statement: &Statement) -> Outcome {
@@ -347,16 +344,8 @@ impl Run<'_> {
                 return Box::pin(self.insert(insert)).await;
             }
             StatementKind::Throw(arguments) => return self.throw(arguments.as_deref()),
-            StatementKind::RaiseError {
-                message,
-                severity,
-                state,
-                arguments,
-                set_error,
-            } => {
-                return self
-                    .raise_error(message, severity, state, arguments, *set_error)
-                    .await;
+            StatementKind::RaiseError { message, severity, state, arguments, set_error } => {
+                return self.raise_error(message, severity, state, arguments, *set_error).await;
             }
             _ => {}
         }
@@ -381,11 +370,7 @@ impl Run<'_> {
             && !raised.by_raiserror
             && is_compile_error(number)
         {
-            return if self.tries > 0 {
-                Err(raised)
-            } else {
-                Ok(self.report(&raised).await)
-            };
+            return if self.tries > 0 { Err(raised) } else { Ok(self.report(&raised).await) };
         }
         if self.session.options.abort_transaction && self.session.transactions > 0
             || ends_batch(number) && self.session.transactions > 0
@@ -457,10 +442,8 @@ impl Run<'_> {
     ) -> Outcome {
         let evaluated = (|| {
             let (ty, value) = self.scalar(message)?;
-            let arguments = arguments
-                .iter()
-                .map(|a| self.scalar(a))
-                .collect::<Result<Vec<_>, _>>()?;
+            let arguments =
+                arguments.iter().map(|a| self.scalar(a)).collect::<Result<Vec<_>, _>>()?;
             let number = |value: &Value| integer(value).and_then(|n| i32::try_from(n).ok());
             let severity = number(&self.scalar_as(severity, SqlType::Int)?).unwrap_or(0);
             let state = number(&self.scalar_as(state, SqlType::Int)?).unwrap_or(0);
@@ -572,11 +555,7 @@ impl Run<'_> {
                     };
                     let lower = name.to_lowercase();
                     // A DECLARE in a loop keeps the value unless it assigns one.
-                    let slot = self
-                        .frame()
-                        .variables
-                        .entry(lower)
-                        .or_insert((*ty, Value::Null));
+                    let slot = self.frame().variables.entry(lower).or_insert((*ty, Value::Null));
                     if !value.is_null() {
                         *slot = (*ty, value);
                     }
@@ -651,19 +630,10 @@ impl Run<'_> {
                 let old = self.host.database();
                 self.host.use_database(name)?;
                 let new = self.host.database();
-                self.out
-                    .send(Reply::Database {
-                        new: new.clone(),
-                        old,
-                    })
-                    .await;
+                self.out.send(Reply::Database { new: new.clone(), old }).await;
                 let text = format!("Changed database context to '{new}'.");
                 self.out
-                    .message(
-                        SqlMessage::new(5701, 0, text)
-                            .with_state(2)
-                            .at_line(statement.line),
-                    )
+                    .message(SqlMessage::new(5701, 0, text).with_state(2).at_line(statement.line))
                     .await;
                 self.out.done(226, None, false).await;
             }
@@ -688,11 +658,7 @@ impl Run<'_> {
                     ));
                 }
                 // The engine cannot undo a part of a transaction: say so rather than pretend.
-                return Err(error(
-                    50001,
-                    16,
-                    "SAVE TRANSACTION is not supported by this server.",
-                ));
+                return Err(error(50001, 16, "SAVE TRANSACTION is not supported by this server."));
             }
             StatementKind::Admin(tokens) => {
                 let values = self.variable_texts();
@@ -805,28 +771,20 @@ impl Run<'_> {
             _ => None,
         };
         let assigns = match &query.body {
-            Body::Select(select) => select
-                .items
-                .iter()
-                .any(|item| matches!(item, super::tree::Item::Assign(..))),
+            Body::Select(select) => {
+                select.items.iter().any(|item| matches!(item, super::tree::Item::Assign(..)))
+            }
             _ => false,
         };
         let limit = self.session.options.row_count;
         let format_only = self.session.options.format_only;
         let (relation, assigned) = self.with_context(|context| {
             let plan = Binder::new(context).plan(query, None)?;
-            let mut rows = if format_only {
-                Vec::new()
-            } else {
-                plan.run(None, context)?
-            };
+            let mut rows = if format_only { Vec::new() } else { plan.run(None, context)? };
             if let Some(limit) = limit {
                 rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
             }
-            let relation = Relation {
-                columns: plan.columns,
-                rows,
-            };
+            let relation = Relation { columns: plan.columns, rows };
             Ok((relation, context.assigned.take()))
         })?;
         let count = relation.rows.len();
@@ -850,11 +808,7 @@ impl Run<'_> {
 }
 
 fn undeclared(name: &str) -> SqlFailure {
-    error(
-        137,
-        15,
-        format!("Must declare the scalar variable \"{name}\"."),
-    )
+    error(137, 15, format!("Must declare the scalar variable \"{name}\"."))
 }
 
 /// The command's name in `sys.dm_exec_requests` and its code in DONE.
@@ -941,24 +895,13 @@ fn format_message(format: &str, arguments: &[(SqlType, Value)]) -> Result<String
                 }
             },
             _ => {
-                return Err(error(
-                    2787,
-                    16,
-                    format!("Invalid format specification: '%{spec}'."),
-                ));
+                return Err(error(2787, 16, format!("Invalid format specification: '%{spec}'.")));
             }
         };
         let left = spec.starts_with('-');
-        let (width, precision) = spec
-            .trim_start_matches(['-', '+', '#', ' '])
-            .split_once('.')
-            .map_or_else(
-                || {
-                    (
-                        spec.trim_start_matches(['-', '+', '#', ' ']).parse().ok(),
-                        None,
-                    )
-                },
+        let (width, precision) =
+            spec.trim_start_matches(['-', '+', '#', ' ']).split_once('.').map_or_else(
+                || (spec.trim_start_matches(['-', '+', '#', ' ']).parse().ok(), None),
                 |(w, p)| (w.parse().ok(), p.parse::<usize>().ok()),
             );
         let width: usize = width.unwrap_or(0).min(2047);
@@ -977,7 +920,5 @@ fn format_message(format: &str, arguments: &[(SqlType, Value)]) -> Result<String
 
 /// A path of one part, for names the language makes itself.
 pub(super) fn single(name: &str) -> Path {
-    Path {
-        parts: vec![name.to_string()],
-    }
+    Path { parts: vec![name.to_string()] }
 }

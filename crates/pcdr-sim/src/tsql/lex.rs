@@ -58,14 +58,11 @@ impl Token {
 pub(super) fn syntax_error(near: &str, line: u32) -> SqlFailure {
     // The server quotes no more than the beginning of a long token.
     let near: String = near.chars().take(128).collect();
-    SqlMessage::new(102, 15, format!("Incorrect syntax near '{near}'."))
-        .at_line(line)
-        .into()
+    SqlMessage::new(102, 15, format!("Incorrect syntax near '{near}'.")).at_line(line).into()
 }
 
-const SYMBOLS: [&str; 14] = [
-    "<=", ">=", "<>", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "::",
-];
+const SYMBOLS: [&str; 14] =
+    ["<=", ">=", "<>", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "::"];
 
 /// Splits a batch into tokens; the last one is always [`Kind::End`].
 ///
@@ -73,20 +70,12 @@ const SYMBOLS: [&str; 14] = [
 ///
 /// 105 for an unclosed quotation, 113 for an unclosed comment, 102 for a character that begins nothing.
 pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, SqlFailure> {
-    let mut lexer = Lexer {
-        chars: text.chars().collect(),
-        at: 0,
-        line: 1,
-    };
+    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1 };
     let mut tokens = Vec::new();
     while lexer.skip_blanks()? {
         tokens.push(lexer.token()?);
     }
-    tokens.push(Token {
-        kind: Kind::End,
-        text: String::new(),
-        line: lexer.line,
-    });
+    tokens.push(Token { kind: Kind::End, text: String::new(), line: lexer.line });
     Ok(tokens)
 }
 
@@ -200,11 +189,7 @@ impl Lexer {
         } else if c == '@' {
             let global = self.peek(1) == '@';
             let name = self.take_while(is_word);
-            if global {
-                (Kind::Global, name.to_ascii_uppercase())
-            } else {
-                (Kind::Variable, name)
-            }
+            if global { (Kind::Global, name.to_ascii_uppercase()) } else { (Kind::Variable, name) }
         } else if c == '0' && matches!(self.peek(1), 'x' | 'X') {
             self.at += 2;
             (Kind::Binary, self.take_while(|c| c.is_ascii_hexdigit()))
@@ -262,11 +247,8 @@ mod tests {
     use super::*;
 
     fn texts(sql: &str) -> Vec<(Kind, String)> {
-        let mut tokens: Vec<_> = tokenize(sql)
-            .unwrap()
-            .into_iter()
-            .map(|t| (t.kind, t.text))
-            .collect();
+        let mut tokens: Vec<_> =
+            tokenize(sql).unwrap().into_iter().map(|t| (t.kind, t.text)).collect();
         tokens.pop();
         tokens
     }

@@ -22,15 +22,8 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const WEEKDAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
+const WEEKDAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const NANOS_PER_DAY: i128 = 86_400 * NANOS_PER_SECOND;
 
@@ -47,9 +40,7 @@ fn nanos(moment: DateTime) -> i128 {
 fn from_nanos(nanos: i128) -> Option<DateTime> {
     let seconds = i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?;
     let rest = nanos.rem_euclid(NANOS_PER_SECOND) as i32;
-    let moment = epoch()
-        .checked_add(SignedDuration::new(seconds, rest))
-        .ok()?;
+    let moment = epoch().checked_add(SignedDuration::new(seconds, rest)).ok()?;
     (1..=9999).contains(&moment.year()).then_some(moment)
 }
 
@@ -98,11 +89,7 @@ fn out_of_range(from: SqlType, to: SqlType) -> SqlFailure {
 }
 
 fn unreadable() -> SqlFailure {
-    error(
-        241,
-        16,
-        "Conversion failed when converting date and/or time from character string.",
-    )
+    error(241, 16, "Conversion failed when converting date and/or time from character string.")
 }
 
 /// Converts to a date or time type; `None` when the pair of types does not convert.
@@ -120,14 +107,9 @@ pub(super) fn cast(
         Value::Date(d) => (d.to_datetime(Time::midnight()), None, true),
         Value::Time(t) => (epoch().date().to_datetime(*t), None, false),
         Value::DateTime(d) => (*d, None, true),
-        Value::DateTimeOffset {
-            utc,
-            offset_minutes,
-        } => (
-            shift(*utc, i64::from(*offset_minutes))?,
-            Some(*offset_minutes),
-            true,
-        ),
+        Value::DateTimeOffset { utc, offset_minutes } => {
+            (shift(*utc, i64::from(*offset_minutes))?, Some(*offset_minutes), true)
+        }
         number if matches!(to, SqlType::DateTime | SqlType::SmallDateTime) => {
             let days = match exact(number) {
                 Some((n, 0)) => n as f64,
@@ -160,10 +142,7 @@ pub(super) fn cast(
             let offset = offset.unwrap_or(0);
             round_digits(local, digits)
                 .and_then(|m| shift(m, -i64::from(offset)))
-                .map(|utc| Value::DateTimeOffset {
-                    utc,
-                    offset_minutes: offset,
-                })
+                .map(|utc| Value::DateTimeOffset { utc, offset_minutes: offset })
         }
         _ => return None,
     };
@@ -184,17 +163,11 @@ struct ParsedMoment {
 fn parse(text: &str, style: Option<i32>) -> Option<ParsedMoment> {
     let text = text.trim();
     if text.is_empty() {
-        return Some(ParsedMoment {
-            moment: epoch(),
-            offset: None,
-        });
+        return Some(ParsedMoment { moment: epoch(), offset: None });
     }
     let (date, rest) = parse_date(text, style)?;
     let (time, offset) = parse_time(rest.trim())?;
-    Some(ParsedMoment {
-        moment: date.to_datetime(time),
-        offset,
-    })
+    Some(ParsedMoment { moment: date.to_datetime(time), offset })
 }
 
 fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
@@ -209,20 +182,15 @@ fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 8 {
-        let date = make(
-            number(&text[..4])?,
-            number(&text[4..6])?,
-            number(&text[6..8])?,
-        )?;
+        let date = make(number(&text[..4])?, number(&text[4..6])?, number(&text[6..8])?)?;
         return Some((date, text[8..].trim_start_matches('T')));
     }
     if digits > 0 && text[digits..].starts_with(':') {
         return Some((epoch().date(), text));
     }
     if digits > 0 && text[digits..].starts_with(['-', '/', '.']) {
-        let end = text
-            .find(|c: char| !(c.is_ascii_digit() || "-/.".contains(c)))
-            .unwrap_or(text.len());
+        let end =
+            text.find(|c: char| !(c.is_ascii_digit() || "-/.".contains(c))).unwrap_or(text.len());
         let parts: Vec<&str> = text[..end].split(['-', '/', '.']).collect();
         let [a, b, c] = parts[..] else { return None };
         let date = if a.len() == 4 {
@@ -268,11 +236,7 @@ fn parse_time(text: &str) -> Option<(Time, Option<i16>)> {
         if minutes > 14 * 60 {
             return None;
         }
-        offset = Some(if rest[at..].starts_with('-') {
-            -minutes
-        } else {
-            minutes
-        });
+        offset = Some(if rest[at..].starts_with('-') { -minutes } else { minutes });
         rest = rest[..at].trim_end();
     }
     let mut half = None;
@@ -327,13 +291,9 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
         Value::Date(d) => (d.to_datetime(Time::midnight()), None),
         Value::Time(t) => (epoch().date().to_datetime(*t), None),
         Value::DateTime(d) => (*d, None),
-        Value::DateTimeOffset {
-            utc,
-            offset_minutes,
-        } => (
-            shift(*utc, i64::from(*offset_minutes)).unwrap_or(*utc),
-            Some(*offset_minutes),
-        ),
+        Value::DateTimeOffset { utc, offset_minutes } => {
+            (shift(*utc, i64::from(*offset_minutes)).unwrap_or(*utc), Some(*offset_minutes))
+        }
         _ => return String::new(),
     };
     let digits = match ty {
@@ -380,15 +340,11 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
         112 => format!("{y}{m:02}{d:02}"),
         13 | 113 => both(
             format!("{d:02} {month} {y}"),
-            format!(
-                "{clock}{}",
-                fraction(time, digits).replacen('.', ":", usize::from(legacy))
-            ),
+            format!("{clock}{}", fraction(time, digits).replacen('.', ":", usize::from(legacy))),
         ),
-        14 | 114 => format!(
-            "{clock}{}",
-            fraction(time, digits).replacen('.', ":", usize::from(legacy))
-        ),
+        14 | 114 => {
+            format!("{clock}{}", fraction(time, digits).replacen('.', ":", usize::from(legacy)))
+        }
         20 | 120 => both(format!("{y:04}-{m:02}-{d:02}"), clock),
         21 | 121 | 25 => both(
             format!("{y:04}-{m:02}-{d:02}"),
@@ -428,10 +384,7 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
                 fraction(time, digits).replacen('.', ":", usize::from(legacy))
             ),
         ),
-        _ => both(
-            format!("{month} {d:>2} {y}"),
-            format!("{hour12:>2}:{mi:02}{half}"),
-        ),
+        _ => both(format!("{month} {d:>2} {y}"), format!("{hour12:>2}:{mi:02}{half}")),
     }
 }
 
@@ -483,10 +436,7 @@ pub(super) fn local(value: &Value) -> Option<DateTime> {
         Value::Date(d) => Some(d.to_datetime(Time::midnight())),
         Value::Time(t) => Some(epoch().date().to_datetime(*t)),
         Value::DateTime(d) => Some(*d),
-        Value::DateTimeOffset {
-            utc,
-            offset_minutes,
-        } => shift(*utc, i64::from(*offset_minutes)),
+        Value::DateTimeOffset { utc, offset_minutes } => shift(*utc, i64::from(*offset_minutes)),
         _ => None,
     }
 }
@@ -556,13 +506,8 @@ fn unit_nanos(part: Part) -> Option<i128> {
 
 /// `DATEADD`; error 517 when the result is out of range.
 pub(super) fn date_add(part: Part, amount: i64, value: &Value) -> Result<Value, SqlFailure> {
-    let out_of_range = || {
-        error(
-            517,
-            16,
-            "Adding a value to a 'datetime' column caused an overflow.",
-        )
-    };
+    let out_of_range =
+        || error(517, 16, "Adding a value to a 'datetime' column caused an overflow.");
     let add = |moment: DateTime| -> Option<DateTime> {
         if let Some(unit) = unit_nanos(part) {
             return from_nanos(nanos(moment) + unit.checked_mul(i128::from(amount))?);
@@ -584,13 +529,9 @@ pub(super) fn date_add(part: Part, amount: i64, value: &Value) -> Result<Value, 
         Value::Date(d) => add(d.to_datetime(Time::midnight())).map(|m| Value::Date(m.date())),
         Value::Time(t) => add(epoch().date().to_datetime(*t)).map(|m| Value::Time(m.time())),
         Value::DateTime(d) => add(*d).map(Value::DateTime),
-        Value::DateTimeOffset {
-            utc,
-            offset_minutes,
-        } => add(*utc).map(|utc| Value::DateTimeOffset {
-            utc,
-            offset_minutes: *offset_minutes,
-        }),
+        Value::DateTimeOffset { utc, offset_minutes } => {
+            add(*utc).map(|utc| Value::DateTimeOffset { utc, offset_minutes: *offset_minutes })
+        }
         _ => None,
     }
     .ok_or_else(out_of_range)

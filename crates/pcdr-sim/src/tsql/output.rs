@@ -59,13 +59,7 @@ impl Output {
             return;
         }
         let kind = self.kind;
-        self.send(Reply::Done {
-            kind,
-            command,
-            rows,
-            error,
-        })
-        .await;
+        self.send(Reply::Done { kind, command, rows, error }).await;
     }
 
     pub(super) fn begin_capture(&mut self) {

@@ -105,45 +105,39 @@ impl Binder<'_> {
             Ok(columns)
         };
         // Anchor UNION ALL recursion: the recursive part sees the rows of the step before.
-        if let Body::Combined(SetOp::UnionAll, anchor, step) = &cte.query.body {
-            if mentions(step, &cte.name) {
-                let single = |body: &Body| Query {
-                    ctes: cte.query.ctes.clone(),
-                    body: body.clone(),
-                    order: Vec::new(),
-                    offset: None,
-                    fetch: None,
-                    shape: Shape::Rows,
-                };
-                let anchor = self.plan(&single(anchor), None)?;
-                let columns = name_columns(anchor.columns.clone())?;
-                let mut delta = anchor.run(None, self.context)?;
-                let mut all = Relation {
-                    columns: columns.clone(),
-                    rows: delta.clone(),
-                };
-                let step = single(step);
-                let mut depth = 0;
-                while !delta.is_empty() {
-                    depth += 1;
-                    if depth > 100 {
-                        return Err(error(
-                            530,
-                            16,
-                            "The statement terminated. The maximum recursion 100 has been exhausted before statement completion.",
-                        ));
-                    }
-                    let mut binder = self.clone();
-                    let relation = Relation {
-                        columns: columns.clone(),
-                        rows: delta,
-                    };
-                    binder.ctes.push((cte.name.clone(), Arc::new(relation)));
-                    delta = binder.plan(&step, None)?.run(None, self.context)?;
-                    all.rows.extend(delta.iter().cloned());
+        if let Body::Combined(SetOp::UnionAll, anchor, step) = &cte.query.body
+            && mentions(step, &cte.name)
+        {
+            let single = |body: &Body| Query {
+                ctes: cte.query.ctes.clone(),
+                body: body.clone(),
+                order: Vec::new(),
+                offset: None,
+                fetch: None,
+                shape: Shape::Rows,
+            };
+            let anchor = self.plan(&single(anchor), None)?;
+            let columns = name_columns(anchor.columns.clone())?;
+            let mut delta = anchor.run(None, self.context)?;
+            let mut all = Relation { columns: columns.clone(), rows: delta.clone() };
+            let step = single(step);
+            let mut depth = 0;
+            while !delta.is_empty() {
+                depth += 1;
+                if depth > 100 {
+                    return Err(error(
+                        530,
+                        16,
+                        "The statement terminated. The maximum recursion 100 has been exhausted before statement completion.",
+                    ));
                 }
-                return Ok(all);
+                let mut binder = self.clone();
+                let relation = Relation { columns: columns.clone(), rows: delta };
+                binder.ctes.push((cte.name.clone(), Arc::new(relation)));
+                delta = binder.plan(&step, None)?.run(None, self.context)?;
+                all.rows.extend(delta.iter().cloned());
             }
+            return Ok(all);
         }
         let plan = self.plan(&cte.query, None)?;
         Ok(Relation {
@@ -228,10 +222,7 @@ impl Binder<'_> {
             }
             Body::Nested(query) => {
                 let plan = self.plan(query, outer)?;
-                Ok(simple_plan(
-                    plan.columns.clone(),
-                    PlanBody::Nested(Box::new(plan)),
-                ))
+                Ok(simple_plan(plan.columns.clone(), PlanBody::Nested(Box::new(plan))))
             }
             Body::Values(rows) => self.plan_values(rows, outer),
             Body::Combined(op, left, right) => {
@@ -271,10 +262,7 @@ impl Binder<'_> {
     }
 
     fn plan_values(&self, rows: &[Vec<Expr>], outer: Option<&Scope<'_>>) -> Binding<Plan> {
-        let scope = Scope {
-            columns: Vec::new(),
-            outer,
-        };
+        let scope = Scope { columns: Vec::new(), outer };
         let width = rows.first().map_or(0, Vec::len);
         let mut bound = Vec::new();
         for row in rows {
@@ -285,10 +273,7 @@ impl Binder<'_> {
                     "The number of columns for each row in a table value constructor must be the same.",
                 ));
             }
-            let row = row
-                .iter()
-                .map(|e| self.scalar(e, &scope))
-                .collect::<Binding<Vec<_>>>()?;
+            let row = row.iter().map(|e| self.scalar(e, &scope)).collect::<Binding<Vec<_>>>()?;
             bound.push(row);
         }
         let mut columns = Vec::new();
@@ -327,11 +312,8 @@ impl Binder<'_> {
                 Item::Star(_) => false,
             })
             || query.order.iter().any(|item| has_aggregate(&item.value));
-        let keys = select
-            .group
-            .iter()
-            .map(|e| self.scalar(e, &scope))
-            .collect::<Binding<Vec<_>>>()?;
+        let keys =
+            select.group.iter().map(|e| self.scalar(e, &scope)).collect::<Binding<Vec<_>>>()?;
         let mut collector = Collector {
             allow_aggregates: true,
             allow_windows: true,
@@ -352,9 +334,7 @@ impl Binder<'_> {
                             continue;
                         }
                         any = true;
-                        let expr = Expr::Column(Path {
-                            parts: vec![column.name.clone()],
-                        });
+                        let expr = Expr::Column(Path { parts: vec![column.name.clone()] });
                         if collector.grouped && !collector.keys.contains(&expr) {
                             // Raises 8120 for a column that is no key.
                             self.expr(&expr, &scope, &mut collector)?;
@@ -392,11 +372,7 @@ impl Binder<'_> {
                         Node::Constant(value) => value.is_null(),
                         _ => true,
                     };
-                    output.push(Column {
-                        name,
-                        ty: bound.ty,
-                        nullable,
-                    });
+                    output.push(Column { name, ty: bound.ty, nullable });
                     items.push(bound);
                 }
                 Item::Assign(name, expr) => {
@@ -500,12 +476,12 @@ impl Binder<'_> {
             };
         }
         // An alias goes before a column of the same name.
-        if let Expr::Column(path) = expr {
-            if path.parts.len() == 1 {
-                let position = output.iter().position(|c| same_name(&c.name, path.last()));
-                if let Some(i) = position {
-                    return Ok(OrderKey::Output(i));
-                }
+        if let Expr::Column(path) = expr
+            && path.parts.len() == 1
+        {
+            let position = output.iter().position(|c| same_name(&c.name, path.last()));
+            if let Some(i) = position {
+                return Ok(OrderKey::Output(i));
             }
         }
         self.expr(expr, scope, collector).map(OrderKey::Value)
@@ -537,12 +513,7 @@ impl Binder<'_> {
         outer: Option<&Scope<'_>>,
     ) -> Binding<(SourcePlan, Vec<ScopeColumn>)> {
         match source {
-            Source::Table {
-                name,
-                arguments,
-                alias,
-                columns,
-            } => {
+            Source::Table { name, arguments, alias, columns } => {
                 let (plan, mut found) = match arguments {
                     Some(arguments) => self.function_source(name, arguments, outer)?,
                     None => {
@@ -560,33 +531,18 @@ impl Binder<'_> {
                 };
                 Ok((plan, scope_columns(found, &table)))
             }
-            Source::Derived {
-                query,
-                alias,
-                columns,
-            } => {
+            Source::Derived { query, alias, columns } => {
                 let plan = self.plan(query, outer)?;
                 let mut found = plan.columns.clone();
                 rename(&mut found, columns, alias)?;
                 let table = vec![alias.clone()];
-                Ok((
-                    SourcePlan::Query(Box::new(plan)),
-                    scope_columns(found, &table),
-                ))
+                Ok((SourcePlan::Query(Box::new(plan)), scope_columns(found, &table)))
             }
-            Source::Join {
-                kind,
-                left,
-                right,
-                on,
-            } => {
+            Source::Join { kind, left, right, on } => {
                 let left = self.source(left, outer)?;
                 let apply = matches!(kind, JoinKind::CrossApply | JoinKind::OuterApply);
                 let right = if apply {
-                    let scope = Scope {
-                        columns: left.1.clone(),
-                        outer,
-                    };
+                    let scope = Scope { columns: left.1.clone(), outer };
                     self.source(right, Some(&scope))?
                 } else {
                     self.source(right, outer)?
@@ -622,10 +578,9 @@ impl Binder<'_> {
             None
         };
         match kept {
-            Some(Some(table)) => Ok(Relation {
-                columns: table.columns(),
-                rows: table.rows.clone(),
-            }),
+            Some(Some(table)) => {
+                Ok(Relation { columns: table.columns(), rows: table.rows.clone() })
+            }
             Some(None) => Err(invalid_object(&name.parts.join("."))),
             None => self.context.host.relation(&object_name(name), None),
         }
@@ -639,10 +594,7 @@ impl Binder<'_> {
     ) -> Binding<(SourcePlan, Vec<Column>)> {
         let empty = Scope::default();
         let scope = outer.unwrap_or(&empty);
-        let bound = arguments
-            .iter()
-            .map(|e| self.scalar(e, scope))
-            .collect::<Binding<Vec<_>>>()?;
+        let bound = arguments.iter().map(|e| self.scalar(e, scope)).collect::<Binding<Vec<_>>>()?;
         if name.parts.len() == 1 {
             let upper = name.last().to_ascii_uppercase();
             if upper == "STRING_SPLIT" {
@@ -650,18 +602,13 @@ impl Binder<'_> {
                     return Err(super::functions::wrong_count("string_split", 2));
                 }
                 let ty = bound[0].ty;
-                let ty = text_type(
-                    super::convert::is_national(ty),
-                    super::convert::capacity(ty),
-                );
+                let ty = text_type(super::convert::is_national(ty), super::convert::capacity(ty));
                 let mut columns = vec![Column::new("value", ty)];
                 if bound.len() == 3 {
                     columns.push(Column::new("ordinal", SqlType::BigInt));
                 }
-                let bound = bound
-                    .into_iter()
-                    .map(super::bind::to_text)
-                    .collect::<Binding<Vec<_>>>()?;
+                let bound =
+                    bound.into_iter().map(super::bind::to_text).collect::<Binding<Vec<_>>>()?;
                 return Ok((SourcePlan::Split(bound), columns));
             }
             if upper == "GENERATE_SERIES" && (2..=3).contains(&bound.len()) {
@@ -675,14 +622,9 @@ impl Binder<'_> {
                 ));
             }
         }
-        let known: Vec<Value> = bound
-            .iter()
-            .map(|b| eval_constant(b, self.context).unwrap_or(Value::Null))
-            .collect();
-        let relation = self
-            .context
-            .host
-            .relation(&object_name(name), Some(&known))?;
+        let known: Vec<Value> =
+            bound.iter().map(|b| eval_constant(b, self.context).unwrap_or(Value::Null)).collect();
+        let relation = self.context.host.relation(&object_name(name), Some(&known))?;
         Ok((SourcePlan::Function(name.clone(), bound), relation.columns))
     }
 }
@@ -721,20 +663,14 @@ fn rename(columns: &mut [Column], names: &[String], table: &str) -> Binding<()> 
             return Err(error(
                 8155,
                 16,
-                format!(
-                    "No column name was specified for column {} of '{table}'.",
-                    index + 1
-                ),
+                format!("No column name was specified for column {} of '{table}'.", index + 1),
             ));
         }
         return Ok(());
     }
     if names.len() != columns.len() {
-        let (number, word) = if names.len() < columns.len() {
-            (8158, "more")
-        } else {
-            (8159, "fewer")
-        };
+        let (number, word) =
+            if names.len() < columns.len() { (8158, "more") } else { (8159, "fewer") };
         return Err(error(
             number,
             16,
@@ -783,10 +719,7 @@ fn join(
 /// Pairs of columns that the condition requires to be equal.
 fn equal_columns(on: &Bound, left_width: usize) -> Vec<(usize, usize)> {
     match &on.node {
-        Node::And(all) => all
-            .iter()
-            .flat_map(|b| equal_columns(b, left_width))
-            .collect(),
+        Node::And(all) => all.iter().flat_map(|b| equal_columns(b, left_width)).collect(),
         Node::Compare(super::tree::CompareOp::Equal, a, b) => match (&a.node, &b.node) {
             (Node::Column { depth: 0, index: a }, Node::Column { depth: 0, index: b })
                 if (*a < left_width) != (*b < left_width) =>
@@ -852,15 +785,9 @@ fn has_aggregate(expr: &Expr) -> bool {
         Expr::Between(a, b, c) => has_aggregate(a) || has_aggregate(b) || has_aggregate(c),
         Expr::InList(a, items) => has_aggregate(a) || all(items),
         Expr::Like(a, b, _) => has_aggregate(a) || has_aggregate(b),
-        Expr::Case {
-            operand,
-            branches,
-            otherwise,
-        } => {
+        Expr::Case { operand, branches, otherwise } => {
             operand.as_deref().is_some_and(has_aggregate)
-                || branches
-                    .iter()
-                    .any(|(a, b)| has_aggregate(a) || has_aggregate(b))
+                || branches.iter().any(|(a, b)| has_aggregate(a) || has_aggregate(b))
                 || otherwise.as_deref().is_some_and(has_aggregate)
         }
         Expr::Cast { value, .. } => has_aggregate(value),

@@ -27,12 +27,7 @@ struct Entry {
 
 impl Entry {
     fn env<'a>(&'a self, outer: Option<&'a Env<'a>>) -> Env<'a> {
-        Env {
-            row: &self.row,
-            aggregates: &self.aggregates,
-            windows: &self.windows,
-            outer,
-        }
+        Env { row: &self.row, aggregates: &self.aggregates, windows: &self.windows, outer }
     }
 }
 
@@ -50,9 +45,7 @@ fn key_of(values: &[Value]) -> String {
 
 fn distinct(rows: Vec<Row>) -> Vec<Row> {
     let mut seen = BTreeSet::new();
-    rows.into_iter()
-        .filter(|row| seen.insert(key_of(row)))
-        .collect()
+    rows.into_iter().filter(|row| seen.insert(key_of(row))).collect()
 }
 
 fn order_rows(a: &[Value], b: &[Value], descending: impl Iterator<Item = bool>) -> Ordering {
@@ -81,11 +74,7 @@ fn count_of(
             15,
             "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
         )),
-        _ => Err(error(
-            1014,
-            15,
-            "A TOP or FETCH clause contains an invalid value.",
-        )),
+        _ => Err(error(1014, 15, "A TOP or FETCH clause contains an invalid value.")),
     }
 }
 
@@ -124,11 +113,9 @@ impl Plan {
         match &self.shape {
             Shape::Rows => Ok(rows),
             _ if rows.is_empty() => Ok(Vec::new()),
-            shape => Ok(vec![vec![Value::string(shape::render(
-                shape,
-                &self.inner_columns,
-                &rows,
-            ))]]),
+            shape => {
+                Ok(vec![vec![Value::string(shape::render(shape, &self.inner_columns, &rows))]])
+            }
         }
     }
 }
@@ -208,11 +195,7 @@ impl SelectPlan {
             self.groups(rows, outer, context)?
         } else {
             rows.into_iter()
-                .map(|row| Entry {
-                    row,
-                    aggregates: Vec::new(),
-                    windows: Vec::new(),
-                })
+                .map(|row| Entry { row, aggregates: Vec::new(), windows: Vec::new() })
                 .collect()
         };
         if let Some(having) = &self.having {
@@ -270,10 +253,7 @@ impl SelectPlan {
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(Entry {
                     // Every row of the group agrees on the keys; the first speaks for all.
-                    row: rows
-                        .into_iter()
-                        .next()
-                        .unwrap_or_else(|| vec![Value::Null; self.width]),
+                    row: rows.into_iter().next().unwrap_or_else(|| vec![Value::Null; self.width]),
                     aggregates,
                     windows: Vec::new(),
                 })
@@ -431,15 +411,7 @@ impl SourcePlan {
                 }
                 Ok(rows)
             }
-            SourcePlan::Join {
-                kind,
-                left,
-                right,
-                on,
-                keys,
-                left_width,
-                right_width,
-            } => {
+            SourcePlan::Join { kind, left, right, on, keys, left_width, right_width } => {
                 let left = left.run(outer, context)?;
                 if matches!(kind, JoinKind::CrossApply | JoinKind::OuterApply) {
                     let mut rows = Vec::new();
@@ -513,11 +485,7 @@ impl<'a> Matcher<'a> {
             }
             index
         });
-        Matcher {
-            keys,
-            index,
-            count: right.len(),
-        }
+        Matcher { keys, index, count: right.len() }
     }
 
     fn candidates(&self, left: &[Value]) -> Vec<usize> {
@@ -589,11 +557,9 @@ fn aggregate(
             }
             Ok(Value::string(joined))
         }
-        AggregateKind::Sum | AggregateKind::Average => sum(
-            aggregate.kind == AggregateKind::Average,
-            values.collect(),
-            aggregate.ty,
-        ),
+        AggregateKind::Sum | AggregateKind::Average => {
+            sum(aggregate.kind == AggregateKind::Average, values.collect(), aggregate.ty)
+        }
     }
 }
 
@@ -601,9 +567,7 @@ fn count(n: usize, ty: SqlType) -> Result<Value, SqlFailure> {
     if ty == SqlType::BigInt {
         return Ok(Value::BigInt(n as i64));
     }
-    i32::try_from(n)
-        .map(Value::Int)
-        .map_err(|_| overflow("int"))
+    i32::try_from(n).map(Value::Int).map_err(|_| overflow("int"))
 }
 
 fn sum(average: bool, values: Vec<Value>, ty: SqlType) -> Result<Value, SqlFailure> {
@@ -631,14 +595,8 @@ fn sum(average: bool, values: Vec<Value>, ty: SqlType) -> Result<Value, SqlFailu
     if average {
         total = total.checked_div(n).ok_or_else(divide_by_zero)?;
     }
-    let exact = Value::Numeric {
-        unscaled: total,
-        scale: result_scale,
-    };
-    let wide = SqlType::Numeric {
-        precision: 38,
-        scale: result_scale,
-    };
+    let exact = Value::Numeric { unscaled: total, scale: result_scale };
+    let wide = SqlType::Numeric { precision: 38, scale: result_scale };
     cast(&exact, wide, ty, None).map_err(|_| overflow(name))
 }
 
@@ -662,10 +620,7 @@ fn window_values(
             .iter()
             .map(|(b, _)| eval(b, &env, context))
             .collect::<Result<Vec<_>, _>>()?;
-        partitions
-            .entry(key_of(&keys))
-            .or_default()
-            .push((order, i));
+        partitions.entry(key_of(&keys)).or_default().push((order, i));
     }
     let mut result = vec![Value::Null; entries.len()];
     for mut members in partitions.into_values() {

@@ -9,20 +9,14 @@ pub(super) fn render(shape: &Shape, columns: &[Column], rows: &[Row]) -> String 
     match shape {
         Shape::Rows => String::new(),
         Shape::Xml { element, root } => {
-            let body: String = rows
-                .iter()
-                .map(|row| xml_row(element, columns, row))
-                .collect();
+            let body: String = rows.iter().map(|row| xml_row(element, columns, row)).collect();
             match root {
                 Some(root) => format!("<{root}>{body}</{root}>"),
                 None => body,
             }
         }
         Shape::Json { root, nulls, array } => {
-            let rows: Vec<String> = rows
-                .iter()
-                .map(|row| json_row(columns, row, *nulls))
-                .collect();
+            let rows: Vec<String> = rows.iter().map(|row| json_row(columns, row, *nulls)).collect();
             let body = rows.join(",");
             let body = if *array { format!("[{body}]") } else { body };
             match root {
@@ -40,11 +34,9 @@ fn xml_row(element: &str, columns: &[Column], row: &[Value]) -> String {
         if value.is_null() {
             continue;
         }
-        let style = matches!(
-            column.ty,
-            SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_)
-        )
-        .then_some(126);
+        let style =
+            matches!(column.ty, SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_))
+                .then_some(126);
         let text = escape_xml(&to_text(value, column.ty, style));
         match column.name.as_str() {
             "" | "*" | "text()" => body += &text,
@@ -61,10 +53,7 @@ fn xml_row(element: &str, columns: &[Column], row: &[Value]) -> String {
 }
 
 fn escape_xml(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('\r', "&#x0D;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "&#x0D;")
 }
 
 /// An object under construction: dots in column names nest.
@@ -82,11 +71,11 @@ impl Object {
             [] => {}
             [name] => self.0.push(((*name).to_string(), Node::Text(text))),
             [name, rest @ ..] => {
-                if let Some((last, Node::Object(inner))) = self.0.last_mut() {
-                    if last == name {
-                        inner.put(rest, text);
-                        return;
-                    }
+                if let Some((last, Node::Object(inner))) = self.0.last_mut()
+                    && last == name
+                {
+                    inner.put(rest, text);
+                    return;
                 }
                 let mut inner = Object::default();
                 inner.put(rest, text);
@@ -146,7 +135,5 @@ fn json_value(value: &Value, ty: SqlType) -> String {
 
 fn json_string(text: &str) -> String {
     // SQL Server also escapes the solidus.
-    serde_json::Value::from(text)
-        .to_string()
-        .replace('/', "\\/")
+    serde_json::Value::from(text).to_string().replace('/', "\\/")
 }

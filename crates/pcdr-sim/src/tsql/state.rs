@@ -20,26 +20,14 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(definitions: Vec<ColumnDefinition>, level: u32) -> Table {
-        let next_identity = definitions
-            .iter()
-            .find_map(|d| d.identity)
-            .map_or(1, |(seed, _)| seed);
-        Table {
-            definitions,
-            rows: Vec::new(),
-            next_identity,
-            level,
-        }
+        let next_identity = definitions.iter().find_map(|d| d.identity).map_or(1, |(seed, _)| seed);
+        Table { definitions, rows: Vec::new(), next_identity, level }
     }
 
     pub(super) fn columns(&self) -> Vec<Column> {
         self.definitions
             .iter()
-            .map(|d| Column {
-                name: d.name.clone(),
-                ty: d.ty,
-                nullable: d.nullable,
-            })
+            .map(|d| Column { name: d.name.clone(), ty: d.ty, nullable: d.nullable })
             .collect()
     }
 }
@@ -99,21 +87,13 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(host: &'a dyn Host, session: &'a Session, frame: &'a Frame) -> Context<'a> {
-        Context {
-            host,
-            session,
-            frame,
-            assigned: RefCell::default(),
-        }
+        Context { host, session, frame, assigned: RefCell::default() }
     }
 
     pub(super) fn variable(&self, lower: &str) -> Value {
         if let Some(value) = self.assigned.borrow().get(lower) {
             return value.clone();
         }
-        self.frame
-            .variables
-            .get(lower)
-            .map_or(Value::Null, |(_, value)| value.clone())
+        self.frame.variables.get(lower).map_or(Value::Null, |(_, value)| value.clone())
     }
 }

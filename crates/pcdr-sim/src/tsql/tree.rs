@@ -18,11 +18,7 @@ impl Path {
 impl PartialEq for Path {
     fn eq(&self, other: &Path) -> bool {
         self.parts.len() == other.parts.len()
-            && self
-                .parts
-                .iter()
-                .zip(&other.parts)
-                .all(|(a, b)| same_name(a, b))
+            && self.parts.iter().zip(&other.parts).all(|(a, b)| same_name(a, b))
     }
 }
 
@@ -183,16 +179,9 @@ pub(super) enum Shape {
     #[default]
     Rows,
     /// `FOR XML PATH('element')`, with ROOT.
-    Xml {
-        element: String,
-        root: Option<String>,
-    },
+    Xml { element: String, root: Option<String> },
     /// `FOR JSON PATH`, with ROOT, INCLUDE_NULL_VALUES and WITHOUT_ARRAY_WRAPPER.
-    Json {
-        root: Option<String>,
-        nulls: bool,
-        array: bool,
-    },
+    Json { root: Option<String>, nulls: bool, array: bool },
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -22,10 +22,7 @@ impl Parser {
                 self.take();
                 let session_id = self.integer()?;
                 let status_only = self.accept_all(&["WITH", "STATUSONLY"]);
-                Ok(Admin::Kill {
-                    session_id,
-                    status_only,
-                })
+                Ok(Admin::Kill { session_id, status_only })
             }
             "CHECKPOINT" => {
                 self.take();
@@ -51,30 +48,19 @@ impl Parser {
     fn variable_text(&mut self) -> Parsed<String> {
         let name = self.variable()?;
         Ok(match &self.values {
-            Some(values) => values
-                .get(&name.to_lowercase())
-                .cloned()
-                .unwrap_or_default(),
+            Some(values) => values.get(&name.to_lowercase()).cloned().unwrap_or_default(),
             None => "1".to_string(),
         })
     }
 
     /// A name, or a variable that holds one.
     fn name_or_variable(&mut self) -> Parsed<String> {
-        if self.peek().kind == Kind::Variable {
-            self.variable_text()
-        } else {
-            self.identifier()
-        }
+        if self.peek().kind == Kind::Variable { self.variable_text() } else { self.identifier() }
     }
 
     /// A string literal or a variable.
     fn text(&mut self) -> Parsed<String> {
-        if self.peek().kind == Kind::Variable {
-            self.variable_text()
-        } else {
-            self.string()
-        }
+        if self.peek().kind == Kind::Variable { self.variable_text() } else { self.string() }
     }
 
     fn devices(&mut self) -> Parsed<Vec<String>> {
@@ -103,12 +89,7 @@ impl Parser {
         } else {
             Allowed::BackupDatabase
         })?;
-        Ok(Admin::Backup(Backup {
-            kind,
-            database,
-            devices,
-            options,
-        }))
+        Ok(Admin::Backup(Backup { kind, database, devices, options }))
     }
 
     fn kind(&mut self) -> Parsed<BackupKind> {
@@ -135,18 +116,9 @@ impl Parser {
         }
         let kind = self.kind()?;
         let database = self.name_or_variable()?;
-        let devices = if self.accept("FROM") {
-            self.devices()?
-        } else {
-            Vec::new()
-        };
+        let devices = if self.accept("FROM") { self.devices()? } else { Vec::new() };
         let options = self.backup_options(Allowed::Restore)?;
-        Ok(Admin::Restore(Restore {
-            kind,
-            database,
-            devices,
-            options,
-        }))
+        Ok(Admin::Restore(Restore { kind, database, devices, options }))
     }
 
     fn backup_options(&mut self, allowed: Allowed) -> Parsed<Vec<BackupOption>> {
@@ -164,11 +136,7 @@ impl Parser {
                 return Err(SqlMessage::new(
                     155,
                     15,
-                    format!(
-                        "'{}' is not a recognized {} option.",
-                        token.text,
-                        allowed.statement()
-                    ),
+                    format!("'{}' is not a recognized {} option.", token.text, allowed.statement()),
                 )
                 .at_line(token.line)
                 .into());
@@ -229,11 +197,7 @@ impl Parser {
                 }
             }
         }
-        Ok(Admin::Dbcc {
-            command,
-            arguments,
-            options,
-        })
+        Ok(Admin::Dbcc { command, arguments, options })
     }
 
     fn grant(&mut self) -> Parsed<Admin> {
@@ -295,12 +259,7 @@ impl Parser {
         if self.accept("AS") {
             self.identifier()?;
         }
-        Ok(Admin::Grant {
-            verb,
-            permissions,
-            securable,
-            grantees,
-        })
+        Ok(Admin::Grant { verb, permissions, securable, grantees })
     }
 
     fn grantee(&mut self) -> Parsed<String> {
@@ -359,11 +318,7 @@ impl Parser {
                 self.expect_symbol("=")?;
                 match key.as_str() {
                     "NAME" => {
-                        name = if self.is_identifier() {
-                            self.identifier()?
-                        } else {
-                            self.text()?
-                        };
+                        name = if self.is_identifier() { self.identifier()? } else { self.text()? };
                     }
                     "FILENAME" => path = self.text()?,
                     "SIZE" | "MAXSIZE" | "FILEGROWTH" => {
@@ -430,14 +385,7 @@ impl Parser {
             } else if self.accept("ENCRYPTION") {
                 self.expect_symbol("=")?;
                 encryption = self.words(
-                    &[
-                        "DISABLED",
-                        "SUPPORTED",
-                        "REQUIRED",
-                        "ALGORITHM",
-                        "AES",
-                        "RC4",
-                    ],
+                    &["DISABLED", "SUPPORTED", "REQUIRED", "ALGORITHM", "AES", "RC4"],
                     false,
                 )?;
             } else {
@@ -453,14 +401,7 @@ impl Parser {
             return Err(self.unexpected());
         }
         self.expect_symbol(")")?;
-        Ok(Admin::CreateEndpoint(Endpoint {
-            name,
-            state,
-            port,
-            role,
-            authentication,
-            encryption,
-        }))
+        Ok(Admin::CreateEndpoint(Endpoint { name, state, port, role, authentication, encryption }))
     }
 
     /// One or more of the known words; `CERTIFICATE name` when certificates are allowed.
@@ -536,12 +477,7 @@ impl Parser {
         if windows == password.is_some() {
             return Err(self.unexpected());
         }
-        Ok(Admin::CreateLogin {
-            name,
-            password,
-            sid,
-            default_database,
-        })
+        Ok(Admin::CreateLogin { name, password, sid, default_database })
     }
 
     fn drop_object(&mut self) -> Parsed<Admin> {
@@ -555,14 +491,10 @@ impl Parser {
             return Ok(Admin::DropDatabase { names, if_exists });
         }
         if self.accept("ENDPOINT") {
-            return Ok(Admin::DropEndpoint {
-                name: self.identifier()?,
-            });
+            return Ok(Admin::DropEndpoint { name: self.identifier()? });
         }
         if self.accept("LOGIN") {
-            return Ok(Admin::DropLogin {
-                name: self.identifier()?,
-            });
+            return Ok(Admin::DropLogin { name: self.identifier()? });
         }
         Err(self.unexpected())
     }
@@ -600,11 +532,7 @@ impl Parser {
     }
 
     fn alter_database(&mut self) -> Parsed<Admin> {
-        let database = if self.accept("CURRENT") {
-            String::new()
-        } else {
-            self.identifier()?
-        };
+        let database = if self.accept("CURRENT") { String::new() } else { self.identifier()? };
         let action = if self.accept("MODIFY") {
             self.expect("NAME")?;
             self.expect_symbol("=")?;
@@ -628,10 +556,7 @@ impl Parser {
                         break;
                     }
                 }
-                AlterDatabaseAction::Set {
-                    options,
-                    termination: self.termination()?,
-                }
+                AlterDatabaseAction::Set { options, termination: self.termination()? }
             }
         };
         Ok(Admin::AlterDatabase(AlterDatabase { database, action }))
@@ -640,9 +565,8 @@ impl Parser {
     fn database_option(&mut self) -> Parsed<Vec<String>> {
         let token = self.peek().clone();
         let name = token.text.to_ascii_uppercase();
-        let Some((_, values)) = DATABASE_OPTIONS
-            .iter()
-            .find(|(option, _)| token.kind == Kind::Word && *option == name)
+        let Some((_, values)) =
+            DATABASE_OPTIONS.iter().find(|(option, _)| token.kind == Kind::Word && *option == name)
         else {
             return Err(self.unexpected());
         };

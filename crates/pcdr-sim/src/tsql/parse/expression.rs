@@ -10,14 +10,8 @@ use crate::value::{Length, SqlType, Value};
 const MAX_CHAIN: usize = 300;
 
 /// Functions whose first argument is a part of a date, written bare.
-const DATE_PART_FUNCTIONS: [&str; 6] = [
-    "DATEADD",
-    "DATEDIFF",
-    "DATEDIFF_BIG",
-    "DATENAME",
-    "DATEPART",
-    "DATETRUNC",
-];
+const DATE_PART_FUNCTIONS: [&str; 6] =
+    ["DATEADD", "DATEDIFF", "DATEDIFF_BIG", "DATENAME", "DATEPART", "DATETRUNC"];
 
 impl Parser {
     /// A value; error 102 near an operator that makes a condition of it.
@@ -143,10 +137,8 @@ impl Parser {
             self.expect("NULL")?;
             return Ok(negate(Expr::IsNull(Box::new(left)), negated));
         }
-        let negated = self.is("NOT")
-            && ["IN", "LIKE", "BETWEEN"]
-                .iter()
-                .any(|word| self.peek_at(1).is(word));
+        let negated =
+            self.is("NOT") && ["IN", "LIKE", "BETWEEN"].iter().any(|word| self.peek_at(1).is(word));
         if negated {
             self.take();
         }
@@ -164,11 +156,7 @@ impl Parser {
         if self.accept("LIKE") {
             let pattern = self.sum()?;
             let pattern = Box::new(self.require_value(pattern)?);
-            let escape = if self.accept("ESCAPE") {
-                Some(Box::new(self.sum()?))
-            } else {
-                None
-            };
+            let escape = if self.accept("ESCAPE") { Some(Box::new(self.sum()?)) } else { None };
             return Ok(negate(Expr::Like(Box::new(left), pattern, escape), negated));
         }
         if self.accept("IN") {
@@ -304,10 +292,7 @@ impl Parser {
                     n @ 0..=8000 => Length::Up(n.max(1) as u16),
                     _ => Length::Max,
                 };
-                Ok(Expr::Literal(
-                    SqlType::VarBinary(length),
-                    Value::Binary(bytes.into()),
-                ))
+                Ok(Expr::Literal(SqlType::VarBinary(length), Value::Binary(bytes.into())))
             }
             Kind::Variable => Ok(Expr::Variable(self.variable()?)),
             Kind::Global => {
@@ -346,12 +331,7 @@ impl Parser {
                 self.expect("AS")?;
                 let ty = default_cast_length(self.explicit_type()?);
                 self.expect_symbol(")")?;
-                Ok(Expr::Cast {
-                    value,
-                    ty,
-                    style: None,
-                    lenient: upper == "TRY_CAST",
-                })
+                Ok(Expr::Cast { value, ty, style: None, lenient: upper == "TRY_CAST" })
             }
             "CONVERT" | "TRY_CONVERT" if called => {
                 self.take();
@@ -359,18 +339,10 @@ impl Parser {
                 let ty = default_cast_length(self.explicit_type()?);
                 self.expect_symbol(",")?;
                 let value = Box::new(self.value()?);
-                let style = if self.accept_symbol(",") {
-                    Some(Box::new(self.value()?))
-                } else {
-                    None
-                };
+                let style =
+                    if self.accept_symbol(",") { Some(Box::new(self.value()?)) } else { None };
                 self.expect_symbol(")")?;
-                Ok(Expr::Cast {
-                    value,
-                    ty,
-                    style,
-                    lenient: upper == "TRY_CONVERT",
-                })
+                Ok(Expr::Cast { value, ty, style, lenient: upper == "TRY_CONVERT" })
             }
             "IIF" if called => {
                 self.take();
@@ -395,9 +367,7 @@ impl Parser {
                     _ => "USER_NAME",
                 };
                 Ok(Expr::Call(Box::new(Call {
-                    name: Path {
-                        parts: vec![name.to_string()],
-                    },
+                    name: Path { parts: vec![name.to_string()] },
                     arguments: Vec::new(),
                     distinct: false,
                     star: false,
@@ -528,46 +498,26 @@ impl Parser {
 
     fn case(&mut self) -> Parsed<Expr> {
         self.expect("CASE")?;
-        let operand = if self.is("WHEN") {
-            None
-        } else {
-            Some(Box::new(self.value()?))
-        };
+        let operand = if self.is("WHEN") { None } else { Some(Box::new(self.value()?)) };
         let mut branches = Vec::new();
         while self.accept("WHEN") {
-            let test = if operand.is_some() {
-                self.value()?
-            } else {
-                self.condition()?
-            };
+            let test = if operand.is_some() { self.value()? } else { self.condition()? };
             self.expect("THEN")?;
             branches.push((test, self.value()?));
         }
         if branches.is_empty() {
             return Err(self.unexpected());
         }
-        let otherwise = if self.accept("ELSE") {
-            Some(Box::new(self.value()?))
-        } else {
-            None
-        };
+        let otherwise = if self.accept("ELSE") { Some(Box::new(self.value()?)) } else { None };
         self.expect("END")?;
-        Ok(Expr::Case {
-            operand,
-            branches,
-            otherwise,
-        })
+        Ok(Expr::Case { operand, branches, otherwise })
     }
 }
 
 const MAX_DEPTH_OF_SUFFIXES: usize = 20;
 
 fn negate(expr: Expr, negated: bool) -> Expr {
-    if negated {
-        Expr::Not(Box::new(expr))
-    } else {
-        expr
-    }
+    if negated { Expr::Not(Box::new(expr)) } else { expr }
 }
 
 /// A string literal has the type of its own length.
@@ -577,11 +527,7 @@ pub(super) fn string_literal(text: &str, national: bool) -> Expr {
         (true, 1..=4000) | (false, 1..=8000) => Length::Up(length as u16),
         _ => Length::Max,
     };
-    let ty = if national {
-        SqlType::NVarChar(length)
-    } else {
-        SqlType::VarChar(length)
-    };
+    let ty = if national { SqlType::NVarChar(length) } else { SqlType::VarChar(length) };
     Expr::Literal(ty, Value::string(text))
 }
 
@@ -605,9 +551,7 @@ fn default_cast_length((ty, sized): (SqlType, bool)) -> SqlType {
 fn number(text: &str) -> Option<Expr> {
     if text.contains(['e', 'E']) {
         let value: f64 = text.parse().ok()?;
-        return value
-            .is_finite()
-            .then_some(Expr::Literal(SqlType::Float, Value::Float(value)));
+        return value.is_finite().then_some(Expr::Literal(SqlType::Float, Value::Float(value)));
     }
     if let Some((whole, fraction)) = text.split_once('.') {
         let whole = whole.trim_start_matches('0');
@@ -618,14 +562,8 @@ fn number(text: &str) -> Option<Expr> {
         }
         let digits = format!("0{whole}{fraction}");
         return Some(Expr::Literal(
-            SqlType::Numeric {
-                precision: precision as u8,
-                scale,
-            },
-            Value::Numeric {
-                unscaled: digits.parse().ok()?,
-                scale,
-            },
+            SqlType::Numeric { precision: precision as u8, scale },
+            Value::Numeric { unscaled: digits.parse().ok()?, scale },
         ));
     }
     if let Ok(n) = text.parse::<i32>() {
@@ -636,14 +574,8 @@ fn number(text: &str) -> Option<Expr> {
         return None;
     }
     Some(Expr::Literal(
-        SqlType::Numeric {
-            precision: digits.len().max(1) as u8,
-            scale: 0,
-        },
-        Value::Numeric {
-            unscaled: digits.parse().ok()?,
-            scale: 0,
-        },
+        SqlType::Numeric { precision: digits.len().max(1) as u8, scale: 0 },
+        Value::Numeric { unscaled: digits.parse().ok()?, scale: 0 },
     ))
 }
 

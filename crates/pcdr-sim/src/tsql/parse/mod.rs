@@ -97,11 +97,7 @@ pub(super) fn parse_path(text: &str) -> Parsed<Path> {
         values: None,
     };
     let path = parser.path()?;
-    if parser.peek().kind == Kind::End {
-        Ok(path)
-    } else {
-        Err(parser.unexpected())
-    }
+    if parser.peek().kind == Kind::End { Ok(path) } else { Err(parser.unexpected()) }
 }
 
 impl Parser {
@@ -141,10 +137,7 @@ impl Parser {
 
     /// Accepts all of the words or none.
     fn accept_all(&mut self, words: &[&str]) -> bool {
-        let found = words
-            .iter()
-            .enumerate()
-            .all(|(i, word)| self.peek_at(i).is(word));
+        let found = words.iter().enumerate().all(|(i, word)| self.peek_at(i).is(word));
         if found {
             for _ in words {
                 self.take();
@@ -162,19 +155,11 @@ impl Parser {
     }
 
     fn expect(&mut self, word: &str) -> Parsed<()> {
-        if self.accept(word) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.accept(word) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn expect_symbol(&mut self, symbol: &str) -> Parsed<()> {
-        if self.accept_symbol(symbol) {
-            Ok(())
-        } else {
-            Err(self.unexpected())
-        }
+        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     /// The error for the token that cannot stand here; at the end of the text the server names the
@@ -382,11 +367,9 @@ impl Parser {
             match lengths.first() {
                 None => Ok(7),
                 Some(Some(n)) if (0..=7).contains(n) => Ok(*n as u8),
-                _ => Err(
-                    SqlMessage::new(1002, 16, "Line 1: Specified scale is invalid.")
-                        .at_line(line)
-                        .into(),
-                ),
+                _ => Err(SqlMessage::new(1002, 16, "Line 1: Specified scale is invalid.")
+                    .at_line(line)
+                    .into()),
             }
         };
         Ok(match name.as_str() {
@@ -417,10 +400,7 @@ impl Parser {
                     .at_line(line)
                     .into());
                 }
-                SqlType::Numeric {
-                    precision: precision as u8,
-                    scale: scale as u8,
-                }
+                SqlType::Numeric { precision: precision as u8, scale: scale as u8 }
             }
             "char" | "character" => SqlType::Char(fixed(8000)?),
             "varchar" => SqlType::VarChar(length(8000)?),
@@ -468,12 +448,7 @@ pub(super) fn object_name(path: &Path) -> ObjectName {
             .cloned()
             .unwrap_or_default()
     };
-    ObjectName {
-        server: part(4),
-        database: part(3),
-        schema: part(2),
-        name: part(1),
-    }
+    ObjectName { server: part(4), database: part(3), schema: part(2), name: part(1) }
 }
 
 /// Source: Transact-SQL reference, "Reserved Keywords", without the ones that are names of functions.

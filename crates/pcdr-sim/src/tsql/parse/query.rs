@@ -25,24 +25,14 @@ fn is_hint(token: &Token) -> bool {
 impl Parser {
     /// A query with everything that may follow it.
     pub(super) fn query(&mut self) -> Parsed<Query> {
-        let ctes = if self.is("WITH") {
-            self.ctes()?
-        } else {
-            Vec::new()
-        };
+        let ctes = if self.is("WITH") { self.ctes()? } else { Vec::new() };
         self.query_after(ctes)
     }
 
     pub(super) fn query_after(&mut self, ctes: Vec<Cte>) -> Parsed<Query> {
         let body = self.body()?;
-        let mut query = Query {
-            ctes,
-            body,
-            order: Vec::new(),
-            offset: None,
-            fetch: None,
-            shape: Shape::Rows,
-        };
+        let mut query =
+            Query { ctes, body, order: Vec::new(), offset: None, fetch: None, shape: Shape::Rows };
         if self.is("ORDER") {
             query.order = self.order_by()?;
             if self.accept("OFFSET") {
@@ -127,20 +117,12 @@ impl Parser {
         let mut ctes = Vec::new();
         loop {
             let name = self.identifier()?;
-            let columns = if self.is_symbol("(") {
-                self.name_list()?
-            } else {
-                Vec::new()
-            };
+            let columns = if self.is_symbol("(") { self.name_list()? } else { Vec::new() };
             self.expect("AS")?;
             self.expect_symbol("(")?;
             let query = self.deeper(Parser::query)?;
             self.expect_symbol(")")?;
-            ctes.push(Cte {
-                name,
-                columns,
-                query,
-            });
+            ctes.push(Cte { name, columns, query });
             if !self.accept_symbol(",") {
                 return Ok(ctes);
             }
@@ -163,11 +145,7 @@ impl Parser {
         let mut chain = 0;
         loop {
             let op = if self.accept("UNION") {
-                if self.accept("ALL") {
-                    SetOp::UnionAll
-                } else {
-                    SetOp::Union
-                }
+                if self.accept("ALL") { SetOp::UnionAll } else { SetOp::Union }
             } else if self.accept("EXCEPT") {
                 SetOp::Except
             } else {
@@ -205,8 +183,7 @@ impl Parser {
         if self.is("VALUES") {
             return self.rows().map(Body::Values);
         }
-        self.deeper(Parser::select)
-            .map(|select| Body::Select(Box::new(select)))
+        self.deeper(Parser::select).map(|select| Body::Select(Box::new(select)))
     }
 
     /// `VALUES (…), (…)`.
@@ -234,10 +211,7 @@ impl Parser {
             return Ok(Some(count));
         }
         let count = self.integer()?;
-        Ok(Some(Expr::Literal(
-            crate::value::SqlType::BigInt,
-            Value::BigInt(count),
-        )))
+        Ok(Some(Expr::Literal(crate::value::SqlType::BigInt, Value::BigInt(count))))
     }
 
     fn select(&mut self) -> Parsed<Select> {
@@ -248,42 +222,17 @@ impl Parser {
         }
         let top = self.top()?;
         let items = self.items()?;
-        let into = if self.accept("INTO") {
-            Some(self.path()?)
-        } else {
-            None
-        };
-        let from = if self.accept("FROM") {
-            self.sources()?
-        } else {
-            Vec::new()
-        };
-        let filter = if self.accept("WHERE") {
-            Some(self.condition()?)
-        } else {
-            None
-        };
+        let into = if self.accept("INTO") { Some(self.path()?) } else { None };
+        let from = if self.accept("FROM") { self.sources()? } else { Vec::new() };
+        let filter = if self.accept("WHERE") { Some(self.condition()?) } else { None };
         let group = if self.accept("GROUP") {
             self.expect("BY")?;
             self.values_until_close()?
         } else {
             Vec::new()
         };
-        let having = if self.accept("HAVING") {
-            Some(self.condition()?)
-        } else {
-            None
-        };
-        Ok(Select {
-            distinct,
-            top,
-            items,
-            into,
-            from,
-            filter,
-            group,
-            having,
-        })
+        let having = if self.accept("HAVING") { Some(self.condition()?) } else { None };
+        Ok(Select { distinct, top, items, into, from, filter, group, having })
     }
 
     /// The select list, also of an OUTPUT clause.
@@ -299,20 +248,18 @@ impl Parser {
         if self.accept_symbol("*") {
             return Ok(Item::Star(None));
         }
-        if self.peek().kind == Kind::Variable && self.peek_at(1).kind == Kind::Symbol {
-            if let Some((name, value)) = self.assignment()? {
-                return Ok(Item::Assign(name, value));
-            }
+        if self.peek().kind == Kind::Variable
+            && self.peek_at(1).kind == Kind::Symbol
+            && let Some((name, value)) = self.assignment()?
+        {
+            return Ok(Item::Assign(name, value));
         }
         // `t.*`
         let mut dots = 0;
         while self.is_part(dots) && self.peek_at(dots + 1).is_symbol(".") {
             dots += 2;
             if self.peek_at(dots).is_symbol("*") {
-                let parts = (0..dots)
-                    .step_by(2)
-                    .map(|i| self.peek_at(i).text.clone())
-                    .collect();
+                let parts = (0..dots).step_by(2).map(|i| self.peek_at(i).text.clone()).collect();
                 for _ in 0..=dots {
                     self.take();
                 }
@@ -451,12 +398,7 @@ impl Parser {
             } else {
                 None
             };
-            left = Source::Join {
-                kind,
-                left: Box::new(left),
-                right: Box::new(right),
-                on,
-            };
+            left = Source::Join { kind, left: Box::new(left), right: Box::new(right), on };
         }
         Ok(left)
     }
@@ -475,16 +417,8 @@ impl Parser {
                 self.expect_symbol(")")?;
                 self.accept("AS");
                 let alias = self.identifier()?;
-                let columns = if self.is_symbol("(") {
-                    self.name_list()?
-                } else {
-                    Vec::new()
-                };
-                return Ok(Source::Derived {
-                    query,
-                    alias,
-                    columns,
-                });
+                let columns = if self.is_symbol("(") { self.name_list()? } else { Vec::new() };
+                return Ok(Source::Derived { query, alias, columns });
             }
             let inner = self.deeper(Parser::joined)?;
             self.expect_symbol(")")?;
@@ -497,9 +431,7 @@ impl Parser {
             }
             let alias = self.alias()?;
             return Ok(Source::Table {
-                name: Path {
-                    parts: vec![token.text],
-                },
+                name: Path { parts: vec![token.text] },
                 arguments: None,
                 alias,
                 columns: Vec::new(),
@@ -539,12 +471,7 @@ impl Parser {
                 columns = self.name_list()?;
             }
         }
-        Ok(Source::Table {
-            name,
-            arguments,
-            alias,
-            columns,
-        })
+        Ok(Source::Table { name, arguments, alias, columns })
     }
 
     /// `WITH (NOLOCK, …)`: locks are not simulated in queries, but an unknown hint is an error.

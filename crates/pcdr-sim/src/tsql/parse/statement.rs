@@ -6,17 +6,8 @@ use crate::tsql::lex::Kind;
 use crate::tsql::tree::{ArgumentValue, CallArgument, Execute, Expr, Statement, StatementKind};
 
 /// First words of administrative statements; `ALTER`, `CREATE` and `DROP` need a second look.
-const ADMIN: [&str; 9] = [
-    "BACKUP",
-    "RESTORE",
-    "GRANT",
-    "DENY",
-    "REVOKE",
-    "KILL",
-    "CHECKPOINT",
-    "DBCC",
-    "RECONFIGURE",
-];
+const ADMIN: [&str; 9] =
+    ["BACKUP", "RESTORE", "GRANT", "DENY", "REVOKE", "KILL", "CHECKPOINT", "DBCC", "RECONFIGURE"];
 
 impl Parser {
     pub(super) fn batch(&mut self) -> Parsed<Vec<Statement>> {
@@ -26,10 +17,7 @@ impl Parser {
         if self.is_identifier() && !self.begins_statement() {
             let line = self.peek().line;
             let execute = self.execute()?;
-            statements.push(Statement {
-                line,
-                kind: StatementKind::Execute(Box::new(execute)),
-            });
+            statements.push(Statement { line, kind: StatementKind::Execute(Box::new(execute)) });
         }
         self.statements_until(&mut statements, |p| p.peek().kind == Kind::End)?;
         Ok(statements)
@@ -129,11 +117,7 @@ impl Parser {
             }
             "RETURN" => {
                 self.take();
-                let value = if self.begins_value() {
-                    Some(self.value()?)
-                } else {
-                    None
-                };
+                let value = if self.begins_value() { Some(self.value()?) } else { None };
                 Ok(StatementKind::Return(value))
             }
             "THROW" => {
@@ -146,9 +130,7 @@ impl Parser {
                 let message = self.value()?;
                 self.expect_symbol(",")?;
                 let state = self.value()?;
-                Ok(StatementKind::Throw(Some(Box::new((
-                    number, message, state,
-                )))))
+                Ok(StatementKind::Throw(Some(Box::new((number, message, state)))))
             }
             "RAISERROR" => self.raise_error(),
             "PRINT" => {
@@ -177,11 +159,7 @@ impl Parser {
                 self.take();
                 let named = self.is("TRAN") || self.is("TRANSACTION");
                 self.transaction_word();
-                let name = if named {
-                    self.transaction_name()?
-                } else {
-                    None
-                };
+                let name = if named { self.transaction_name()? } else { None };
                 Ok(StatementKind::Rollback(name))
             }
             "SAVE" => {
@@ -208,10 +186,8 @@ impl Parser {
                 self.take();
                 let name = self.path()?;
                 let columns = self.column_definitions()?;
-                if self.accept("ON") {
-                    if !self.accept("PRIMARY") {
-                        self.identifier()?;
-                    }
+                if self.accept("ON") && !self.accept("PRIMARY") {
+                    self.identifier()?;
                 }
                 if self.is("WITH") && self.peek_at(1).is_symbol("(") {
                     self.take();
@@ -338,11 +314,7 @@ impl Parser {
                 return Ok(StatementKind::DeclareTable(token.text, columns));
             }
             let ty = self.type_name()?;
-            let value = if self.accept_symbol("=") {
-                Some(self.value()?)
-            } else {
-                None
-            };
+            let value = if self.accept_symbol("=") { Some(self.value()?) } else { None };
             self.declared.insert(lower);
             variables.push((token.text, ty, value));
             if !self.accept_symbol(",") {
@@ -455,13 +427,7 @@ impl Parser {
                 }
             }
         }
-        Ok(StatementKind::RaiseError {
-            message,
-            severity,
-            state,
-            arguments,
-            set_error,
-        })
+        Ok(StatementKind::RaiseError { message, severity, state, arguments, set_error })
     }
 
     /// What follows EXEC.
@@ -497,11 +463,7 @@ impl Parser {
             // RECOMPILE changes nothing here; RESULT SETS would, and is refused.
             self.expect("RECOMPILE")?;
         }
-        Ok(Execute::Procedure {
-            result,
-            name,
-            arguments,
-        })
+        Ok(Execute::Procedure { result, name, arguments })
     }
 
     fn begins_argument(&self) -> bool {
@@ -525,11 +487,7 @@ impl Parser {
             self.take();
         }
         if self.accept("DEFAULT") {
-            return Ok(CallArgument {
-                name,
-                value: ArgumentValue::Default,
-                output: false,
-            });
+            return Ok(CallArgument { name, value: ArgumentValue::Default, output: false });
         }
         let token = self.peek().clone();
         // Arguments are constants, variables and globals, not expressions; a bare word is a string.
@@ -551,11 +509,7 @@ impl Parser {
                     return Err(self.unexpected());
                 }
                 let number = self.constant()?;
-                if negative {
-                    Expr::Negate(Box::new(number))
-                } else {
-                    number
-                }
+                if negative { Expr::Negate(Box::new(number)) } else { number }
             }
             _ => self.constant()?,
         };
@@ -563,11 +517,7 @@ impl Parser {
             self.take();
             true
         };
-        Ok(CallArgument {
-            name,
-            value: ArgumentValue::Value(value),
-            output,
-        })
+        Ok(CallArgument { name, value: ArgumentValue::Value(value), output })
     }
 
     fn constant(&mut self) -> Parsed<Expr> {

@@ -109,11 +109,7 @@ impl Parser {
             self.skip_group()?;
             self.expect("REFERENCES")?;
             self.path()?;
-            return if self.is_symbol("(") {
-                self.skip_group()
-            } else {
-                Ok(())
-            };
+            return if self.is_symbol("(") { self.skip_group() } else { Ok(()) };
         }
         let primary = self.accept_all(&["PRIMARY", "KEY"]);
         if !primary {
@@ -134,9 +130,7 @@ impl Parser {
         self.expect_symbol(")")?;
         self.index_options()?;
         for column in columns {
-            let named = names
-                .iter()
-                .any(|name| crate::tsql::tree::same_name(name, &column.name));
+            let named = names.iter().any(|name| crate::tsql::tree::same_name(name, &column.name));
             if named && primary {
                 column.nullable = false;
             }
@@ -154,9 +148,7 @@ impl Parser {
             if !self.declared.contains(&token.text.to_lowercase()) {
                 return Err(undeclared_table(&token));
             }
-            return Ok(Path {
-                parts: vec![token.text],
-            });
+            return Ok(Path { parts: vec![token.text] });
         }
         self.path()
     }
@@ -168,11 +160,7 @@ impl Parser {
         let items = self.items()?;
         let into = if self.accept("INTO") {
             let table = self.target()?;
-            let columns = if self.is_symbol("(") {
-                self.name_list()?
-            } else {
-                Vec::new()
-            };
+            let columns = if self.is_symbol("(") { self.name_list()? } else { Vec::new() };
             Some((table, columns))
         } else {
             None
@@ -203,13 +191,7 @@ impl Parser {
         } else {
             InsertSource::Query(self.query()?)
         };
-        Ok(Insert {
-            table,
-            columns,
-            output,
-            source,
-            ctes,
-        })
+        Ok(Insert { table, columns, output, source, ctes })
     }
 
     pub(super) fn update(&mut self, ctes: Vec<Cte>) -> Parsed<Change> {
@@ -253,21 +235,13 @@ impl Parser {
             _ => return Err(self.unexpected()),
         };
         self.take();
-        let value = if self.accept("DEFAULT") {
-            Expr::Null
-        } else {
-            self.value()?
-        };
+        let value = if self.accept("DEFAULT") { Expr::Null } else { self.value()? };
         let name = column.last().to_string();
         let value = match op {
             None => value,
             Some(op) => Expr::Binary(op, Box::new(Expr::Column(column)), Box::new(value)),
         };
-        Ok(Assignment {
-            variable: None,
-            column: Some(name),
-            value,
-        })
+        Ok(Assignment { variable: None, column: Some(name), value })
     }
 
     /// `@v = column = value` or `@v = value`.
@@ -286,9 +260,7 @@ impl Parser {
             self.take();
             return Ok(Some((variable, (Some(column), self.value()?))));
         }
-        Ok(self
-            .assignment()?
-            .map(|(variable, value)| (variable, (None, value))))
+        Ok(self.assignment()?.map(|(variable, value)| (variable, (None, value))))
     }
 
     pub(super) fn delete(&mut self, ctes: Vec<Cte>) -> Parsed<Change> {
@@ -309,27 +281,11 @@ impl Parser {
         output: Option<Output>,
         ctes: Vec<Cte>,
     ) -> Parsed<Change> {
-        let from = if self.accept("FROM") {
-            self.sources()?
-        } else {
-            Vec::new()
-        };
-        let filter = if self.accept("WHERE") {
-            Some(self.condition()?)
-        } else {
-            None
-        };
+        let from = if self.accept("FROM") { self.sources()? } else { Vec::new() };
+        let filter = if self.accept("WHERE") { Some(self.condition()?) } else { None };
         if self.accept("OPTION") {
             self.skip_group()?;
         }
-        Ok(Change {
-            target,
-            top,
-            assignments,
-            output,
-            from,
-            filter,
-            ctes,
-        })
+        Ok(Change { target, top, assignments, output, from, filter, ctes })
     }
 }

@@ -27,13 +27,7 @@ impl Memory {
         let mut tables = BTreeMap::new();
         let lsn = |n: u128| Value::lsn(4_500_000_001_234_500_001_000_000 + n);
         let backup = |id: i32, name: &str, kind: &str, first: u128, last: u128| {
-            vec![
-                Value::Int(id),
-                Value::string(name),
-                Value::string(kind),
-                lsn(first),
-                lsn(last),
-            ]
+            vec![Value::Int(id), Value::string(name), Value::string(kind), lsn(first), lsn(last)]
         };
         tables.insert(
             "backupset".to_string(),
@@ -94,7 +88,7 @@ impl Host for Memory {
     fn use_database(&mut self, name: &str) -> Result<(), SqlFailure> {
         if name.starts_with("no") {
             return Err(
-                SqlMessage::new(911, 16, format!("Database '{name}' does not exist.")).into(),
+                SqlMessage::new(911, 16, format!("Database '{name}' does not exist.")).into()
             );
         }
         self.database = name.to_string();
@@ -119,17 +113,12 @@ impl Host for Memory {
                 rows,
             });
         }
-        self.tables
-            .get(&name.name.to_lowercase())
-            .cloned()
-            .ok_or_else(|| missing(name))
+        self.tables.get(&name.name.to_lowercase()).cloned().ok_or_else(|| missing(name))
     }
 
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
-        let found = self
-            .tables
-            .get_mut(&table.name.to_lowercase())
-            .ok_or_else(|| missing(table))?;
+        let found =
+            self.tables.get_mut(&table.name.to_lowercase()).ok_or_else(|| missing(table))?;
         let count = rows.len() as u64;
         found.rows.extend(rows);
         Ok(count)
@@ -140,10 +129,8 @@ impl Host for Memory {
         table: &ObjectName,
         changes: Vec<(Row, Option<Row>)>,
     ) -> Result<u64, SqlFailure> {
-        let found = self
-            .tables
-            .get_mut(&table.name.to_lowercase())
-            .ok_or_else(|| missing(table))?;
+        let found =
+            self.tables.get_mut(&table.name.to_lowercase()).ok_or_else(|| missing(table))?;
         let count = changes.len() as u64;
         for (before, after) in changes {
             if let Some(at) = found.rows.iter().position(|row| *row == before) {
@@ -165,8 +152,7 @@ impl Host for Memory {
         _identity: Option<(usize, i64, i64)>,
     ) -> Result<(), SqlFailure> {
         let rows = Vec::new();
-        self.tables
-            .insert(name.name.to_lowercase(), Relation { columns, rows });
+        self.tables.insert(name.name.to_lowercase(), Relation { columns, rows });
         Ok(())
     }
 
@@ -208,7 +194,7 @@ impl Host for Memory {
     ) -> Result<CallResult, SqlFailure> {
         if name.name == "sp_fail" {
             return Err(
-                SqlMessage::new(14262, 16, "The specified @job_name does not exist.").into(),
+                SqlMessage::new(14262, 16, "The specified @job_name does not exist.").into()
             );
         }
         let Value::Int(value) = arguments[0].value else {
@@ -225,10 +211,7 @@ impl Host for Memory {
             193,
         )
         .await;
-        Ok(CallResult {
-            status: 7,
-            outputs: vec![("@doubled".to_string(), Value::Int(value * 2))],
-        })
+        Ok(CallResult { status: 7, outputs: vec![("@doubled".to_string(), Value::Int(value * 2))] })
     }
 
     async fn admin(&mut self, statement: Admin, sink: &mut dyn Sink) -> Result<u16, SqlFailure> {
@@ -243,8 +226,7 @@ impl Host for Memory {
         }
         self.admin.push(statement);
         if backup {
-            sink.message(SqlMessage::new(4035, 0, "Processed 8 pages."))
-                .await;
+            sink.message(SqlMessage::new(4035, 0, "Processed 8 pages.")).await;
             sink.message(SqlMessage::new(
                 3014,
                 0,

@@ -20,17 +20,11 @@ struct Server {
 
 impl Server {
     fn new() -> Server {
-        Server {
-            host: Memory::new(),
-            interpreter: Interpreter::new(),
-        }
+        Server { host: Memory::new(), interpreter: Interpreter::new() }
     }
 
     fn request(&mut self, request: Request) -> Vec<Reply> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (sender, mut receiver) = mpsc::channel(16);
             let replies = Replies(sender);
@@ -53,10 +47,7 @@ impl Server {
 
     fn replies(&mut self, sql: &str) -> Vec<Reply> {
         let replies = self.request(Request::Batch(sql.to_string()));
-        assert!(
-            matches!(replies.last(), Some(Reply::Done { .. })),
-            "{sql}: {replies:?}"
-        );
+        assert!(matches!(replies.last(), Some(Reply::Done { .. })), "{sql}: {replies:?}");
         replies
     }
 
@@ -76,11 +67,7 @@ impl Server {
     /// The rows of a batch that must not fail.
     fn rows(&mut self, sql: &str) -> Vec<String> {
         let text = self.text(sql);
-        assert!(
-            !text.iter().any(|t| t.starts_with('!')),
-            "{sql}: {:?}",
-            self.errors(sql)
-        );
+        assert!(!text.iter().any(|t| t.starts_with('!')), "{sql}: {:?}", self.errors(sql));
         text
     }
 

@@ -44,6 +44,14 @@ fn a_missing_object_is_caught_only_from_a_deeper_level() {
 }
 
 #[test]
+fn an_uncaught_missing_object_ends_only_the_dynamic_batch() {
+    assert_eq!(
+        Server::new().text("EXEC (N'SELECT * FROM nowhere SELECT 1') SELECT 2"),
+        ["!208", "2"]
+    );
+}
+
+#[test]
 fn throw_ends_the_batch_and_raiserror_does_not() {
     let mut server = Server::new();
     assert_eq!(
@@ -62,10 +70,7 @@ fn errors_end_what_the_server_ends() {
     assert_eq!(server.text("SELECT 1/0; SELECT 2"), ["!8134", "2"]);
     assert_eq!(server.text("SELECT CAST('x' AS int); SELECT 2"), ["!245"]);
     assert_eq!(server.text("EXEC nosuch; SELECT 2"), ["!2812", "2"]);
-    assert_eq!(
-        server.text("SET XACT_ABORT ON; SELECT 1/0; SELECT 2"),
-        ["!8134"]
-    );
+    assert_eq!(server.text("SET XACT_ABORT ON; SELECT 1/0; SELECT 2"), ["!8134"]);
     assert_eq!(server.text("SELECT 1 SELECT FROM"), ["!156"]);
 }
 
@@ -79,16 +84,8 @@ fn transactions_are_counted() {
     assert_eq!(server.text("COMMIT"), ["!3902"]);
     assert_eq!(server.text("ROLLBACK TRANSACTION"), ["!3903"]);
     let replies = server.replies("BEGIN TRAN COMMIT");
-    assert!(
-        replies
-            .iter()
-            .any(|r| matches!(r, Reply::TransactionBegun(_)))
-    );
-    assert!(
-        replies
-            .iter()
-            .any(|r| matches!(r, Reply::TransactionCommitted(_)))
-    );
+    assert!(replies.iter().any(|r| matches!(r, Reply::TransactionBegun(_))));
+    assert!(replies.iter().any(|r| matches!(r, Reply::TransactionCommitted(_))));
 }
 
 #[test]
@@ -103,10 +100,7 @@ fn procedures_take_named_positional_and_output_arguments() {
         server.rows("EXEC msdb.dbo.sp_double @label = DEFAULT, @value = 3 SELECT 1"),
         ["6|none", "1"]
     );
-    assert_eq!(
-        server.rows("DECLARE @p sysname = 'dbo.sp_double' EXEC @p 4"),
-        ["8|none"]
-    );
+    assert_eq!(server.rows("DECLARE @p sysname = 'dbo.sp_double' EXEC @p 4"), ["8|none"]);
     for (sql, number) in [
         ("EXEC sp_double", 201),
         ("EXEC sp_double 1, 2, 3, 4", 8144),
@@ -117,10 +111,7 @@ fn procedures_take_named_positional_and_output_arguments() {
         assert_eq!(first_error(sql).0, number, "{sql}");
     }
     let failure = server.errors("EXEC sp_fail").remove(0);
-    assert_eq!(
-        (failure.number, failure.procedure.as_str()),
-        (14262, "sp_fail")
-    );
+    assert_eq!((failure.number, failure.procedure.as_str()), (14262, "sp_fail"));
     assert_eq!(
         server
             .rows("BEGIN TRY EXEC sp_fail END TRY BEGIN CATCH SELECT ERROR_PROCEDURE() END CATCH"),
@@ -136,26 +127,16 @@ fn dynamic_sql_sees_its_parameters_and_returns_its_outputs() {
         ),
         ["3"]
     );
-    assert_eq!(
-        rows("DECLARE @s nvarchar(100) = N'SELECT 1' EXEC (@s + N' + 1')"),
-        ["2"]
-    );
+    assert_eq!(rows("DECLARE @s nvarchar(100) = N'SELECT 1' EXEC (@s + N' + 1')"), ["2"]);
     assert_eq!(first_error("EXEC sp_executesql 'SELECT 1'").0, 214);
-    assert_eq!(
-        first_error("EXEC sp_executesql N'SELECT @x', N'@x int'").0,
-        8178
-    );
+    assert_eq!(first_error("EXEC sp_executesql N'SELECT @x', N'@x int'").0, 8178);
     assert_eq!(first_error("DECLARE @s nvarchar(max) = N'EXEC(@s)' EXEC sp_executesql N'EXEC sp_executesql @s, N''@s nvarchar(max)'', @s', N'@s nvarchar(max)', @s").0, 137);
 }
 
 #[test]
 fn a_remote_call_ends_with_status_values_and_done() {
-    let parameter = |name: &str, output, ty, value| RpcParameter {
-        name: name.to_string(),
-        output,
-        ty,
-        value,
-    };
+    let parameter =
+        |name: &str, output, ty, value| RpcParameter { name: name.to_string(), output, ty, value };
     let text = SqlType::NVarChar(Length::Max);
     let replies = Server::new().request(Request::Rpc(Rpc {
         procedure: "sp_executesql".to_string(),
@@ -171,12 +152,7 @@ fn a_remote_call_ends_with_status_values_and_done() {
         .map(|reply| match reply {
             Reply::Columns(_) => "columns".to_string(),
             Reply::Row(row) => format!("row {}", super::show(row)),
-            Reply::Done {
-                kind,
-                command,
-                rows,
-                ..
-            } => format!("{kind:?} {command} {rows:?}"),
+            Reply::Done { kind, command, rows, .. } => format!("{kind:?} {command} {rows:?}"),
             Reply::ReturnStatus(n) => format!("status {n}"),
             Reply::ReturnValue { ordinal, value, .. } => format!("value {ordinal} {value:?}"),
             other => format!("{other:?}"),
@@ -200,12 +176,7 @@ fn counts_are_left_out_under_nocount() {
     let replies = Server::new().replies("SET NOCOUNT ON; SELECT 1");
     assert!(replies.iter().any(|r| matches!(
         r,
-        Reply::Done {
-            kind: DoneKind::Statement,
-            command: 193,
-            rows: None,
-            ..
-        }
+        Reply::Done { kind: DoneKind::Statement, command: 193, rows: None, .. }
     )));
 }
 
@@ -217,10 +188,7 @@ fn insert_exec_keeps_the_rows_from_the_client() {
         ),
         ["2", "1|a", "2|b", "10|none"]
     );
-    assert_eq!(
-        first_error("CREATE TABLE #t (a int) INSERT #t EXEC sp_double 5").0,
-        213
-    );
+    assert_eq!(first_error("CREATE TABLE #t (a int) INSERT #t EXEC sp_double 5").0, 213);
 }
 
 #[test]
@@ -238,8 +206,5 @@ fn using_a_database_tells_the_client() {
         matches!(&replies[0], Reply::Database { new, old } if new == "msdb" && old == "master")
     );
     assert_eq!(first_error("USE nothere"), (911, 1));
-    assert_eq!(
-        rows("USE [mgc] SELECT DB_NAME()"),
-        ["#Changed database context to 'mgc'.", "mgc"]
-    );
+    assert_eq!(rows("USE [mgc] SELECT DB_NAME()"), ["#Changed database context to 'mgc'.", "mgc"]);
 }

@@ -13,10 +13,7 @@ fn a_catalogue_join_picks_the_newest_log_backup_of_each_database() {
     );
     assert_eq!(
         found,
-        [
-            "mgccomp|4500000001234500001000003|NULL",
-            "mgc|4500000001234500001000012|NULL"
-        ]
+        ["mgccomp|4500000001234500001000003|NULL", "mgc|4500000001234500001000012|NULL"]
     );
 }
 
@@ -26,18 +23,9 @@ fn log_sequence_numbers_stay_exact() {
         one("SELECT CAST('4500000001234500001000001' AS numeric(25,0)) + 1"),
         "4500000001234500001000002"
     );
-    assert_eq!(
-        one("SELECT MAX(last_lsn) - MIN(first_lsn) FROM msdb.dbo.backupset"),
-        "11"
-    );
-    assert_eq!(
-        one("SELECT CAST(1 AS decimal(10,2)) / 3"),
-        "0.3333333333333"
-    );
-    assert_eq!(
-        one("SELECT 7 / 2, 7 % 2, -7 / 2, 7 / 2.0"),
-        "3|1|-3|3.500000"
-    );
+    assert_eq!(one("SELECT MAX(last_lsn) - MIN(first_lsn) FROM msdb.dbo.backupset"), "11");
+    assert_eq!(one("SELECT CAST(1 AS decimal(10,2)) / 3"), "0.3333333333333");
+    assert_eq!(one("SELECT 7 / 2, 7 % 2, -7 / 2, 7 / 2.0"), "3|1|-3|3.500000");
 }
 
 #[test]
@@ -119,10 +107,7 @@ fn apply_passes_each_row_to_the_function() {
         ),
         ["c:\\a|c:\\a\\x.trn", "c:\\b|c:\\b\\x.trn"]
     );
-    assert_eq!(
-        rows("SELECT s.value FROM STRING_SPLIT('a,b', ',') s"),
-        ["a", "b"]
-    );
+    assert_eq!(rows("SELECT s.value FROM STRING_SPLIT('a,b', ',') s"), ["a", "b"]);
     assert_eq!(
         rows(
             "SELECT b.backup_set_id, x.d FROM backupset b OUTER APPLY (SELECT TOP (1) physical_device_name d FROM backupmediafamily f WHERE f.backup_set_id = b.backup_set_id ORDER BY d DESC) x WHERE b.backup_set_id < 4"
@@ -137,10 +122,7 @@ fn dates_follow_the_documented_styles() {
         one("SELECT CONVERT(varchar(30), GETDATE(), 120), CONVERT(char(8), GETDATE(), 112)"),
         "2026-11-20 19:30:00|20261120"
     );
-    assert_eq!(
-        one("SELECT CONVERT(varchar, GETDATE())"),
-        "Nov 20 2026  7:30PM"
-    );
+    assert_eq!(one("SELECT CONVERT(varchar, GETDATE())"), "Nov 20 2026  7:30PM");
     assert_eq!(
         one(
             "SELECT DATEDIFF(minute, '2026-11-20T19:00:00', GETDATE()), DATEPART(weekday, GETDATE()), DATENAME(month, GETDATE())"
@@ -182,10 +164,7 @@ fn strings_have_their_functions() {
         one("SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) + N'!'"),
         "11.0.2100.60!"
     );
-    assert_eq!(
-        first_error("SELECT SERVERPROPERTY('ProductVersion') + N'!'").0,
-        402
-    );
+    assert_eq!(first_error("SELECT SERVERPROPERTY('ProductVersion') + N'!'").0, 402);
 }
 
 #[test]
@@ -208,10 +187,7 @@ fn wrong_names_and_types_have_their_numbers() {
         ("SELECT nothing FROM backupset", 207),
         ("SELECT b.nothing FROM backupset b", 207),
         ("SELECT x.a FROM backupset b", 4104),
-        (
-            "SELECT backup_set_id FROM backupset a JOIN backupmediafamily b ON 1 = 1",
-            209,
-        ),
+        ("SELECT backup_set_id FROM backupset a JOIN backupmediafamily b ON 1 = 1", 209),
         ("SELECT * FROM nowhere", 208),
         ("SELECT NO_SUCH_FUNCTION(1)", 195),
         ("SELECT database_name, COUNT(*) FROM backupset", 8120),

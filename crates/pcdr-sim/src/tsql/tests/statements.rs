@@ -35,10 +35,7 @@ SELECT *, SCOPE_IDENTITY() FROM #t"),
         ),
         ["2"]
     );
-    assert_eq!(
-        first_error("CREATE TABLE #t (a int NOT NULL) INSERT #t VALUES (NULL)").0,
-        515
-    );
+    assert_eq!(first_error("CREATE TABLE #t (a int NOT NULL) INSERT #t VALUES (NULL)").0, 515);
     assert_eq!(first_error("DROP TABLE #nothing").0, 3701);
     assert_eq!(
         rows(
@@ -94,15 +91,9 @@ fn variables_in_a_backup_are_its_names_and_paths() {
 #[test]
 fn an_unknown_option_stops_the_batch_before_it_begins() {
     let mut server = Server::new();
-    assert_eq!(
-        server.text("SELECT 1 BACKUP DATABASE mgc TO DISK = 'x' WITH NOSUCH"),
-        ["!155"]
-    );
+    assert_eq!(server.text("SELECT 1 BACKUP DATABASE mgc TO DISK = 'x' WITH NOSUCH"), ["!155"]);
     assert!(server.host.admin.is_empty());
-    assert_eq!(
-        first_error("BACKUP DATABASE mgc TO DISK = 'x' WITH NORECOVERY").0,
-        155
-    );
+    assert_eq!(first_error("BACKUP DATABASE mgc TO DISK = 'x' WITH NORECOVERY").0, 155);
 }
 
 #[test]
@@ -129,19 +120,13 @@ fn alter_database_is_understood() {
     assert_eq!(
         alter.action,
         AlterDatabaseAction::Set {
-            options: vec![
-                vec!["SINGLE_USER".into()],
-                vec!["RECOVERY".into(), "FULL".into()]
-            ],
+            options: vec![vec!["SINGLE_USER".into()], vec!["RECOVERY".into(), "FULL".into()]],
             termination: Some(Termination::RollbackImmediate)
         }
     );
     for (sql, expected) in [
         ("FAILOVER", PartnerOption::Failover),
-        (
-            "= N'TCP://a:5022'",
-            PartnerOption::Address("TCP://a:5022".into()),
-        ),
+        ("= N'TCP://a:5022'", PartnerOption::Address("TCP://a:5022".into())),
         ("SAFETY OFF", PartnerOption::Safety(false)),
         ("TIMEOUT 20", PartnerOption::Timeout(20)),
     ] {
@@ -206,6 +191,34 @@ fn syntax_errors_name_token_and_line() {
     assert_eq!(first_error(&deep).0, 191);
     let chain = format!("SELECT 1{}", " + 1".repeat(5000));
     assert_eq!(first_error(&chain).0, 191);
+}
+
+#[test]
+fn the_deepest_input_that_is_accepted_fits_on_the_stack() {
+    let chain = format!("SELECT 1{}", " + 1".repeat(290));
+    assert_eq!(one(&chain), "291");
+    let union = format!("SELECT 1{}", " UNION SELECT 1".repeat(90));
+    assert_eq!(one(&union), "1");
+}
+
+#[test]
+fn nesting_that_is_accepted_fits_on_the_stack() {
+    let deep = format!("SELECT {}1{}", "ABS(".repeat(30), ")".repeat(30));
+    assert_eq!(one(&deep), "1");
+    let nested = format!("SELECT {}1{}", "(SELECT ".repeat(10), ")".repeat(10));
+    assert_eq!(one(&nested), "1");
+}
+
+#[test]
+fn blocks_that_are_accepted_fit_on_the_stack() {
+    let blocks = format!("{}SELECT 1{}", "BEGIN ".repeat(30), " END".repeat(30));
+    assert_eq!(one(&blocks), "1");
+}
+
+#[test]
+fn dynamic_sql_that_calls_itself_ends_at_the_limit() {
+    let call = "DECLARE @s nvarchar(max) = N'EXEC sp_executesql @s, N''@s nvarchar(max)'', @s = @s' EXEC sp_executesql @s, N'@s nvarchar(max)', @s = @s";
+    assert_eq!(first_error(call).0, 217);
 }
 
 #[test]
@@ -318,9 +331,8 @@ fn no_soup_of_tokens_makes_the_server_panic() {
     let mut state = 0x5eed_u64;
     let seed = state;
     let mut next = |n: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % n
     };
     for round in 0..6000 {
