@@ -91,15 +91,20 @@ pub fn connect(topology: &Topology, way: &Way) -> Result<Connected, Failure> {
     Ok(Connected { ports, folder: way.folder.clone() })
 }
 
+/// The Management Shell by the topology's command, or Windows PowerShell on this computer.
+pub fn shell_command(topology: &Topology) -> Option<Arc<dyn ShellTransport>> {
+    let Some(settings) = topology.management_shell() else {
+        return Some(Arc::new(CommandTransport::powershell()));
+    };
+    let (program, arguments) = settings.command.split_first()?;
+    let command = CommandTransport::new(program, arguments);
+    Some(Arc::new(command.with_timeout(settings.timeout)))
+}
+
 fn pool(topology: &Topology, way: &Way) -> Option<Arc<dyn PoolControl>> {
-    let transport: Arc<dyn ShellTransport> = match (&way.shell, topology.management_shell()) {
-        (Some(shell), _) => Arc::clone(shell),
-        (None, Some(settings)) => {
-            let (program, arguments) = settings.command.split_first()?;
-            let command = CommandTransport::new(program, arguments);
-            Arc::new(command.with_timeout(settings.timeout))
-        }
-        (None, None) => Arc::new(CommandTransport::powershell()),
+    let transport = match &way.shell {
+        Some(shell) => Arc::clone(shell),
+        None => shell_command(topology)?,
     };
     let shell = Shell::new(transport, Product::default());
     let pool: Arc<dyn PoolControl> = Arc::new(ShellPool::new(shell, topology)?);

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod failure;
 pub mod output;
 pub mod plan;
+pub mod rehearse;
 pub mod runbook;
 pub mod sim_shell;
 pub mod status;
@@ -127,7 +128,7 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         }
         Command::Apply(wanted) => several_threads()?.block_on(plan::apply(&wanted, &global, output)),
         Command::Sim(wanted) => several_threads()?.block_on(sim::run(&wanted, &global)),
-        Command::Rehearse(_) => Err(Failure::failed("later", "", "")),
+        Command::Rehearse(wanted) => rehearse::run(&wanted, &global, output),
     }
 }
 

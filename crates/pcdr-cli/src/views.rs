@@ -420,6 +420,8 @@ pub struct RehearseDocument {
     pub run_seconds: f64,
     /// The part of `run_seconds` in which no server and no cmdlet worked for us.
     pub own_seconds: f64,
+    /// The same on the wall: what pcdr itself computed.
+    pub own_computing_seconds: f64,
     /// Seconds on the wall for the whole rehearsal.
     pub wall_seconds: f64,
     /// The kept folder.

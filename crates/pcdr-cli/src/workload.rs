@@ -9,7 +9,7 @@ use pcdr_core::ports::{Ports, Unwatched};
 use pcdr_core::step::LogShippingAction;
 use pcdr_core::topology::Instance;
 use pcdr_core::{DatabaseName, InstanceError, InstanceName, Known, Observation, Topology};
-use pcdr_sql::connection::{FromCell, ResultSet};
+use pcdr_sql::connection::ResultSet;
 use pcdr_sql::pool::Pool;
 use pcdr_sql::quote;
 use pcdr_sql::statement::{Kind, Statement};
