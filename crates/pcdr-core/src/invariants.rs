@@ -161,9 +161,13 @@ pub fn mirrors_share_a_site(
     Ok(())
 }
 
-/// The database whose copies an action may have changed: its own, or the pool's.
+/// The database whose copies an action may have changed: its own, or the pool's; none when it only
+/// copies files.
 fn concerned<'a>(topology: &'a Topology, last: &'a Action) -> Option<&'a DatabaseName> {
-    last.database().or_else(|| topology.pool().map(|pool| &pool.database))
+    match last {
+        Action::Files(..) => None,
+        _ => last.database().or_else(|| topology.pool().map(|pool| &pool.database)),
+    }
 }
 
 /// A copy that takes writes has no copy or restore job that could run against it.

@@ -26,7 +26,7 @@ pub struct Model<'a> {
     /// Servers that this plan put on the active list; `None` until it changes the list.
     pub activated: Option<BTreeSet<ServerName>>,
     /// Log backups in the backup share and the copy destination, by database and file name.
-    pub log_files: BTreeMap<DatabaseName, BTreeMap<&'a str, LogFile>>,
+    pub log_files: BTreeMap<DatabaseName, LogFiles<'a>>,
     /// Backup files that the plan itself takes: path to what is in it.
     pub taken: BTreeMap<String, Taken>,
 }
@@ -85,6 +85,26 @@ pub struct SecondaryEntry {
     pub jobs_may_run: bool,
 }
 
+/// The log backups of one database, by file name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogFiles<'a> {
+    sorted: Vec<(&'a str, LogFile)>,
+}
+
+impl<'a> LogFiles<'a> {
+    /// Collects files; one that lies in both folders counts once, as copied.
+    fn new(mut files: Vec<(&'a str, LogFile)>) -> LogFiles<'a> {
+        files.sort_by(|(a, x), (b, y)| a.cmp(b).then(y.is_copied.cmp(&x.is_copied)));
+        files.dedup_by(|(a, _), (b, _)| a == b);
+        LogFiles { sorted: files }
+    }
+
+    fn get_mut(&mut self, name: &str) -> Option<&mut LogFile> {
+        let index = self.sorted.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+        self.sorted.get_mut(index).map(|(_, file)| file)
+    }
+}
+
 /// A log backup file in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogFile {
@@ -129,7 +149,7 @@ impl<'a> Model<'a> {
             model.add_instance(&instance.name, observation);
         }
         for (database, files) in &observation.log_backups {
-            let known = model.log_files.entry(database.clone()).or_default();
+            let mut known = Vec::new();
             for (list, is_copied) in [(&files.share, false), (&files.copied, true)] {
                 for file in list.known().into_iter().flatten() {
                     let Some(header) = file.header.known() else { continue };
@@ -138,15 +158,13 @@ impl<'a> Model<'a> {
                         last_lsn: header.last_lsn,
                         last_fork: header.last_fork,
                     };
-                    let entry = known.entry(&file.name).or_insert(LogFile {
-                        range,
-                        first_fork: header.first_fork,
-                        family: header.family,
-                        is_copied,
-                    });
-                    entry.is_copied |= is_copied;
+                    let (first_fork, family) = (header.first_fork, header.family);
+                    let file =
+                        (file.name.as_str(), LogFile { range, first_fork, family, is_copied });
+                    known.push(file);
                 }
             }
+            model.log_files.insert(database.clone(), LogFiles::new(known));
         }
         model
     }
@@ -225,8 +243,9 @@ impl<'a> Model<'a> {
         &'m self,
         database: &DatabaseName,
         position: Start,
-    ) -> impl Iterator<Item = (&'m &'a str, &'m LogFile)> + use<'m, 'a> {
-        self.log_files.get(database).into_iter().flatten().filter(move |(_, file)| {
+    ) -> impl Iterator<Item = (&'a str, &'m LogFile)> + use<'m, 'a> {
+        let files = self.log_files.get(database).into_iter().flat_map(|files| &files.sorted);
+        files.map(|(name, file)| (*name, file)).filter(move |(_, file)| {
             file.family == position.family
                 && file.first_fork == position.fork
                 && file.range.first_lsn <= position.lsn
@@ -248,8 +267,7 @@ impl<'a> Model<'a> {
                 self.apply_log_shipping(instance, database, action)
             }
             Action::Files(database, FileAction::Copy { name, .. }) => {
-                let file =
-                    self.log_files.get_mut(database).and_then(|files| files.get_mut(name.as_str()));
+                let file = self.log_files.get_mut(database).and_then(|files| files.get_mut(name));
                 let file = file.ok_or_else(|| Impossible(format!("{name} is not known")))?;
                 file.is_copied = true;
                 Ok(())
@@ -390,7 +408,8 @@ impl<'a> Model<'a> {
     ) -> Result<(), Impossible> {
         let taken = self.taken.get(path) == Some(&Taken::Log);
         let file_name = path.rsplit(['\\', '/']).next().unwrap_or(path);
-        let file = self.log_files.get(database).and_then(|files| files.get(file_name)).copied();
+        let files = self.log_files.get_mut(database);
+        let file = files.and_then(|files| files.get_mut(file_name)).map(|file| *file);
         let copy = self.copy_in(instance, database, CopyState::Restoring)?;
         let Some(log) = log else {
             return if taken {

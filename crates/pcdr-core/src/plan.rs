@@ -228,6 +228,11 @@ impl Draft {
         StepId(number)
     }
 
+    /// Makes room for steps that are about to be added.
+    pub(crate) fn reserve(&mut self, steps: usize) {
+        self.content.steps.reserve(steps);
+    }
+
     /// Notes a consent that the plan needed.
     pub(crate) fn consent(&mut self, consent: Consent) {
         if !self.content.consents.contains(&consent) {

@@ -462,7 +462,9 @@ impl<'a> Runbook<'a> {
         let topology = self.situation.topology;
         let (from, to) = (topology.backup_share(), topology.copy_share());
         let files = &to_restore.files;
-        let mut copies = Vec::with_capacity(to_restore.chain.restore.len());
+        let count = to_restore.chain.restore.len();
+        let mut copies = Vec::with_capacity(count);
+        self.draft.reserve(2 * count + 4);
         for &index in &to_restore.chain.restore {
             if index < files.copied {
                 copies.push(None);

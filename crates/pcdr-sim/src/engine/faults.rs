@@ -7,7 +7,7 @@ use super::alter;
 use super::database;
 use super::errors::OsError;
 use super::mirroring;
-use super::state::{Link, Status};
+use super::state::Status;
 use super::world::World;
 
 impl World {
@@ -126,11 +126,7 @@ impl World {
     }
 
     fn set_link(&self, from: &str, to: &str, cut: bool) {
-        self.lock()
-            .links
-            .entry((from.to_lowercase(), to.to_lowercase()))
-            .or_insert_with(Link::default)
-            .cut = cut;
+        self.lock().links.entry((from.to_lowercase(), to.to_lowercase())).or_default().cut = cut;
     }
 
     fn change_share(&self, host: &str, name: &str, f: impl FnOnce(&mut super::state::Share)) {

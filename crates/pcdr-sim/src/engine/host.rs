@@ -315,7 +315,7 @@ impl Host for SessionHost {
             let mut next = target.next_row;
             let mut identity = target.next_identity;
             let mut records = Vec::with_capacity(rows.len());
-            for mut row in rows {
+            for (row_id, mut row) in (target.next_row..).zip(rows) {
                 if let Some((column, _, increment)) = target.definition.identity
                     && row.get(column).is_some_and(Value::is_null)
                     && let Some(ty) = target.definition.columns.get(column).map(|c| c.ty)
@@ -324,7 +324,7 @@ impl Host for SessionHost {
                     identity = identity.saturating_add(increment);
                 }
                 check_nulls(target, &row)?;
-                records.push(LogOp::Insert { table: key.to_owned(), row_id: next, row });
+                records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
                 next += 1;
             }
             let count = records.len() as u64;

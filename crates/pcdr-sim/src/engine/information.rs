@@ -82,6 +82,9 @@ fn answer(
             if let Some(problem) = media.tail {
                 return Err(problem.message(&first_device));
             }
+            for set in &media.sets {
+                super::restore::check_version(&set.header, version)?;
+            }
             let rows = media
                 .sets
                 .iter()
@@ -98,25 +101,11 @@ fn answer(
             Ok((label(&media), 1, 0))
         }
         "FILELISTONLY" => {
-            let chosen = choose(
-                state,
-                root,
-                key,
-                &statement.devices,
-                position.unwrap_or(1),
-                "RESTORE FILELIST",
-            )?;
+            let chosen = choose(state, root, key, &statement.devices, position.unwrap_or(1))?;
             Ok((file_list(&chosen.header, version), 1, 0))
         }
         _ => {
-            let chosen = choose(
-                state,
-                root,
-                key,
-                &statement.devices,
-                position.unwrap_or(1),
-                "VERIFY DATABASE",
-            )?;
+            let chosen = choose(state, root, key, &statement.devices, position.unwrap_or(1))?;
             if with.has("CHECKSUM") && !chosen.header.checksums {
                 return Err(errors::no_checksums());
             }

@@ -103,6 +103,17 @@ fn sees_witness(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
     })
 }
 
+/// Whether the witness gives a principal quorum: it is in sight and knows of no later principal.
+fn witness_supports(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
+    sees_witness(state, key, mirroring)
+        && mirroring
+            .witness
+            .as_ref()
+            .and_then(|witness| state.instances.get(witness))
+            .and_then(|instance| instance.witness_of.get(&mirroring.guid))
+            .is_some_and(|watched| watched.role_sequence <= mirroring.role_sequence)
+}
+
 /// The LSN from which a mirror still needs log, when the database is a principal.
 pub(crate) fn log_needed(state: &WorldState, key: &str, database: &str) -> Option<Lsn> {
     let lower = database.to_lowercase();
@@ -162,7 +173,7 @@ pub(crate) fn before_commit(
         return Ok(());
     }
     state.mirroring_dirty = true;
-    let alone = mirroring.witness.is_none() || sees_witness(state, key, &mirroring);
+    let alone = mirroring.witness.is_none() || witness_supports(state, key, &mirroring);
     if alone {
         disconnect(state, key, database, now);
         Ok(())
@@ -272,7 +283,7 @@ fn disconnect(state: &mut WorldState, key: &str, database: &str, now: Timestamp)
         own.partner_lost_since = own.partner_lost_since.or(Some(now));
     }
     // The witness learns it from the principal: after that the mirror may not take over by itself.
-    if mirroring.role == MirroringRole::Principal && sees_witness(state, key, &mirroring) {
+    if mirroring.role == MirroringRole::Principal && witness_supports(state, key, &mirroring) {
         tell_witness(state, mirroring.witness.as_ref(), mirroring.guid, |watched| {
             watched.synchronized = false;
         });
@@ -356,7 +367,7 @@ pub fn tick(state: &mut WorldState, now: Timestamp) -> Option<Timestamp> {
         }
         match mirroring.role {
             MirroringRole::Principal => {
-                if mirroring.witness.is_none() || witnessed {
+                if mirroring.witness.is_none() || witness_supports(state, &key, &mirroring) {
                     if let Some(own) = session_mut(state, &key, &database) {
                         own.quorum_lost = false;
                     }
@@ -395,7 +406,9 @@ fn alone_as_mirror(
                     watched.synchronized && watched.role_sequence == mirroring.role_sequence
                 })
     });
-    if witness_agrees && mirroring.safety_full && !mirroring.suspended {
+    // A mirror that has restarted, or that has given up once, waits for its principal.
+    let fresh = mirroring.state == MirroringState::Synchronized;
+    if witness_agrees && fresh && mirroring.safety_full && !mirroring.suspended {
         take_over(state, key, database, now, None, "Failover from partner");
         return;
     }
@@ -498,6 +511,13 @@ fn begin_synchronizing(
     database: &str,
     at: Timestamp,
 ) {
+    if let Some(own) = session(state, key, database).cloned()
+        && witness_supports(state, key, &own)
+    {
+        tell_witness(state, own.witness.as_ref(), own.guid, |watched| {
+            watched.synchronized = false;
+        });
+    }
     for side in [key, partner] {
         if let Some(own) = session_mut(state, side, database) {
             own.state = MirroringState::Synchronizing;

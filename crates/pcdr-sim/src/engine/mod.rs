@@ -29,3 +29,7 @@ pub mod session;
 pub mod state;
 pub mod storage;
 pub mod world;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

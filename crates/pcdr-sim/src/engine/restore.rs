@@ -58,7 +58,6 @@ pub(crate) fn choose(
     instance: &str,
     devices: &[String],
     position: u32,
-    statement: &str,
 ) -> Result<Chosen, SqlMessage> {
     super::backup::check_devices(devices)?;
     let mut all = Vec::new();
@@ -92,10 +91,7 @@ pub(crate) fn choose(
     }
     let header = header.ok_or_else(|| errors::no_position(&devices[0]))?;
     let own = state.instances.get(instance).ok_or_else(errors::killed)?.config.version;
-    if header.version.0 > own.0 {
-        return Err(errors::newer_version(&version_text(header.version), &version_text(own)));
-    }
-    let _statement = statement;
+    check_version(&header, own)?;
     Ok(Chosen {
         damaged: damaged || content.is_none(),
         content,
@@ -108,7 +104,15 @@ pub(crate) fn choose(
     })
 }
 
-pub(crate) fn version_text((major, minor, build): (u8, u8, u16)) -> String {
+/// A newer server's backup is not for an older one.
+pub(crate) fn check_version(header: &SetHeader, own: (u8, u8, u16)) -> Result<(), SqlMessage> {
+    if header.version.0 > own.0 {
+        return Err(errors::newer_version(&version_text(header.version), &version_text(own)));
+    }
+    Ok(())
+}
+
+fn version_text((major, minor, build): (u8, u8, u16)) -> String {
     format!("{major:02}.{minor:02}.{build:04}")
 }
 
@@ -218,17 +222,14 @@ async fn carry_out(
         return Err(one(damage(&chosen.header, &device)));
     }
     let left_restoring = host
-        .update(|state, key, now| {
-            apply(host, state, key, now, statement, &chosen, stop_at, with, &finish)
-        })
+        .update(|state, key, _| apply(state, key, statement, &chosen, stop_at, with))
         .unwrap_or_else(|| Err(errors::killed()))
         .map_err(one)?;
     let finish =
         if left_restoring && finish == Finish::Recovery { Finish::NoRecovery } else { finish };
-    let mut recovery = Duration::ZERO;
     if finish == Finish::Recovery {
-        recovery = host.me.world.lock().costs.recovery;
-        host.pause(recovery).await.map_err(|_| one(errors::aborted()))?;
+        let cost = host.me.world.lock().costs.recovery;
+        host.pause(cost).await.map_err(|_| one(errors::aborted()))?;
     }
     host.update(|state, key, now| {
         complete(host, state, key, now, &statement.database, &finish, with)?;
@@ -254,7 +255,6 @@ async fn carry_out(
         sink.message(errors::before_stopat()).await;
     }
     let seconds = host.me.world.now().duration_since(began).as_secs_f64();
-    let _included = recovery;
     sink.message(errors::success(name, pages, seconds)).await;
     Ok(())
 }
@@ -392,7 +392,7 @@ fn prepare(
         }
     }
     let position = with.number("FILE").map_err(one)?.unwrap_or(1);
-    let chosen = choose(state, &root, key, &statement.devices, position, name).map_err(one)?;
+    let chosen = choose(state, &root, key, &statement.devices, position).map_err(one)?;
     exclusive_access(host, state, key, &statement.database).map_err(one)?;
     let header = &chosen.header;
     let device = statement.devices.first().cloned().unwrap_or_default();
@@ -493,13 +493,13 @@ fn check_chain(
     if header.last_lsn < redo.lsn {
         return Err(errors::too_early(header.last_lsn, redo.lsn));
     }
-    if let (Some(stop), Some(content)) = (stop_at, &chosen.content) {
+    if let Some(stop) = stop_at {
         let offset = super::state::offset(header.utc_offset_minutes);
         let stop = offset.to_timestamp(stop).unwrap_or(Timestamp::MAX);
         let passed = database.storage.tables.values().any(|table| {
             table.rows.values().any(|row| row.commit.is_some_and(|commit| commit.at > stop))
         });
-        if passed || content.captured < database.created {
+        if passed {
             return Err(errors::stopat_too_early());
         }
     }
@@ -685,19 +685,14 @@ fn prepare_full(
 }
 
 /// Applies the content. `true`: STOPAT lies beyond the set, the database stays RESTORING.
-#[allow(clippy::too_many_arguments, reason = "one call, at the end of a restore")]
 fn apply(
-    host: &SessionHost,
     state: &mut WorldState,
     key: &str,
-    _now: Timestamp,
     statement: &Restore,
     chosen: &Chosen,
     stop_at: Option<civil::DateTime>,
     with: &With,
-    finish: &Finish,
 ) -> Result<bool, SqlMessage> {
-    let _session = host;
     let header = &chosen.header;
     let content = chosen.content.as_ref().ok_or_else(errors::set_damaged)?;
     let database = database_mut(state, key, &statement.database)
@@ -775,7 +770,6 @@ fn apply(
     let fork = database.fork();
     database.redo = Some(Redo { lsn: reached, fork, interrupted: None, stopped });
     let short = stop.is_some_and(|stop| !stopped && content.captured < stop);
-    let _how = finish;
     Ok(short)
 }
 
