@@ -1,18 +1,21 @@
-//! How long pcdr waited for servers and cmdlets; the rest of a run's time is its own.
+//! How long servers and cmdlets worked for pcdr; the rest of a run's time is its own.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pcdr_core::Timestamp;
+use pcdr_core::ports::Clock;
+use pcdr_core::run::StepReport;
+use pcdr_sim::front::{Front, FrontSession, Login, Replies, Request, ServerIdentity};
+use pcdr_sim::message::SqlFailure;
 use pcdr_sim::wire::inflight::InFlight;
 use pcdr_skype::{Output, ShellTransport, TransportError};
 use pcdr_sql::{Dialer, NetStream, TcpDialer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// Measures on two clocks at once: tokio's, which may be virtual, and the wall's.
 #[derive(Debug, Clone)]
@@ -22,9 +25,11 @@ pub struct Meter {
 
 #[derive(Debug)]
 struct State {
-    waiting: u64,
+    working: u64,
     since: Instants,
-    waited: Waited,
+    worked: Span,
+    /// Waits for an effect, from when to when.
+    pauses: Vec<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +40,7 @@ struct Instants {
 
 /// Time on two clocks.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Waited {
+pub struct Span {
     /// By tokio's clock.
     pub tokio: Duration,
     /// By the wall's.
@@ -47,29 +52,34 @@ impl Instants {
         Instants { tokio: tokio::time::Instant::now(), wall: std::time::Instant::now() }
     }
 
-    fn elapsed(self) -> Waited {
-        Waited { tokio: self.tokio.elapsed(), wall: self.wall.elapsed() }
+    fn elapsed(self) -> Span {
+        Span { tokio: self.tokio.elapsed(), wall: self.wall.elapsed() }
     }
 }
 
-impl Waited {
+impl Span {
     /// What is left of `self` without `part`.
-    pub fn without(self, part: Waited) -> Waited {
-        Waited {
+    pub fn without(self, part: Span) -> Span {
+        Span {
             tokio: self.tokio.saturating_sub(part.tokio),
             wall: self.wall.saturating_sub(part.wall),
         }
     }
 
-    fn plus(self, other: Waited) -> Waited {
-        Waited { tokio: self.tokio + other.tokio, wall: self.wall + other.wall }
+    fn plus(self, other: Span) -> Span {
+        Span { tokio: self.tokio + other.tokio, wall: self.wall + other.wall }
     }
 }
 
 impl Meter {
     /// A meter that has measured nothing. Must be made inside the runtime whose clock it reads.
     pub fn new() -> Meter {
-        let state = State { waiting: 0, since: Instants::now(), waited: Waited::default() };
+        let state = State {
+            working: 0,
+            since: Instants::now(),
+            worked: Span::default(),
+            pauses: Vec::new(),
+        };
         Meter { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -79,29 +89,41 @@ impl Meter {
 
     fn enter(&self) {
         let mut state = self.state();
-        if state.waiting == 0 {
+        if state.working == 0 {
             state.since = Instants::now();
         }
-        state.waiting += 1;
+        state.working += 1;
     }
 
     fn leave(&self) {
         let mut state = self.state();
-        state.waiting = state.waiting.saturating_sub(1);
-        if state.waiting == 0 {
-            state.waited = state.waited.plus(state.since.elapsed());
+        state.working = state.working.saturating_sub(1);
+        if state.working == 0 {
+            state.worked = state.worked.plus(state.since.elapsed());
         }
     }
 
-    /// Time so far in which at least one answer was being waited for.
-    pub fn waited(&self) -> Waited {
+    /// Time so far in which at least one server or cmdlet worked for pcdr.
+    pub fn worked(&self) -> Span {
         let state = self.state();
-        if state.waiting == 0 { state.waited } else { state.waited.plus(state.since.elapsed()) }
+        if state.working == 0 { state.worked } else { state.worked.plus(state.since.elapsed()) }
     }
 
-    fn wait(&self) -> Waiting {
+    /// How long the last wait of each step's read-back was, together: at most so late were effects
+    /// noticed.
+    pub fn overslept(&self, steps: &[StepReport]) -> Duration {
+        let state = self.state();
+        let last = |step: &StepReport| {
+            let mut within = state.pauses.iter().rev();
+            let found = within.find(|(_, end)| (step.acted_at..=step.ended_at).contains(end));
+            found.map_or(Duration::ZERO, |(began, end)| end.since(*began))
+        };
+        steps.iter().map(last).sum()
+    }
+
+    fn work(&self) -> Working {
         self.enter();
-        Waiting(self.clone())
+        Working(self.clone())
     }
 }
 
@@ -111,78 +133,106 @@ impl Default for Meter {
     }
 }
 
-/// A wait that ends when it is dropped.
-struct Waiting(Meter);
+/// Work that ends when it is dropped.
+struct Working(Meter);
 
-impl Drop for Waiting {
+impl Drop for Working {
     fn drop(&mut self) {
         self.0.leave();
     }
 }
 
-/// A dialer whose connections are measured and, where time is virtual, counted.
+/// Connects to stand-ins; where time is virtual, bytes under way are counted.
 #[derive(Debug, Clone)]
-pub struct MeteredDialer {
-    /// The meter.
-    pub meter: Meter,
+pub struct CountedDialer {
     /// Counts bytes under way; `None` where time is real.
     pub in_flight: Option<InFlight>,
 }
 
 #[async_trait]
-impl Dialer for MeteredDialer {
+impl Dialer for CountedDialer {
     async fn dial(&self, host: &str, port: u16) -> io::Result<Box<dyn NetStream>> {
-        let _waiting = self.meter.wait();
-        let stream: Box<dyn NetStream> = match &self.in_flight {
-            None => TcpDialer.dial(host, port).await?,
+        match &self.in_flight {
+            None => TcpDialer.dial(host, port).await,
             Some(in_flight) => {
                 let address: IpAddr = host.parse().map_err(io::Error::other)?;
-                Box::new(in_flight.connect(SocketAddr::new(address, port)).await?)
+                Ok(Box::new(in_flight.connect(SocketAddr::new(address, port)).await?))
             }
-        };
-        Ok(Box::new(Metered { stream, meter: self.meter.clone(), waiting: None }))
-    }
-}
-
-/// A stream that notes how long its reader waits.
-struct Metered {
-    stream: Box<dyn NetStream>,
-    meter: Meter,
-    waiting: Option<Waiting>,
-}
-
-impl AsyncRead for Metered {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        match &read {
-            Poll::Pending if this.waiting.is_none() => this.waiting = Some(this.meter.wait()),
-            Poll::Pending => {}
-            Poll::Ready(_) => this.waiting = None,
         }
-        read
     }
 }
 
-impl AsyncWrite for Metered {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+/// A server whose work for pcdr is measured; its work for others is not.
+pub struct MeteredFront {
+    /// The meter.
+    pub meter: Meter,
+    /// The server.
+    pub front: Arc<dyn Front>,
+}
+
+#[async_trait]
+impl Front for MeteredFront {
+    fn identity(&self) -> ServerIdentity {
+        self.front.identity()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    async fn login(&self, login: &Login) -> Result<Box<dyn FrontSession>, SqlFailure> {
+        if login.application_name != pcdr_sql::APPLICATION {
+            return self.front.login(login).await;
+        }
+        let _working = self.meter.work();
+        let session = self.front.login(login).await?;
+        Ok(Box::new(MeteredSession { meter: self.meter.clone(), session }))
+    }
+}
+
+struct MeteredSession {
+    meter: Meter,
+    session: Box<dyn FrontSession>,
+}
+
+#[async_trait]
+impl FrontSession for MeteredSession {
+    fn session_id(&self) -> u16 {
+        self.session.session_id()
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    fn database(&self) -> String {
+        self.session.database()
+    }
+
+    fn ended(&self) -> CancellationToken {
+        self.session.ended()
+    }
+
+    async fn run(&mut self, request: Request, replies: Replies, cancel: CancellationToken) {
+        let _working = self.meter.work();
+        self.session.run(request, replies, cancel).await;
+    }
+}
+
+/// A clock whose waits are measured: in them an effect is awaited that a server or the product has yet
+/// to bring about. The end of the last wait of a step may lie after the effect.
+pub struct MeteredClock {
+    /// The meter.
+    pub meter: Meter,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Clock for MeteredClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let began = self.clock.now();
+        {
+            let _working = self.meter.work();
+            self.clock.sleep(duration).await;
+        }
+        self.meter.state().pauses.push((began, self.clock.now()));
     }
 }
 
@@ -203,7 +253,7 @@ impl fmt::Debug for MeteredShell {
 #[async_trait]
 impl ShellTransport for MeteredShell {
     async fn run(&self, script: &str) -> Result<Output, TransportError> {
-        let _waiting = self.meter.wait();
+        let _working = self.meter.work();
         self.shell.run(script).await
     }
 }

@@ -23,7 +23,7 @@ use pcdr_sql::Dialer;
 use crate::args::{Global, Rehearse, Time};
 use crate::connect::{self, Connected, SystemClock, Way};
 use crate::failure::{Failure, Trouble};
-use crate::meter::{Meter, MeteredDialer, MeteredShell, Waited};
+use crate::meter::{CountedDialer, Meter, MeteredClock, MeteredShell, Span};
 use crate::output::{self, Output};
 use crate::plan;
 use crate::sim::ShellDoor;
@@ -31,7 +31,7 @@ use crate::text;
 use crate::topology_file::TopologyFile;
 use crate::views::{RehearseDocument, StepResult};
 use crate::watch::Watch;
-use crate::workload::{self, Workload};
+use crate::workload::{self, Reach, Workload};
 use crate::world::{self, StandIn};
 
 use random::Random;
@@ -173,6 +173,7 @@ impl Rehearsal<'_> {
             folder: self.folder.clone(),
             seed: self.arguments.seed,
             in_flight: in_flight.clone(),
+            meter: Some(meter.clone()),
             shell_command: door.as_ref().map(|door| door.command.clone()).unwrap_or_default(),
         };
         let stand_in = StandIn::build(&self.designed, plan).await?;
@@ -181,8 +182,7 @@ impl Rehearsal<'_> {
         }
         let topology = &stand_in.file.topology;
         let trace = connect::trace(self.global)?;
-        let dialer: Arc<dyn Dialer> =
-            Arc::new(MeteredDialer { meter: meter.clone(), in_flight });
+        let dialer: Arc<dyn Dialer> = Arc::new(CountedDialer { in_flight });
         let shell = match self.arguments.time {
             // Waiting for a child process would let virtual time run away.
             Time::Virtual => stand_in.shell_transport(),
@@ -194,10 +194,13 @@ impl Rehearsal<'_> {
         let way = Way {
             dialer: Arc::clone(&dialer),
             shell: shell.map(metered),
-            clock: match self.arguments.time {
-                Time::Virtual => stand_in.clock(),
-                Time::Real => Arc::new(SystemClock),
-            },
+            clock: Arc::new(MeteredClock {
+                meter: meter.clone(),
+                clock: match self.arguments.time {
+                    Time::Virtual => stand_in.clock(),
+                    Time::Real => Arc::new(SystemClock),
+                },
+            }),
             trace: trace.clone(),
             folder: self.folder.join("state"),
         };
@@ -222,12 +225,19 @@ impl Rehearsal<'_> {
         random: &mut Random,
         written: &mut Written,
     ) -> Result<(), Failure> {
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             self.write(stage, random, written).await?;
             let topology = stage.topology();
+            // The disaster finds a log backup that was copied but not restored, and one that was
+            // not copied.
+            let reach = match ROUNDS - round {
+                0 => Reach::BackedUp,
+                1 => Reach::Copied,
+                _ => Reach::Restored,
+            };
             for database in topology.databases() {
                 let primary = &topology.primary().name;
-                workload::ship(topology, stage.ports(), primary, database).await?;
+                workload::ship(topology, stage.ports(), primary, database, reach).await?;
             }
         }
         // What comes now is in no log backup when the disaster strikes.
@@ -277,12 +287,13 @@ impl Rehearsal<'_> {
     async fn apply(&self, stage: &Stage, plan: &PlanContent) -> Result<Applied, Failure> {
         let clock = &stage.ports().clock;
         let watch = Watch::new(Arc::clone(clock), true);
-        let (began, wall, waited) =
-            (tokio::time::Instant::now(), std::time::Instant::now(), stage.meter.waited());
+        let (began, wall, worked) =
+            (tokio::time::Instant::now(), std::time::Instant::now(), stage.meter.worked());
         let report = run::apply(plan, stage.topology(), stage.ports(), &owner(), &watch).await;
         let report = report.map_err(|error| failed("apply", error))?;
-        let took = Waited { tokio: began.elapsed(), wall: wall.elapsed() };
-        let own = took.without(stage.meter.waited().without(waited));
+        let took = Span { tokio: began.elapsed(), wall: wall.elapsed() };
+        let mut own = took.without(stage.meter.worked().without(worked));
+        own.tokio += stage.meter.overslept(&report.steps);
         Ok(Applied { steps: watch.steps(), ended_at: report.ended_at, took, own })
     }
 
@@ -305,8 +316,8 @@ impl Rehearsal<'_> {
 struct Applied {
     steps: Vec<StepResult>,
     ended_at: Timestamp,
-    took: Waited,
-    own: Waited,
+    took: Span,
+    own: Span,
 }
 
 struct Phase {

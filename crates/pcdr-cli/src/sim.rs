@@ -22,7 +22,7 @@ use crate::status;
 use crate::topology_file::TopologyFile;
 use crate::views::{SimDocument, SimInstance};
 use crate::watch::Watch;
-use crate::workload::{self, Workload};
+use crate::workload::{self, Reach, Workload};
 use crate::world::{self, StandIn};
 
 const HELP: &str = "\
@@ -107,6 +107,7 @@ pub async fn run(arguments: &Sim, global: &Global) -> Result<u8, Failure> {
         folder: folder.clone(),
         seed: arguments.seed,
         in_flight: None,
+        meter: None,
         shell_command: door.command.clone(),
     };
     let stand_in = StandIn::build(&designed, plan).await?;
@@ -342,7 +343,8 @@ impl Session {
             let [serving] = serving.as_slice() else {
                 return Err(format!("{} copies of {database} take writes", serving.len()));
             };
-            let shipped = workload::ship(topology, self.ports(), serving, database).await;
+            let shipped = workload::ship(topology, self.ports(), serving, database, Reach::Restored)
+                .await;
             shipped.map_err(|error| error.to_string())?;
         }
         Ok("ok".to_owned())

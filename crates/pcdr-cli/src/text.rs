@@ -13,7 +13,7 @@ pub fn table<const N: usize>(headings: [&str; N]) -> Table {
     let mut style = presets::NOTHING;
     style.header_separator = presets::UTF8_HORIZONTAL_ONLY.row_separator;
     table.load_style(style);
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings);
     table
 }

@@ -418,7 +418,8 @@ pub struct RehearseDocument {
     pub rto_seconds: f64,
     /// Seconds from the start of the run to its end, on the rehearsal's clock.
     pub run_seconds: f64,
-    /// The part of `run_seconds` in which no server and no cmdlet worked for us.
+    /// The part of `run_seconds` in which no server and no cmdlet worked for us and no effect of
+    /// theirs was awaited, plus the last wait of each step, in which its effect may have been there.
     pub own_seconds: f64,
     /// The same on the wall: what pcdr itself computed.
     pub own_computing_seconds: f64,

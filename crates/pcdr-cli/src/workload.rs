@@ -219,7 +219,19 @@ pub fn writable(
         .collect()
 }
 
-/// Ships the log of a database once: backup job, copy job, restore job, each to its end.
+/// How far a log backup gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Into the backup share.
+    BackedUp,
+    /// Into the copy destination.
+    Copied,
+    /// Into the secondary database.
+    Restored,
+}
+
+/// Ships the log of a database once: backup job, copy job, restore job, each to its end, as far as
+/// asked.
 ///
 /// # Errors
 ///
@@ -229,13 +241,15 @@ pub async fn ship(
     ports: &Ports,
     primary: &InstanceName,
     database: &DatabaseName,
+    reach: Reach,
 ) -> Result<(), InstanceError> {
     let secondary = &topology.secondary().name;
-    for (instance, action) in [
-        (primary, LogShippingAction::RunBackupJob),
-        (secondary, LogShippingAction::RunCopyJob),
-        (secondary, LogShippingAction::RunRestoreJob),
-    ] {
+    let jobs = [
+        (Reach::BackedUp, primary, LogShippingAction::RunBackupJob),
+        (Reach::Copied, secondary, LogShippingAction::RunCopyJob),
+        (Reach::Restored, secondary, LogShippingAction::RunRestoreJob),
+    ];
+    for (_, instance, action) in jobs.into_iter().filter(|(needed, ..)| *needed <= reach) {
         if let Some(jobs) = ports.jobs.get(instance) {
             jobs.run(database, &action, &Unwatched).await?;
         }

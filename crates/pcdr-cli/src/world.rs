@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use pcdr_core::ports::Clock;
 use pcdr_core::topology::{Instance, Role};
 use pcdr_core::{InstanceName, Timestamp, Topology};
-use pcdr_sim::engine::security::LoginState;
 use pcdr_sim::engine::state::InstanceConfig;
 use pcdr_sim::engine::world::World;
 use pcdr_sim::front::Front;
@@ -27,6 +26,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use toml::{Table, Value};
 
 use crate::failure::Failure;
+use crate::meter::{Meter, MeteredFront};
 use crate::topology_file::TopologyFile;
 
 /// The login that pcdr uses on the stand-ins.
@@ -36,11 +36,11 @@ const SERVICE_LOGIN: &str = "chat-service";
 /// The name by which a link to pcdr itself is cut.
 pub const CONTROLLER: &str = "controller";
 /// How often an active chat server pings its database.
-const PING: Duration = Duration::from_secs(30);
+const PING: Duration = Duration::from_secs(2);
 /// One-way latency of links that the topology calls fast, and of others.
 const LATENCY: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
 /// How long a change of the configuration takes to reach a chat server.
-const REPLICATION: Duration = Duration::from_secs(5);
+const REPLICATION: Duration = Duration::from_secs(1);
 
 /// A served topology.
 pub struct StandIn {
@@ -80,6 +80,8 @@ pub struct Plan {
     pub seed: u64,
     /// Counts bytes under way, where time is virtual.
     pub in_flight: Option<InFlight>,
+    /// Measures what servers do for pcdr.
+    pub meter: Option<Meter>,
     /// Program and arguments of the Management Shell in the topology file.
     pub shell_command: Vec<String>,
 }
@@ -108,7 +110,10 @@ impl StandIn {
                 .map_err(|error| Failure::file("hold a disk", &plan.folder, &error))?;
             add_login(&world, instance, LOGIN, &password);
             add_login(&world, instance, SERVICE_LOGIN, &service_password);
-            let front: Arc<dyn Front> = Arc::new(served);
+            let mut front: Arc<dyn Front> = Arc::new(served);
+            if let Some(meter) = plan.meter.clone() {
+                front = Arc::new(MeteredFront { meter, front });
+            }
             let config = Arc::new(WireConfig::with_identity(certify(&authority, instance)?));
             let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let listener = listen(any_port, &front, &config, plan.in_flight.as_ref()).await?;
@@ -391,18 +396,10 @@ fn add_login(world: &World, instance: &Instance, name: &str, password: &str) {
     let mut state = world.lock();
     let sid = state.random.next_u64().to_be_bytes().to_vec();
     let Some(found) = state.instances.get_mut(&instance.server_name.to_lowercase()) else { return };
-    found.security.logins.insert(
-        name.to_lowercase(),
-        LoginState {
-            name: name.to_owned(),
-            password: Some(password.to_owned()),
-            sid,
-            default_database: "master".to_owned(),
-            disabled: false,
-            expired: false,
-            roles: BTreeSet::from(["sysadmin".to_owned()]),
-        },
-    );
+    found.security.add(name, Some(password), sid, "master");
+    if let Some(login) = found.security.logins.get_mut(&name.to_lowercase()) {
+        login.roles.insert("sysadmin".to_owned());
+    }
 }
 
 /// Host, share and the rest of `\\host\share\rest`.

@@ -25,7 +25,8 @@ pub(super) fn text(document: &RehearseDocument) -> String {
          Records: {records_written} written, {records_saved} saved, {records_lost} lost, as predicted: {}.\n\
          RPO: {} of accepted work lost.\n\
          RTO: {} from the disaster to the resumed service.\n\
-         Run: {}, of which {} were ours rather than the servers' (and {} of computing).\n\
+         Run: {}, of which at most {} were ours rather than the servers' and the product's.\n\
+         Our own computing took {} on the wall.\n\
          Time was {}; the whole rehearsal took {}. Seed {}.\n",
         if document.proved { "yes" } else { "see above" },
         duration(document.rpo_seconds),
