@@ -52,6 +52,14 @@ pub enum SqlError {
     /// No answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// A procedure returned a failure without raising an error.
+    #[error("{procedure} returned {code} without an error")]
+    Returned {
+        /// Name.
+        procedure: String,
+        /// What it returned; `NULL` where it returned nothing.
+        code: String,
+    },
     /// Stopped by the operator.
     #[error("cancelled by the operator")]
     Cancelled,
@@ -97,7 +105,16 @@ impl SqlError {
             tiberius::error::Error::Io { message, .. } => {
                 SqlError::Unreachable { address: address.to_owned(), message }
             }
-            other => SqlError::running(other),
+            other => match SqlError::running(other) {
+                // A server that is shutting down refuses logins: nothing of ours was lost.
+                SqlError::Server(error) if meaning(error.number).0 == ErrorCode::ConnectionLost => {
+                    SqlError::Unreachable {
+                        address: address.to_owned(),
+                        message: error.to_string(),
+                    }
+                }
+                error => error,
+            },
         }
     }
 
@@ -164,6 +181,11 @@ impl SqlError {
                 ErrorCode::TimedOut,
                 format!("there was no answer within {} s", limit.as_secs()),
                 "check the load of the instance, then observe again",
+            ),
+            SqlError::Returned { .. } => (
+                ErrorCode::Server,
+                self.to_string(),
+                "look into the server's error log and the history of its jobs",
             ),
             SqlError::Cancelled => (
                 ErrorCode::Cancelled,

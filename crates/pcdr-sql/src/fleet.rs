@@ -116,3 +116,31 @@ impl Fleet {
         Arc::clone(&self.files)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pcdr_core::ErrorCode;
+
+    const TOPOLOGY: &str = include_str!("../../../examples/stretched.toml");
+
+    #[test]
+    fn a_fleet_has_every_instance_of_its_topology_and_connects_to_none() {
+        let topology = Topology::parse(TOPOLOGY).unwrap();
+        let options =
+            FleetOptions { password: Some(Password::new("secret")), ..FleetOptions::default() };
+        let fleet = Fleet::connect(&topology, &options).unwrap();
+        assert_eq!(fleet.instances().count(), topology.instances().count());
+        assert_eq!(fleet.database_instances().len(), fleet.log_shipping_jobs().len());
+        assert!(!format!("{fleet:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_password_that_is_nowhere_is_named_by_its_variable() {
+        let text = TOPOLOGY.replace("PCDR_PASSWORD", "PCDR_NO_SUCH_VARIABLE");
+        let topology = Topology::parse(&text).unwrap();
+        let error = Fleet::connect(&topology, &FleetOptions::default()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::LoginFailed);
+        assert!(error.found.contains("PCDR_NO_SUCH_VARIABLE"), "{error}");
+    }
+}

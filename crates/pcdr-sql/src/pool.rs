@@ -1,7 +1,7 @@
 //! Pooled connections of one instance: few, opened when needed, and never reused when in doubt.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bb8::{ErrorSink, ManageConnection, PooledConnection};
@@ -26,7 +26,8 @@ const KEPT: usize = 4;
 /// The connections of one instance.
 pub struct Pool {
     endpoint: Arc<Endpoint>,
-    pooled: bb8::Pool<Manager>,
+    /// Built when first needed: building starts a task, which needs a runtime.
+    pooled: OnceLock<bb8::Pool<Manager>>,
     errors: Errors,
     dedicated: Mutex<Vec<Connection>>,
 }
@@ -40,19 +41,27 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A pool; nothing is opened yet.
     pub fn new(endpoint: Endpoint) -> Pool {
-        let endpoint = Arc::new(endpoint);
-        let errors = Errors::default();
-        let pooled = bb8::Pool::builder()
-            .max_size(CONNECTIONS)
-            .min_idle(None)
-            // Otherwise one refused login becomes five, which locks accounts out.
-            .retry_connection(false)
-            .test_on_check_out(true)
-            // Both connections may be busy for as long as a request may take.
-            .connection_timeout(endpoint.connect_timeout + Duration::from_secs(60))
-            .error_sink(Box::new(errors.clone()))
-            .build_unchecked(Manager { endpoint: Arc::clone(&endpoint) });
-        Pool { endpoint, pooled, errors, dedicated: Mutex::default() }
+        Pool {
+            endpoint: Arc::new(endpoint),
+            pooled: OnceLock::new(),
+            errors: Errors::default(),
+            dedicated: Mutex::default(),
+        }
+    }
+
+    fn pooled(&self) -> &bb8::Pool<Manager> {
+        self.pooled.get_or_init(|| {
+            bb8::Pool::builder()
+                .max_size(CONNECTIONS)
+                .min_idle(None)
+                // Otherwise one refused login becomes five, which locks accounts out.
+                .retry_connection(false)
+                .test_on_check_out(true)
+                // Both connections may be busy for as long as a request may take.
+                .connection_timeout(self.endpoint.connect_timeout + Duration::from_secs(60))
+                .error_sink(Box::new(self.errors.clone()))
+                .build_unchecked(Manager { endpoint: Arc::clone(&self.endpoint) })
+        })
     }
 
     /// Sends a batch that only reads, over a pooled connection. When a connection that had been
@@ -99,11 +108,11 @@ impl Pool {
         failed.as_mut().enable();
         tokio::select! {
             biased;
-            connection = self.pooled.get() => match connection {
+            connection = self.pooled().get() => match connection {
                 Ok(connection) => Ok(connection),
                 Err(bb8::RunError::User(error)) => Err(error),
                 Err(bb8::RunError::TimedOut) => Err(self.errors.last().unwrap_or_else(|| {
-                    SqlError::TimedOut(self.pooled.config().connection_timeout)
+                    SqlError::TimedOut(self.pooled().config().connection_timeout)
                 })),
             },
             () = failed => Err(self.errors.last().unwrap_or_else(|| SqlError::Unreachable {

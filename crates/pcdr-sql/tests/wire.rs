@@ -1,7 +1,10 @@
 //! Connections, pool, cancellation and error translation, over real TLS connections.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,8 +12,9 @@ use std::time::{Duration, Instant};
 use pcdr_core::ports::{DatabaseInstance, Progress, Unwatched};
 use pcdr_core::step::DatabaseAction;
 use pcdr_core::{DatabaseName, ErrorCode};
-use pcdr_sim::value::SqlType;
-use pcdr_sql::{Password, Trace};
+use pcdr_sim::value::{SqlType, Value};
+use pcdr_sim::wire::inflight::InFlight;
+use pcdr_sql::{Dialer, NetStream, Password, Trace};
 use support::{Act, Server, bit, done, failed, int, null, row, text};
 
 fn mgc() -> DatabaseName {
@@ -268,4 +272,72 @@ async fn two_observations_at_a_time_take_two_connections_and_ten_take_no_more() 
     }
     assert!(server.logins() <= 2, "{}", server.logins());
     assert_eq!(server.requests(), 10);
+}
+
+#[tokio::test]
+async fn an_instance_that_refused_a_login_is_asked_again_by_the_next_request() {
+    let server = Server::start(|_| observation()).await;
+    server.fake.refusals.store(1, Ordering::SeqCst);
+    let instance = server.instance();
+    let error = instance.observe(&[mgc()]).await.unwrap_err();
+    assert_eq!((error.code, error.number), (ErrorCode::Unreachable, Some(18401)));
+    instance.observe(&[mgc()]).await.unwrap();
+    assert_eq!(server.attempts(), 2);
+}
+
+/// TCP whose bytes hold a paused clock still.
+#[derive(Debug)]
+struct Counted(InFlight);
+
+#[async_trait::async_trait]
+impl Dialer for Counted {
+    async fn dial(&self, host: &str, port: u16) -> std::io::Result<Box<dyn NetStream>> {
+        let address = SocketAddr::new(host.parse().map_err(std::io::Error::other)?, port);
+        Ok(Box::new(self.0.connect(address).await?))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_statement_has_no_limit_and_is_watched_every_second() {
+    let hours = Duration::from_secs(6 * 3600);
+    let in_flight = InFlight::new();
+    let awake = tokio::spawn(in_flight.clone().keep_awake());
+    let server = Server::start_counted(in_flight.clone(), move |batch| {
+        if batch.starts_with("ALTER") {
+            vec![Act::Sleep(hours), done(None)]
+        } else if batch.contains("percent_complete") {
+            row(vec![
+                ("session_id", int(51)),
+                ("login_time", text("2026-03-01 10:45:00.123")),
+                ("percent_complete", (SqlType::Float, Value::Float(12.5))),
+                ("command", text("ALTER DATABASE")),
+                ("remaining_ms", (SqlType::BigInt, Value::BigInt(1))),
+            ])
+        } else {
+            standing(0)
+        }
+    })
+    .await;
+    let instance = server.instance_with(|endpoint| endpoint.dialer = Arc::new(Counted(in_flight)));
+    let seen = Watched::default();
+    let (real, began) = (Instant::now(), tokio::time::Instant::now());
+    let database = mgc();
+    let run = instance.run(&database, &DatabaseAction::SetRecoveryFull, &seen);
+    let watched = tokio::time::timeout(Duration::from_secs(60), run).await;
+    assert!(watched.is_err(), "no limit of pcdr's own ended the statement");
+    assert!(began.elapsed() >= Duration::from_secs(60));
+    assert!(real.elapsed() < Duration::from_secs(30));
+    let reports = seen.0.lock().unwrap();
+    assert!(reports.len() >= 50, "{}", reports.len());
+    assert!(reports.iter().all(|percent| (*percent - 12.5).abs() < f32::EPSILON));
+    awake.abort();
+}
+
+#[derive(Default)]
+struct Watched(Mutex<Vec<f32>>);
+
+impl Progress for Watched {
+    fn report(&self, percent: f32, _detail: &str) {
+        self.0.lock().unwrap().push(percent);
+    }
 }

@@ -121,7 +121,7 @@ pub(super) fn server_name(row: &InstanceRow) -> Option<String> {
         return Some(written.get_ref().clone());
     }
     let host = row.host.as_ref()?.get_ref();
-    let is_address = host.parse::<std::net::IpAddr>().is_ok();
+    let is_address = host.parse::<core::net::IpAddr>().is_ok();
     let machine = match host.split_once('.') {
         Some((label, _)) if !is_address => label,
         _ => host,

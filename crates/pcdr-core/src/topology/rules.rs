@@ -134,7 +134,7 @@ fn is_host(host: &str) -> bool {
         let is_part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         !label.is_empty() && label.chars().count() <= 63 && label.chars().all(is_part)
     };
-    host.parse::<std::net::IpAddr>().is_ok() || host.split('.').all(is_label)
+    host.parse::<core::net::IpAddr>().is_ok() || host.split('.').all(is_label)
 }
 
 fn host(text: &Option<Text>, findings: &mut Findings) {

@@ -308,11 +308,13 @@ impl Host for SessionHost {
     }
 
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
+        if let Some(change) = msdb::named_by(&self.own_database(), table) {
+            return msdb::append(&self.me, change, rows);
+        }
         let database = self.database_of(table);
         let named = full_name(table);
         self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
             let target = table_of(database, key, &named, Some(transaction))?;
-            let mut next = target.next_row;
             let mut identity = target.next_identity;
             let mut records = Vec::with_capacity(rows.len());
             for (row_id, mut row) in (target.next_row..).zip(rows) {
@@ -325,7 +327,6 @@ impl Host for SessionHost {
                 }
                 check_nulls(target, &row)?;
                 records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
-                next += 1;
             }
             let count = records.len() as u64;
             for op in records {
@@ -340,6 +341,9 @@ impl Host for SessionHost {
         table: &ObjectName,
         changes: Vec<(Row, Option<Row>)>,
     ) -> Result<u64, SqlFailure> {
+        if let Some(changed) = msdb::named_by(&self.own_database(), table) {
+            return msdb::change(&self.me, changed, changes);
+        }
         let database = self.database_of(table);
         let named = full_name(table);
         self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
@@ -417,7 +421,7 @@ impl Host for SessionHost {
     }
 
     fn procedure(&self, name: &ObjectName) -> Option<Vec<ProcedureParameter>> {
-        msdb::procedure(name)
+        msdb::procedure_for(&self.me, name)
     }
 
     async fn call(
@@ -461,8 +465,10 @@ impl Host for SessionHost {
             }
             Admin::Reconfigure => {
                 self.try_change(|state, key, _| {
-                    let instance = state.instances.get(key).ok_or_else(errors::killed)?;
-                    security::may(instance, &self.login, Action::Maintenance)
+                    let instance = state.instances.get_mut(key).ok_or_else(errors::killed)?;
+                    security::may(instance, &self.login, Action::Maintenance)?;
+                    super::system_procedures::reconfigure(instance);
+                    Ok(())
                 })?;
                 Ok(0)
             }

@@ -8,7 +8,9 @@ pub mod access;
 pub mod agent;
 pub mod alter;
 pub mod backup;
+pub mod batch;
 pub mod catalog;
+pub mod client;
 pub mod database;
 pub mod errors;
 pub mod faults;
@@ -28,6 +30,7 @@ pub mod security;
 pub mod session;
 pub mod state;
 pub mod storage;
+pub mod system_procedures;
 pub mod world;
 
 #[cfg(test)]

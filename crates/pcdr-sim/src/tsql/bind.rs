@@ -540,6 +540,17 @@ impl<'a> Binder<'a> {
         {
             return bound;
         }
+        if name == "OBJECT_ID"
+            && let Some(Value::String(text)) =
+                arguments.first().and_then(|a| eval_constant(a, self.context))
+            && let Ok(path) = super::parse::parse_path(&text)
+            && path.last().starts_with('#')
+        {
+            // Temporary tables live here; their identifiers are negative, as in tempdb.
+            let found = self.context.session.tables.contains_key(&path.last().to_lowercase());
+            let value = if found { Value::Int(-1_000_000) } else { Value::Null };
+            return Ok(Bound::constant(SqlType::Int, value));
+        }
         let full = call.name.parts.join(".");
         let host_name = if schema.is_some() { full.clone() } else { name };
         self.host_function(&host_name, arguments).ok_or_else(|| {
@@ -662,7 +673,7 @@ impl<'a> Binder<'a> {
         } else {
             self.all(&call.arguments, scope, collector)?
         };
-        let needs_order = !aggregate_kind(name).is_some();
+        let needs_order = aggregate_kind(name).is_none();
         if needs_order && order.is_empty() {
             return Err(error(
                 4112,

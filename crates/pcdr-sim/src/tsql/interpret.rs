@@ -372,8 +372,8 @@ impl Run<'_> {
         {
             return if self.tries > 0 { Err(raised) } else { Ok(self.report(&raised).await) };
         }
-        if self.session.options.abort_transaction && self.session.transactions > 0
-            || ends_batch(number) && self.session.transactions > 0
+        if self.session.transactions > 0
+            && (self.session.options.abort_transaction || ends_batch(number))
         {
             self.session.doomed = true;
         }

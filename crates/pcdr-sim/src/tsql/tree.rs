@@ -271,6 +271,7 @@ pub(super) struct ColumnDefinition {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one a statement, never moved about")]
 pub(super) enum InsertSource {
     Default,
     Query(Query),

@@ -171,10 +171,10 @@ impl SqlInstance {
             .ok_or_else(|| SqlError::Protocol(format!("{procedure} returned nothing")))?;
         match row.optional::<i32>("return_code")? {
             Some(0) => Ok(row),
-            code => Err(SqlError::Protocol(format!(
-                "{procedure} returned {} without an error",
-                code.map_or_else(|| "NULL".to_owned(), |code| code.to_string())
-            ))),
+            code => Err(SqlError::Returned {
+                procedure: procedure.to_owned(),
+                code: code.map_or_else(|| "NULL".to_owned(), |code| code.to_string()),
+            }),
         }
     }
 

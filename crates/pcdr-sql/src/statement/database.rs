@@ -21,7 +21,7 @@ pub fn state(database: &str) -> Result<Statement, QuoteError> {
          CAST(d.recovery_model AS int) AS recovery_model, f.redo_start_lsn, f.redo_start_fork_guid, r.family_guid, \
          CAST(m.mirroring_role AS int) AS mirroring_role, CAST(m.mirroring_state AS int) AS mirroring_state, \
          CAST(m.mirroring_safety_level AS int) AS mirroring_safety, m.mirroring_partner_name, m.mirroring_witness_name \
-         FROM (SELECT 1 AS one) AS always \
+         FROM (SELECT 1 AS one) AS pcdr_one \
          LEFT JOIN sys.databases AS d ON d.name = {name} \
          LEFT JOIN sys.master_files AS f ON f.database_id = d.database_id AND f.file_id = 1 \
          LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id \
@@ -140,7 +140,7 @@ pub fn progress(session_id: i32) -> Statement {
 pub fn endpoint() -> Statement {
     Statement::query(
         "SELECT CAST(SERVERPROPERTY(N'EngineEdition') AS int) AS engine_edition, e.name, t.port, \
-         CAST(e.state AS int) AS state, CAST(e.role AS int) AS role FROM (SELECT 1 AS one) AS always \
+         CAST(e.state AS int) AS state, CAST(e.role AS int) AS role FROM (SELECT 1 AS one) AS pcdr_one \
          LEFT JOIN sys.database_mirroring_endpoints AS e ON 1 = 1 \
          LEFT JOIN sys.tcp_endpoints AS t ON t.endpoint_id = e.endpoint_id;",
     )

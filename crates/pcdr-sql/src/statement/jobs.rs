@@ -41,7 +41,7 @@ pub fn outcome(job: Guid, after: i32) -> Statement {
     Statement::query(format!(
         "SET NOCOUNT ON;\n\
          SELECT {NEWEST_AGENT_SESSION} AS agent_session, h.instance_id, h.run_status, h.message \
-         FROM (SELECT 1 AS one) AS always \
+         FROM (SELECT 1 AS one) AS pcdr_one \
          LEFT JOIN msdb.dbo.sysjobhistory AS h ON h.instance_id = (SELECT MIN(x.instance_id) \
          FROM msdb.dbo.sysjobhistory AS x WHERE x.job_id = {job} AND x.step_id = 0 AND x.instance_id > {after});"
     ))

@@ -1,6 +1,6 @@
 //! A server over real TLS connections that answers batches as a test tells it to.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
@@ -13,6 +13,7 @@ use pcdr_sim::front::{
 };
 use pcdr_sim::message::{SqlFailure, SqlMessage};
 use pcdr_sim::value::{Column, SqlType, Value};
+use pcdr_sim::wire::inflight::InFlight;
 use pcdr_sim::wire::{CertificateAuthority, Listener, WireConfig};
 use pcdr_sql::{Endpoint, Limits, Password, SqlInstance, TcpDialer, Trace};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub struct Fake {
     answer: Box<Answer>,
     pub batches: Mutex<Vec<String>>,
     pub attempts: AtomicU32,
+    /// Logins that are still refused because the server is starting.
+    pub refusals: AtomicU32,
     next: AtomicU16,
 }
 
@@ -48,10 +51,19 @@ pub struct Server {
 
 impl Server {
     pub async fn start(answer: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Server {
+        Server::start_counted(InFlight::new(), answer).await
+    }
+
+    /// A server whose bytes are counted, for tests in virtual time.
+    pub async fn start_counted(
+        in_flight: InFlight,
+        answer: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Server {
         let fake = Arc::new(Fake {
             answer: Box::new(answer),
             batches: Mutex::default(),
             attempts: AtomicU32::default(),
+            refusals: AtomicU32::default(),
             next: AtomicU16::default(),
         });
         let authority = CertificateAuthority::new("test").unwrap();
@@ -59,7 +71,8 @@ impl Server {
         let identity = authority.issue(&["sql1.example.com"], &[localhost.into()]).unwrap();
         let config = Arc::new(WireConfig::with_identity(identity));
         let front = Arc::new(Shared(Arc::clone(&fake)));
-        let listener = Listener::bind((localhost, 0).into(), front, config).await.unwrap();
+        let address = (localhost, 0).into();
+        let listener = Listener::bind_counted(address, front, config, in_flight).await.unwrap();
         Server { fake, authority, listener }
     }
 
@@ -122,6 +135,11 @@ impl Front for Shared {
     async fn login(&self, login: &Login) -> Result<Box<dyn FrontSession>, SqlFailure> {
         self.0.attempts.fetch_add(1, Ordering::Relaxed);
         assert_eq!(login.database, "master");
+        let refusals = &self.0.refusals;
+        let one_less = |left: u32| left.checked_sub(1);
+        if refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            return Err(SqlMessage::new(18401, 14, "Server is in script upgrade mode.").into());
+        }
         if login.user_name != LOGIN || login.password != PASSWORD {
             let text = format!("Login failed for user '{}'.", login.user_name);
             return Err(SqlMessage::new(18456, 14, text).into());

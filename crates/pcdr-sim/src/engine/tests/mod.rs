@@ -5,6 +5,7 @@ mod failures;
 mod mirroring;
 mod random;
 mod sessions;
+mod text;
 
 use jiff::Timestamp;
 

@@ -216,13 +216,13 @@ impl Host for Memory {
 
     async fn admin(&mut self, statement: Admin, sink: &mut dyn Sink) -> Result<u16, SqlFailure> {
         let backup = matches!(statement, Admin::Backup(_));
-        if let Admin::Backup(b) = &statement {
-            if b.database.starts_with("no") {
-                return Err(SqlFailure(vec![
-                    SqlMessage::new(911, 16, "Database does not exist."),
-                    SqlMessage::new(3013, 16, "BACKUP DATABASE is terminating abnormally."),
-                ]));
-            }
+        if let Admin::Backup(b) = &statement
+            && b.database.starts_with("no")
+        {
+            return Err(SqlFailure(vec![
+                SqlMessage::new(911, 16, "Database does not exist."),
+                SqlMessage::new(3013, 16, "BACKUP DATABASE is terminating abnormally."),
+            ]));
         }
         self.admin.push(statement);
         if backup {

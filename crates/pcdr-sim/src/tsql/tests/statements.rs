@@ -59,6 +59,16 @@ fn temporary_tables_of_dynamic_sql_go_with_it() {
 }
 
 #[test]
+fn a_temporary_table_is_found_by_its_object_id() {
+    assert_eq!(
+        rows(
+            "IF OBJECT_ID('tempdb..#t') IS NOT NULL DROP TABLE #t CREATE TABLE #t (a int) IF OBJECT_ID(N'tempdb..#t') IS NULL SELECT 'no' IF NOT EXISTS (SELECT * FROM #t) SELECT 'empty'"
+        ),
+        ["empty"]
+    );
+}
+
+#[test]
 fn a_restore_arrives_with_its_names_unquoted() {
     let Admin::Restore(restore) =
         admin("RESTORE LOG [a]]b] FROM DISK = N'o''brien.trn' WITH NORECOVERY, STATS = 5")

@@ -1,0 +1,32 @@
+//! The book names every code that a user can meet.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use pcdr_core::Consent;
+use pcdr_core::topology::ALL_CODES;
+
+const TOPOLOGY: &str = include_str!("../../../docs/src/topology.md");
+const REFUSALS: &str = include_str!("../../../docs/src/refusals.md");
+
+#[test]
+fn every_topology_code_is_in_the_book() {
+    let missing: Vec<_> =
+        ALL_CODES.iter().filter(|code| !TOPOLOGY.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_consent_and_every_refusal_code_is_in_the_book() {
+    for consent in Consent::ALL {
+        assert!(REFUSALS.contains(&format!("`{consent}`")), "{consent}");
+    }
+    let source = include_str!("../src/refusal.rs");
+    let codes: Vec<&str> = source
+        .lines()
+        .filter(|line| line.trim_start().starts_with("Refusal::"))
+        .filter_map(|line| line.split("=> \"").nth(1)?.strip_suffix("\","))
+        .collect();
+    assert!(codes.len() >= 17, "{codes:?}");
+    for code in codes {
+        assert!(REFUSALS.contains(&format!("| `{code}` |")), "{code}");
+    }
+}

@@ -1,8 +1,0 @@
-//! SQL Server Agent.
-
-/// The Agent of an instance.
-#[derive(Debug, Default)]
-pub struct Agent {}
-
-/// Called once when the service of an instance starts.
-pub fn started(_world: &super::world::World, _instance: &str) {}

@@ -1,0 +1,79 @@
+//! Columns of the views of logins, roles and permissions.
+//!
+//! Source: the vendor's pages of the same names ("Security catalog views").
+
+use super::{ColumnDef, bytes, not_null, null, text};
+#[allow(unused_imports, reason = "one list of types serves every table")]
+use crate::value::{Length, SqlType, SqlType::*};
+
+/// Columns of `sys.server_principals`.
+pub const SERVER_PRINCIPALS: &[ColumnDef] = &[
+    not_null("name", SqlType::SYSNAME),
+    not_null("principal_id", Int),
+    null("sid", bytes(85)),
+    not_null("type", Char(1)),
+    null("type_desc", text(60)),
+    null("is_disabled", Bit),
+    not_null("create_date", DateTime),
+    not_null("modify_date", DateTime),
+    null("default_database_name", SqlType::SYSNAME),
+    null("default_language_name", SqlType::SYSNAME),
+    null("credential_id", Int),
+    null("owning_principal_id", Int),
+    not_null("is_fixed_role", Bit),
+];
+
+/// Columns of `sys.sql_logins`.
+pub const SQL_LOGINS: &[ColumnDef] = &[
+    not_null("name", SqlType::SYSNAME),
+    not_null("principal_id", Int),
+    null("sid", bytes(85)),
+    not_null("type", Char(1)),
+    null("type_desc", text(60)),
+    null("is_disabled", Bit),
+    not_null("create_date", DateTime),
+    not_null("modify_date", DateTime),
+    null("default_database_name", SqlType::SYSNAME),
+    null("default_language_name", SqlType::SYSNAME),
+    null("credential_id", Int),
+    null("is_policy_checked", Bit),
+    null("is_expiration_checked", Bit),
+    null("password_hash", bytes(256)),
+];
+
+/// Columns of `sys.server_role_members` and `sys.database_role_members`.
+pub const ROLE_MEMBERS: &[ColumnDef] =
+    &[not_null("role_principal_id", Int), not_null("member_principal_id", Int)];
+
+/// Columns of `sys.server_permissions` and `sys.database_permissions`.
+pub const PERMISSIONS: &[ColumnDef] = &[
+    not_null("class", TinyInt),
+    null("class_desc", text(60)),
+    not_null("major_id", Int),
+    not_null("minor_id", Int),
+    not_null("grantee_principal_id", Int),
+    not_null("grantor_principal_id", Int),
+    not_null("type", Char(4)),
+    null("permission_name", text(128)),
+    not_null("state", Char(1)),
+    null("state_desc", text(60)),
+];
+
+/// Columns of `sys.database_principals`.
+pub const DATABASE_PRINCIPALS: &[ColumnDef] = &[
+    not_null("name", SqlType::SYSNAME),
+    not_null("principal_id", Int),
+    not_null("type", Char(1)),
+    null("type_desc", text(60)),
+    null("default_schema_name", SqlType::SYSNAME),
+    not_null("create_date", DateTime),
+    not_null("modify_date", DateTime),
+    null("owning_principal_id", Int),
+    null("sid", bytes(85)),
+    not_null("is_fixed_role", Bit),
+    not_null("authentication_type", Int),
+    null("authentication_type_desc", text(60)),
+    null("default_language_name", SqlType::SYSNAME),
+    null("default_language_lcid", Int),
+    not_null("allow_encrypted_value_modifications", Bit).since(13),
+];

@@ -1,0 +1,116 @@
+//! The engine behind the wire: logins, and sessions that run T-SQL.
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::session::{Instance, SessionHost};
+use crate::front::{DoneKind, Front, FrontSession, Login, Replies, Reply, Request, ServerIdentity};
+use crate::message::SqlFailure;
+use crate::tsql::Interpreter;
+use crate::tsql::host::Host as _;
+
+#[async_trait]
+impl Front for Instance {
+    fn identity(&self) -> ServerIdentity {
+        self.with(|instance| ServerIdentity {
+            server_name: instance.config.name.clone(),
+            instance_name: instance.config.instance_name().to_owned(),
+            version: instance.config.version,
+        })
+        .unwrap_or_else(|| ServerIdentity {
+            server_name: self.key().to_owned(),
+            instance_name: String::new(),
+            version: (15, 0, 4000),
+        })
+    }
+
+    async fn login(&self, login: &Login) -> Result<Box<dyn FrontSession>, SqlFailure> {
+        Ok(Box::new(Session::new(self.open(login).await?)))
+    }
+}
+
+/// A session with its language.
+#[derive(Debug)]
+pub struct Session {
+    host: SessionHost,
+    interpreter: Interpreter,
+    /// The database that the login gave.
+    home: String,
+}
+
+impl Session {
+    /// A session over a host.
+    pub fn new(host: SessionHost) -> Session {
+        let home = host.database();
+        Session { host, interpreter: Interpreter::new(), home }
+    }
+
+    /// Back to the state after login: open work is undone, the first database is current again.
+    async fn reset(&mut self, replies: &Replies) {
+        self.host.rollback();
+        self.interpreter.reset();
+        // A database that is gone meanwhile leaves the session where it is.
+        let _gone = self.host.use_database(&self.home.clone());
+        let done = Reply::Done { kind: DoneKind::Procedure, command: 0, rows: None, error: false };
+        replies.send(done).await;
+    }
+}
+
+#[async_trait]
+impl FrontSession for Session {
+    fn session_id(&self) -> u16 {
+        self.host.me.session_id
+    }
+
+    fn database(&self) -> String {
+        self.host.database()
+    }
+
+    fn ended(&self) -> CancellationToken {
+        self.host.ended()
+    }
+
+    async fn run(&mut self, request: Request, replies: Replies, cancel: CancellationToken) {
+        if let Request::Rpc(rpc) = &request
+            && rpc.procedure.eq_ignore_ascii_case("sp_reset_connection")
+        {
+            self.reset(&replies).await;
+            return;
+        }
+        self.host.begin_request("SELECT", cancel);
+        self.interpreter.run(&mut self.host, request, &replies).await;
+        self.host.settle().await;
+        self.host.end_request();
+    }
+}
+
+/// Runs a batch to its end in a session of its own, as a job step does, and returns what it replied.
+///
+/// # Errors
+///
+/// Every error that the batch raised, in order.
+pub async fn run_batch(
+    host: SessionHost,
+    batch: &str,
+    cancel: CancellationToken,
+) -> Result<Vec<Reply>, SqlFailure> {
+    let mut session = Session::new(host);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+    let work = session.run(Request::Batch(batch.to_owned()), Replies(sender), cancel);
+    let collect = async {
+        let mut all = Vec::new();
+        while let Some(reply) = receiver.recv().await {
+            all.push(reply);
+        }
+        all
+    };
+    let ((), all) = tokio::join!(work, collect);
+    let errors: Vec<_> = all
+        .iter()
+        .filter_map(|reply| match reply {
+            Reply::Message(message) if message.is_error() => Some(message.clone()),
+            _ => None,
+        })
+        .collect();
+    if errors.is_empty() { Ok(all) } else { Err(SqlFailure(errors)) }
+}
