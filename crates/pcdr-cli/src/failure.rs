@@ -218,9 +218,11 @@ impl Shown {
 
     fn topology(file: &str, text: &str, violations: &Violations) -> Shown {
         let help = "Do what each violation says, then validate again.";
-        let mut shown = Shown::of(&Trouble::new("invalid_topology", summary(file, violations), help));
+        let mut shown =
+            Shown::of(&Trouble::new("invalid_topology", summary(file, violations), help));
         let shown_text = without_secrets(text, violations);
-        shown.related = violations.0.iter().map(|v| Shown::violation(file, &shown_text, v)).collect();
+        shown.related =
+            violations.0.iter().map(|v| Shown::violation(file, &shown_text, v)).collect();
         shown
     }
 

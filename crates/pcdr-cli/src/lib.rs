@@ -6,10 +6,12 @@
 pub mod args;
 pub mod connect;
 pub mod failure;
+pub mod meter;
 pub mod output;
 pub mod plan;
 pub mod rehearse;
 pub mod runbook;
+pub mod sim;
 pub mod sim_shell;
 pub mod status;
 pub mod store;
@@ -19,8 +21,6 @@ pub mod views;
 pub mod watch;
 pub mod workload;
 pub mod world;
-pub mod sim;
-pub mod meter;
 
 use std::process::ExitCode;
 
@@ -90,7 +90,11 @@ fn log_to_stderr(verbose: u8) {
     let filter = std::env::var("PCDR_LOG")
         .ok()
         .and_then(|filter| EnvFilter::try_new(filter).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("off,pcdr_cli={level},pcdr_sql={level},pcdr_skype={level},pcdr_sim={level}")));
+        .unwrap_or_else(|| {
+            EnvFilter::new(format!(
+                "off,pcdr_cli={level},pcdr_sql={level},pcdr_skype={level},pcdr_sim={level}"
+            ))
+        });
     let colours = output::stderr_is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let subscriber = tracing_subscriber::fmt()
@@ -126,7 +130,9 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Runbook { intent: RunbookIntent::Failover(wanted) } => {
             several_threads()?.block_on(plan::runbook(&wanted, &global, output))
         }
-        Command::Apply(wanted) => several_threads()?.block_on(plan::apply(&wanted, &global, output)),
+        Command::Apply(wanted) => {
+            several_threads()?.block_on(plan::apply(&wanted, &global, output))
+        }
         Command::Sim(wanted) => several_threads()?.block_on(sim::run(&wanted, &global)),
         Command::Rehearse(wanted) => rehearse::run(&wanted, &global, output),
     }
@@ -143,6 +149,10 @@ async fn show_status(global: &Global, output: Output) -> Result<u8, Failure> {
 
 fn several_threads() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::failed("runtime", format!("threads were needed, but: {error}"), "Free some memory.")
+        Failure::failed(
+            "runtime",
+            format!("threads were needed, but: {error}"),
+            "Free some memory.",
+        )
     })
 }

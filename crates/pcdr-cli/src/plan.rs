@@ -120,7 +120,9 @@ pub async fn runbook(
     let markdown = crate::runbook::write(&file.topology, &plan)?;
     if let Some(path) = &arguments.output {
         write(path, &markdown)?;
-        output.result(&RunbookDocument { markdown }, || format!("Written to {}.\n", path.display()))?;
+        output.result(&RunbookDocument { markdown }, || {
+            format!("Written to {}.\n", path.display())
+        })?;
     } else {
         output.result(&RunbookDocument { markdown: markdown.clone() }, || markdown)?;
     }
@@ -191,8 +193,14 @@ pub async fn apply(arguments: &Apply, global: &Global, output: Output) -> Result
     let journal = folder.join("journal.jsonl").display().to_string();
     let steps = watch.steps();
     let seconds = watch.elapsed().as_secs_f64();
-    let result =
-        |succeeded, error| ApplyDocument { run: owner.run.clone(), succeeded, steps, seconds, journal, error };
+    let result = |succeeded, error| ApplyDocument {
+        run: owner.run.clone(),
+        succeeded,
+        steps,
+        seconds,
+        journal,
+        error,
+    };
     match ended {
         Ok(report) => {
             let document = result(true, None);

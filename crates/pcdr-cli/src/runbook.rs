@@ -77,7 +77,9 @@ pub fn write(topology: &Topology, plan: &PlanContent) -> Result<String, Failure>
         })?;
         write_step(&mut text, step, &instruction);
     }
-    text.push_str("\n## Afterwards\n\nRun `pcdr status`: it shows what this runbook should have left.\n");
+    text.push_str(
+        "\n## Afterwards\n\nRun `pcdr status`: it shows what this runbook should have left.\n",
+    );
     Ok(text)
 }
 
@@ -261,15 +263,21 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
          ON d.secondary_id = s.secondary_id AND d.secondary_database = {quoted}"
     );
     Ok(match action {
-        LogShippingAction::AddPrimary(settings) => batch(&log_shipping::add_primary(name, settings)?),
+        LogShippingAction::AddPrimary(settings) => {
+            batch(&log_shipping::add_primary(name, settings)?)
+        }
         LogShippingAction::AddSecondary(settings) => format!(
             "{}\n{}",
             batch(&log_shipping::add_secondary_primary(settings)?),
             batch(&log_shipping::add_secondary_database(name, settings)?)
         ),
-        LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => batch(
-            &log_shipping::add_primary_secondary(name, secondary_server, secondary_database.as_str())?,
-        ),
+        LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
+            batch(&log_shipping::add_primary_secondary(
+                name,
+                secondary_server,
+                secondary_database.as_str(),
+            )?)
+        }
         LogShippingAction::HoldSecondaryJobs => format!(
             "USE [msdb];\nGO\nSELECT j.name, j.enabled FROM {secondary} JOIN msdb.dbo.sysjobs AS j \
              ON j.job_id IN (s.copy_job_id, s.restore_job_id);\n\
@@ -281,7 +289,9 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
         }
         LogShippingAction::RunBackupJob => run(
             "sp_start_job",
-            &format!("(SELECT backup_job_id FROM msdb.dbo.log_shipping_primary_databases WHERE primary_database = {quoted}) AS p"),
+            &format!(
+                "(SELECT backup_job_id FROM msdb.dbo.log_shipping_primary_databases WHERE primary_database = {quoted}) AS p"
+            ),
             "p.backup_job_id",
         ),
         LogShippingAction::RunCopyJob => run("sp_start_job", &secondary, "s.copy_job_id"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pcdr_core::observe::observe;
 use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run;
-use pcdr_core::{Intent, InstanceName};
+use pcdr_core::{InstanceName, Intent};
 use pcdr_sql::{Dialer, TcpDialer, quote};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -164,7 +164,11 @@ fn first_line(stand_in: &StandIn) -> Result<(), Failure> {
         topology_file: stand_in.file.path.clone(),
     };
     let line = serde_json::to_string(&document).map_err(|error| {
-        Failure::failed("output", format!("the first line cannot be written: {error}"), "Report it.")
+        Failure::failed(
+            "output",
+            format!("the first line cannot be written: {error}"),
+            "Report it.",
+        )
     })?;
     output::print(&format!("{line}\n"))
 }
@@ -259,8 +263,10 @@ impl Session {
     }
 
     fn kill_connections(&self, name: &str) -> Result<String, String> {
-        let server =
-            self.stand_in.server_name(name).ok_or_else(|| format!("there is no instance {name:?}"))?;
+        let server = self
+            .stand_in
+            .server_name(name)
+            .ok_or_else(|| format!("there is no instance {name:?}"))?;
         let world = &self.stand_in.world;
         let sessions: Vec<u16> = {
             let state = world.lock();
@@ -343,8 +349,8 @@ impl Session {
             let [serving] = serving.as_slice() else {
                 return Err(format!("{} copies of {database} take writes", serving.len()));
             };
-            let shipped = workload::ship(topology, self.ports(), serving, database, Reach::Restored)
-                .await;
+            let shipped =
+                workload::ship(topology, self.ports(), serving, database, Reach::Restored).await;
             shipped.map_err(|error| error.to_string())?;
         }
         Ok("ok".to_owned())

@@ -23,7 +23,11 @@ pub async fn run(arguments: &SimShell) -> Result<u8, Failure> {
     let token = read_token(&arguments.token_file)?;
     let mut script = String::new();
     std::io::stdin().lock().take(LONGEST).read_to_string(&mut script).map_err(|error| {
-        Failure::failed("script", format!("a script on standard input was needed, but: {error}"), "")
+        Failure::failed(
+            "script",
+            format!("a script on standard input was needed, but: {error}"),
+            "",
+        )
     })?;
     let outcome = pcdr_sim::shell::connect_and_run(
         arguments.connect,
@@ -39,10 +43,7 @@ pub async fn run(arguments: &SimShell) -> Result<u8, Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
         Err(error) => Err(Failure::failed(
             "management_shell",
-            format!(
-                "the Management Shell at {} was needed, but: {error}",
-                arguments.connect
-            ),
+            format!("the Management Shell at {} was needed, but: {error}", arguments.connect),
             "Check that `pcdr sim` still runs and that the token file is its own.",
         )),
     }
@@ -50,8 +51,8 @@ pub async fn run(arguments: &SimShell) -> Result<u8, Failure> {
 
 /// The token: the first line of a file that nobody else may read.
 fn read_token(path: &Path) -> Result<String, Failure> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::file("hold the token", path, &error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::file("hold the token", path, &error))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -62,7 +63,11 @@ fn read_token(path: &Path) -> Result<String, Failure> {
         if mode & 0o077 != 0 {
             return Err(Failure::failed(
                 "token_file",
-                format!("{} was needed to be readable by its owner only, but its mode is {:o}", path.display(), mode & 0o777),
+                format!(
+                    "{} was needed to be readable by its owner only, but its mode is {:o}",
+                    path.display(),
+                    mode & 0o777
+                ),
                 "Start pcdr sim again: it writes a new token.",
             ));
         }

@@ -183,7 +183,14 @@ pub fn render(status: &StatusDocument) -> String {
     }
     text.push('\n');
     let mut table = text::table([
-        "instance", "site", "role", "database", "state", "mirroring", "log shipping", "sessions",
+        "instance",
+        "site",
+        "role",
+        "database",
+        "state",
+        "mirroring",
+        "log shipping",
+        "sessions",
     ]);
     for instance in &status.instances {
         let who = [instance.name.clone(), instance.site.clone(), instance.role.clone()];

@@ -69,7 +69,11 @@ fn step(text: &mut String, step: &Step) {
 /// What each vantage point says about the loss of the primary site.
 pub fn evidence(evidence: &Evidence) -> String {
     let mut text = String::from("\nEvidence for the loss of the primary site");
-    text.push_str(if evidence.suffices() { ", which suffices\n" } else { ", which does not suffice\n" });
+    text.push_str(if evidence.suffices() {
+        ", which suffices\n"
+    } else {
+        ", which does not suffice\n"
+    });
     for claim in &evidence.claims {
         let says = match claim.says {
             Says::Lost => "says lost",

@@ -76,10 +76,7 @@ impl Workload {
             endpoint.trace = trace.cloned();
             (instance.name.clone(), Pool::new(endpoint))
         };
-        Ok(Workload {
-            topology: topology.clone(),
-            pools: topology.instances().map(pool).collect(),
-        })
+        Ok(Workload { topology: topology.clone(), pools: topology.instances().map(pool).collect() })
     }
 
     /// Sends one batch.
@@ -132,7 +129,10 @@ impl Workload {
         let identifier = quoted(quote::identifier(database.as_str()))?;
         let literal = quoted(quote::name(database.as_str()))?;
         let found = self
-            .send(instance, format!("SELECT d.name FROM sys.databases AS d WHERE d.name = {literal};"))
+            .send(
+                instance,
+                format!("SELECT d.name FROM sys.databases AS d WHERE d.name = {literal};"),
+            )
             .await?;
         if found.iter().any(|set| !set.rows.is_empty()) {
             return Ok(());

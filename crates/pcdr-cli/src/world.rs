@@ -256,7 +256,8 @@ impl StandIn {
             let lost = self.is_share_lost(share);
             let (from, to) = if lost { (&mount, &aside) } else { (&aside, &mount) };
             if from.is_dir() && !to.exists() {
-                std::fs::rename(from, to).map_err(|error| format!("{}: {error}", from.display()))?;
+                std::fs::rename(from, to)
+                    .map_err(|error| format!("{}: {error}", from.display()))?;
             }
         }
         Ok(())
@@ -341,9 +342,7 @@ async fn listen(
 ) -> Result<Listener, Failure> {
     let (front, config) = (Arc::clone(front), Arc::clone(config));
     let listener = match in_flight {
-        Some(in_flight) => {
-            Listener::bind_counted(address, front, config, in_flight.clone()).await
-        }
+        Some(in_flight) => Listener::bind_counted(address, front, config, in_flight.clone()).await,
         None => Listener::bind(address, front, config).await,
     };
     listener.map_err(|error| {
@@ -420,15 +419,13 @@ fn share_folders(world: &World, topology: &Topology) -> Result<BTreeMap<String, 
                 "Write it as a UNC path.",
             ));
         };
-        let failed = |error: &std::io::Error| Failure::file("stand for a share", world.root(), error);
+        let failed =
+            |error: &std::io::Error| Failure::file("stand for a share", world.root(), error);
         let owner = topology.instances().find(|instance| instance.host.eq_ignore_ascii_case(&host));
         match owner {
-            Some(owner) => world.share_folder(
-                &owner.server_name,
-                &host,
-                &name,
-                &format!("D:\\shares\\{name}"),
-            ),
+            Some(owner) => {
+                world.share_folder(&owner.server_name, &host, &name, &format!("D:\\shares\\{name}"))
+            }
             None => world.add_share(&host, &name, share.site.as_str()),
         }
         .map_err(|error| failed(&error))?;
@@ -491,8 +488,7 @@ fn shell(
         let key = key_of(&instance.host, instance.instance.as_deref().unwrap_or_default());
         Some((key, (door.server_name.clone(), Arc::clone(&door.front))))
     });
-    let connections =
-        WorldConnections { world: world.clone(), fronts: fronts.collect() };
+    let connections = WorldConnections { world: world.clone(), fronts: fronts.collect() };
     let mut config = ShellConfig::new(shell_topology, Arc::new(connections));
     config.sql_login = login.clone();
     config.service_login = login;
@@ -537,7 +533,11 @@ fn rewrite(
     plan: &Plan,
 ) -> Result<String, Failure> {
     let broken = |why: &str| {
-        Failure::failed("topology", format!("the topology cannot be rewritten: {why}"), "Report it.")
+        Failure::failed(
+            "topology",
+            format!("the topology cannot be rewritten: {why}"),
+            "Report it.",
+        )
     };
     let mut table: Table =
         designed.text.parse().map_err(|error: toml::de::Error| broken(error.message()))?;

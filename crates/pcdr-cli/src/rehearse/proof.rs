@@ -75,9 +75,10 @@ async fn records(
     let mut written = BTreeSet::new();
     let mut doomed = BTreeSet::new();
     for row in rows {
-        let number = row.row.get(1).and_then(number).ok_or_else(|| {
-            broken("the old primary's log", "a chat record has no number".into())
-        })?;
+        let number =
+            row.row.get(1).and_then(number).ok_or_else(|| {
+                broken("the old primary's log", "a chat record has no number".into())
+            })?;
         written.insert(number);
         let at = row.commit.map(|commit| commit.lsn.to_string().parse::<Lsn>());
         let at = match at {
@@ -179,9 +180,8 @@ fn on_pool(proofs: &mut Proofs, stage: &Stage, seen: &Observation) {
     let copy = seen.database(&topology.secondary().name, &pool.database);
     let copy = copy.known().copied().flatten();
     let pinging = copy.and_then(|copy| copy.server_pings.known()).map_or(0, |pings| {
-        let serves = |server: &&pcdr_core::ServerName| {
-            wanted.contains(&server.as_str().to_lowercase())
-        };
+        let serves =
+            |server: &&pcdr_core::ServerName| wanted.contains(&server.as_str().to_lowercase());
         pings.keys().filter(serves).count()
     });
     proofs.claim(
