@@ -1,2 +1,7 @@
-//! pcdr
-fn main() {}
+//! `pcdr`: plans, proves, rehearses and carries out disaster recovery. The story is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pcdr_cli::main()
+}

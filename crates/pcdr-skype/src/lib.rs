@@ -9,6 +9,7 @@
 
 mod command;
 mod error;
+mod pool;
 mod quote;
 mod script;
 mod shell;
@@ -16,6 +17,7 @@ mod transport;
 
 pub use command::CommandTransport;
 pub use error::{ShellError, ShellErrorKind};
+pub use pool::ShellPool;
 pub use quote::quote;
 pub use script::Script;
 pub use shell::{

@@ -1,0 +1,284 @@
+//! The command line's words.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use pcdr_core::Consent;
+
+/// Plan, prove, rehearse and carry out the disaster recovery of mirrored, log-shipped databases.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pcdr",
+    version,
+    long_about = "Plans, proves, rehearses and carries out the disaster recovery of databases that \
+                  SQL Server protects with mirroring inside a data centre and log shipping between \
+                  data centres, such as the stretched Persistent Chat pool of Lync Server 2013 and \
+                  Skype for Business Server 2015.\n\nEvery plan is verified before anybody sees it, \
+                  every refusal says what to do, and nothing runs that was not shown.",
+    after_long_help = EXAMPLES,
+    arg_required_else_help = true,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Topology file (TOML): sites, instances with their roles, pool, shares
+    #[arg(long, global = true, env = "PCDR_TOPOLOGY", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub topology: Option<PathBuf>,
+
+    /// Print one JSON object instead of text (`pcdr schema` describes it)
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Write every batch sent to a server into this file, as a T-SQL script, secrets masked
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trace_sql: Option<PathBuf>,
+
+    /// Folder of the lock and the journal; by default one per topology under the user's state folder
+    #[arg(long, global = true, env = "PCDR_STATE", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state: Option<PathBuf>,
+
+    /// Tell more on standard error; twice for everything (PCDR_LOG takes filters by module)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Rehearse a disaster from configuration to proof, on stand-ins; touches nothing else
+    #[command(after_long_help = "Examples:\n  \
+        pcdr rehearse\n  \
+        pcdr rehearse --topology prod.toml --seed 7 --trace-sql sent.sql\n  \
+        pcdr rehearse --json --keep drill-2026-03 --time real\n\n\
+        The stand-ins speak SQL Server's protocol over real sockets on the loopback address; the \
+        code that configures, observes, plans and applies is the code for real servers. Time is \
+        virtual unless --time real is given: waiting costs nothing.")]
+    Rehearse(Rehearse),
+
+    /// Check a topology file against every planning rule
+    #[command(after_long_help = "Examples:\n  \
+        pcdr validate --topology prod.toml\n  \
+        pcdr validate --topology prod.toml --json | jq '.error.details'\n\n\
+        Every violation is shown at once, with line and column, the rule's document and what to do.")]
+    Validate,
+
+    /// Observe every instance, the shares and the pool, and show who holds what
+    #[command(after_long_help = "Examples:\n  \
+        pcdr status --topology prod.toml\n  \
+        pcdr status --topology prod.toml --json > observation.json\n\n\
+        Changes nothing. What could not be observed is shown as unknown, with the reason.")]
+    Status,
+
+    /// Make a verified plan; changes nothing
+    Plan {
+        /// What for.
+        #[command(subcommand)]
+        intent: PlanIntent,
+    },
+
+    /// Carry out a plan: lock, observe again, refuse if a fact has changed, then step by step
+    #[command(after_long_help = "Examples:\n  \
+        pcdr plan failover --topology prod.toml -o plan.json\n  \
+        pcdr apply plan.json --topology prod.toml\n  \
+        pcdr apply plan.json --topology prod.toml --yes --json\n\n\
+        A run that was killed needs no repair: apply the same plan again, and what is left of it \
+        is done. A plan whose facts have changed for any other reason is refused (exit status 3).")]
+    Apply(Apply),
+
+    /// Write the plan as a runbook for a person: exact T-SQL and cmdlets, in Markdown
+    Runbook {
+        /// What for.
+        #[command(subcommand)]
+        intent: RunbookIntent,
+    },
+
+    /// Serve the stand-ins of a topology until Ctrl-C, and take faults as commands on standard input
+    #[command(after_long_help = "Examples:\n  \
+        pcdr sim --topology prod.toml --keep sim          (first terminal)\n  \
+        pcdr status --topology sim/topology.toml          (second terminal)\n\n\
+        The first line of output is one JSON object that names the instances, their ports, the \
+        files with certificate authority and password, and a topology file ready for the other \
+        commands. Type help for the faults.")]
+    Sim(Sim),
+
+    /// Stand in for powershell.exe: send standard input to a served Management Shell
+    #[command(hide = true)]
+    SimShell(SimShell),
+
+    /// Print the JSON schema of what a command prints under --json
+    Schema {
+        /// Which output.
+        what: SchemaOf,
+    },
+
+    /// Print a completion script for a shell
+    #[command(after_long_help = "Example:\n  pcdr completions bash > /etc/bash_completion.d/pcdr")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to plan.
+#[derive(Debug, Subcommand)]
+pub enum PlanIntent {
+    /// Disaster failover: the primary site is lost, the secondary takes over
+    #[command(after_long_help = "Examples:\n  \
+        pcdr plan failover --topology prod.toml\n  \
+        pcdr plan failover --topology prod.toml -o plan.json\n  \
+        pcdr plan failover --topology prod.toml --consent primary-site-lost -o plan.json\n\n\
+        A refusal (exit status 3) names what was needed, what was found, what to do and, where \
+        there is one, the consent that overrides it with its price.")]
+    Failover(PlanFailover),
+}
+
+/// What to write a runbook for.
+#[derive(Debug, Subcommand)]
+pub enum RunbookIntent {
+    /// Disaster failover: the primary site is lost, the secondary takes over
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook failover --topology prod.toml -o failover.md")]
+    Failover(PlanFailover),
+}
+
+/// Options of a failover plan.
+#[derive(Debug, Args)]
+pub struct PlanFailover {
+    /// Write it into this file, instead of standard output alone
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Accept by name what would be refused otherwise; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = consents())]
+    pub consent: Vec<Consent>,
+}
+
+fn consents() -> impl clap::builder::TypedValueParser<Value = Consent> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(Consent::ALL.map(Consent::as_str))
+        .try_map(|name| name.parse::<Consent>())
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The plan, as `pcdr plan … -o` wrote it
+    #[arg(value_name = "PLAN.json", value_hint = ValueHint::FilePath)]
+    pub plan: PathBuf,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Options of `rehearse`.
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// Seed of every choice: what is written, when the disaster strikes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+
+    /// What strikes
+    #[arg(long, value_enum, default_value_t = Scenario::Disaster)]
+    pub scenario: Scenario,
+
+    /// Keep disks, shares, journal and plan in this folder, which must not exist or be empty
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub keep: Option<PathBuf>,
+
+    /// How time passes
+    #[arg(long, value_enum, default_value_t = Time::Virtual)]
+    pub time: Time,
+}
+
+/// What a rehearsal rehearses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// The primary site is lost between two log backups
+    Disaster,
+}
+
+/// How time passes in a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Time {
+    /// Waiting takes no time
+    Virtual,
+    /// As on the wall
+    Real,
+}
+
+/// Options of `sim`.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// Seed of every choice
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+
+    /// Keep everything in this folder, which must not exist or be empty; otherwise a temporary one
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub keep: Option<PathBuf>,
+}
+
+/// Options of `sim-shell`.
+#[derive(Debug, Args)]
+pub struct SimShell {
+    /// Where the stand-in of the Management Shell listens
+    #[arg(long, value_name = "ADDRESS")]
+    pub connect: SocketAddr,
+
+    /// File that holds the token; only its owner may read it
+    #[arg(long, env = "PCDR_SIM_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: PathBuf,
+
+    /// Take standard input line by line, as typed by a person
+    #[arg(long)]
+    pub interactive: bool,
+}
+
+/// Outputs that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// `pcdr validate --json`
+    Validate,
+    /// `pcdr status --json`
+    Status,
+    /// `pcdr plan … --json` and the file that `pcdr plan … -o` writes
+    Plan,
+    /// `pcdr apply … --json`
+    Apply,
+    /// `pcdr runbook … --json`
+    Runbook,
+    /// `pcdr rehearse --json`
+    Rehearse,
+    /// The first line of `pcdr sim`
+    Sim,
+    /// What every command prints when it fails or refuses
+    Failure,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  See the whole procedure on stand-ins, without a server:
+    pcdr rehearse
+  Check a topology, look, plan, carry out:
+    pcdr validate --topology prod.toml
+    pcdr status --topology prod.toml
+    pcdr plan failover --topology prod.toml -o plan.json
+    pcdr apply plan.json --topology prod.toml
+  The same as a document for a person:
+    pcdr runbook failover --topology prod.toml -o failover.md
+
+Exit status: 0 done or nothing to do, 1 error, 2 usage or invalid topology, 3 refused.
+Passwords come from the environment variable or file that the topology names, never from here.";

@@ -1,0 +1,297 @@
+//! `pcdr plan` and `pcdr apply`: make a plan, carry one out.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use pcdr_core::observe::observe;
+use pcdr_core::ports::{Owner, Ports};
+use pcdr_core::run::{self, RunError};
+use pcdr_core::{Consent, Intent, Observation, Plan, PlanContent, Situation, Topology};
+
+use crate::args::{Apply, Global, PlanFailover};
+use crate::connect::{self, Connected};
+use crate::failure::{Failure, Trouble};
+use crate::output::{self, Output};
+use crate::store;
+use crate::text;
+use crate::topology_file::TopologyFile;
+use crate::views::{ApplyDocument, ErrorBody, PLAN_FORMAT, PlanDocument, RunbookDocument};
+use crate::watch::Watch;
+
+/// Longest plan file.
+const LONGEST: u64 = 256 << 20;
+
+/// Who acts, for people: user and host.
+pub fn who() -> String {
+    let from = |names: &[&str]| {
+        let set = names.iter().filter_map(|name| std::env::var(name).ok());
+        set.into_iter().find(|value| !value.is_empty())
+    };
+    let user = from(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .or_else(|| from(&["HOSTNAME", "COMPUTERNAME"]))
+        .unwrap_or_else(|| "unknown".to_owned());
+    format!("{user}@{host} (process {})", std::process::id())
+}
+
+/// A name for a new run: unique, and in the order of time.
+pub fn new_run() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// Observes and plans.
+///
+/// # Errors
+///
+/// The refusal.
+pub async fn make(
+    intent: Intent,
+    topology: &Topology,
+    ports: &Ports,
+    consents: &[Consent],
+) -> Result<(Plan, Observation), Failure> {
+    let observation = observe(topology, ports, &who(), None).await;
+    let consents: BTreeSet<Consent> = consents.iter().copied().collect();
+    let situation = Situation {
+        topology,
+        observation: &observation,
+        consents: &consents,
+        now: ports.clock.now(),
+    };
+    let plan = run::plan(intent, &situation)?;
+    Ok((plan, observation))
+}
+
+/// The file form of a plan.
+pub fn document(topology: &Topology, plan: &PlanContent) -> PlanDocument {
+    PlanDocument {
+        pcdr_plan: PLAN_FORMAT,
+        topology: store::identity(topology),
+        nothing_to_do: plan.steps.is_empty(),
+        plan: plan.clone(),
+    }
+}
+
+/// `pcdr plan failover`.
+pub async fn failover(
+    arguments: &PlanFailover,
+    global: &Global,
+    output: Output,
+) -> Result<u8, Failure> {
+    let file = TopologyFile::named(global.topology.as_deref())?;
+    let connected = connect::to_servers(&file, global)?;
+    let ports = &connected.ports;
+    let (plan, _) =
+        make(Intent::DisasterFailover, &file.topology, ports, &arguments.consent).await?;
+    let document = document(&file.topology, &plan);
+    if let Some(path) = &arguments.output {
+        write(path, &output::to_json(&document)?)?;
+    }
+    output.result(&document, || {
+        let mut text = text::plan(&plan);
+        text.push_str("\nNothing has been changed.");
+        if let Some(path) = &arguments.output {
+            let path = path.display();
+            text.push_str(&format!(" Written to {path}; carry it out with: pcdr apply {path}"));
+        }
+        text.push('\n');
+        text
+    })?;
+    Ok(0)
+}
+
+/// `pcdr runbook failover`.
+pub async fn runbook(
+    arguments: &PlanFailover,
+    global: &Global,
+    output: Output,
+) -> Result<u8, Failure> {
+    let file = TopologyFile::named(global.topology.as_deref())?;
+    let connected = connect::to_servers(&file, global)?;
+    let ports = &connected.ports;
+    let (plan, _) =
+        make(Intent::DisasterFailover, &file.topology, ports, &arguments.consent).await?;
+    let markdown = crate::runbook::write(&file.topology, &plan)?;
+    if let Some(path) = &arguments.output {
+        write(path, &markdown)?;
+        output.result(&RunbookDocument { markdown }, || {
+            format!("Written to {}.\n", path.display())
+        })?;
+    } else {
+        output.result(&RunbookDocument { markdown: markdown.clone() }, || markdown)?;
+    }
+    Ok(0)
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: &std::io::Error| Failure::file("be written", path, error);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    std::fs::write(&new, text).map_err(|error| failed(&error))?;
+    std::fs::rename(&new, path).map_err(|error| failed(&error))
+}
+
+/// Reads a plan file.
+fn read(path: &Path) -> Result<PlanDocument, Failure> {
+    let no_plan = |found: String| {
+        Failure::usage(
+            "plan_file",
+            format!("{} was needed to be a plan, but: {found}", path.display()),
+            "Make one with: pcdr plan failover -o plan.json",
+        )
+    };
+    let length = std::fs::metadata(path).map_err(|error| no_plan(error.to_string()))?.len();
+    if length > LONGEST {
+        return Err(no_plan(format!("it has {length} bytes, more than {LONGEST}")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| no_plan(error.to_string()))?;
+    let document: PlanDocument =
+        serde_json::from_slice(&bytes).map_err(|error| no_plan(error.to_string()))?;
+    if document.pcdr_plan != PLAN_FORMAT {
+        return Err(no_plan(format!(
+            "its format is {}, and this pcdr reads {PLAN_FORMAT}",
+            document.pcdr_plan
+        )));
+    }
+    Ok(document)
+}
+
+/// `pcdr apply`.
+pub async fn apply(arguments: &Apply, global: &Global, output: Output) -> Result<u8, Failure> {
+    let file = TopologyFile::named(global.topology.as_deref())?;
+    let document = read(&arguments.plan)?;
+    let identity = store::identity(&file.topology);
+    if document.topology != identity {
+        return Err(Failure::usage(
+            "plan_of_another_topology",
+            format!(
+                "a plan for this topology ({identity}) was needed, but {} is for {}",
+                arguments.plan.display(),
+                document.topology
+            ),
+            "Name the topology that the plan was made with, or make a new plan.",
+        ));
+    }
+    let connected = connect::to_servers(&file, global)?;
+    output.text(&text::plan(&document.plan))?;
+    if !arguments.yes && !document.plan.steps.is_empty() {
+        confirm()?;
+    }
+    let Connected { ports, folder } = &connected;
+    let owner = Owner { who: who(), run: new_run() };
+    let watch = Watch::new(Arc::clone(&ports.clock), output.json);
+    stop_on_ctrl_c(&watch);
+    let ended = run::apply(&document.plan, &file.topology, ports, &owner, &watch).await;
+    let journal = folder.join("journal.jsonl").display().to_string();
+    let steps = watch.steps();
+    let seconds = watch.elapsed().as_secs_f64();
+    let result = |succeeded, error| ApplyDocument {
+        run: owner.run.clone(),
+        succeeded,
+        steps,
+        seconds,
+        journal,
+        error,
+    };
+    match ended {
+        Ok(report) => {
+            let document = result(true, None);
+            output.result(&document, || applied(&document, report.steps.is_empty()))?;
+            Ok(0)
+        }
+        Err(RunError::Refused(refusal)) => Err(refusal.into()),
+        Err(RunError::Store(error)) => Err(error.into()),
+        Err(RunError::Step { step, action, error, succeeded, world: _ }) => {
+            let trouble = Trouble {
+                code: error.code.as_str().to_owned(),
+                message: format!("step {} failed: {action}: {error}", step.0),
+                remedy: format!(
+                    "{} {succeeded} of {} steps are done and stay done. Then plan again: the new \
+                     plan starts from what is there.",
+                    error.remedy,
+                    document.plan.steps.len()
+                ),
+                details: serde_json::json!({ "at": error.at, "number": error.number }),
+            };
+            if output.json {
+                let body = ErrorBody {
+                    code: trouble.code,
+                    message: trouble.message,
+                    remedy: trouble.remedy,
+                    details: trouble.details,
+                };
+                output.result(&result(false, Some(body)), String::new)?;
+                return Ok(1);
+            }
+            Err(Failure::Failed(trouble))
+        }
+    }
+}
+
+/// What a run did, for people.
+fn applied(document: &ApplyDocument, nothing: bool) -> String {
+    if nothing {
+        return "Nothing to do: the world is as the plan would leave it.\n".to_owned();
+    }
+    format!(
+        "\n{}\n\nDone in {}. Journal: {}\n",
+        steps_table(&document.steps),
+        text::seconds(document.seconds),
+        document.journal
+    )
+}
+
+/// Steps and their times.
+pub fn steps_table(steps: &[crate::views::StepResult]) -> comfy_table::Table {
+    let mut table = text::table(["step", "what", "began", "took", "outcome"]);
+    for step in steps {
+        table.add_row([
+            step.step.to_string(),
+            step.action.clone(),
+            text::seconds(step.started),
+            text::seconds(step.took),
+            step.outcome.clone(),
+        ]);
+    }
+    table
+}
+
+/// Asks the person at the terminal.
+fn confirm() -> Result<(), Failure> {
+    let not_confirmed = |found: &str| {
+        Failure::usage(
+            "not_confirmed",
+            format!("a yes was needed before anything is changed, but {found}"),
+            "Read the plan and type yes, or give --yes.",
+        )
+    };
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(not_confirmed("standard input is no terminal"));
+    }
+    output::complain("\nCarry this out? Type yes: ");
+    let mut answer = String::new();
+    let _unreadable_is_no = stdin.lock().read_line(&mut answer);
+    if answer.trim() == "yes" { Ok(()) } else { Err(not_confirmed("the answer was another")) }
+}
+
+/// The first Ctrl-C asks the run to stop cleanly; the second ends the process, which is safe too.
+fn stop_on_ctrl_c(watch: &Watch) {
+    let cancelled = watch.cancellation();
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if cancelled.swap(true, Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            output::complain("\nStopping after the running steps; Ctrl-C again ends at once.\n");
+        }
+    });
+}

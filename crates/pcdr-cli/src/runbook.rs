@@ -1,0 +1,341 @@
+//! `pcdr runbook`: a plan as a document for a person, with the exact T-SQL and cmdlets.
+
+use std::fmt::Write as _;
+
+use pcdr_core::observation::PoolState;
+use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use pcdr_core::time::readable;
+use pcdr_core::topology::Instance;
+use pcdr_core::{Action, InstanceName, PlanContent, Step, Topology};
+use pcdr_sql::quote::{self, QuoteError};
+use pcdr_sql::statement::{Statement, database, log_shipping};
+
+use crate::failure::Failure;
+
+/// What a person does for one step.
+struct Instruction {
+    /// Where.
+    place: String,
+    /// Language of the block: `sql`, `powershell`, `bat`.
+    language: &'static str,
+    /// What to run.
+    code: String,
+    /// How to see that it took effect.
+    check: &'static str,
+}
+
+/// Writes a plan as a runbook in Markdown.
+///
+/// # Errors
+///
+/// A name that no statement can carry.
+pub fn write(topology: &Topology, plan: &PlanContent) -> Result<String, Failure> {
+    let mut text = format!(
+        "# Runbook: {}\n\nMade by pcdr at {} from what was seen at {}. It is valid for that state \
+         only: if anything has changed since, make a new one.\n",
+        plan.intent.as_str(),
+        plan.planned_at,
+        plan.observed_at
+    );
+    if plan.steps.is_empty() {
+        text.push_str("\nNothing to do: the world is as this plan would leave it.\n");
+        return Ok(text);
+    }
+    text.push_str("\n## Before you begin\n\n");
+    if plan.predicted_losses.is_empty() {
+        text.push_str("- Predicted loss: none.\n");
+    }
+    for loss in &plan.predicted_losses {
+        let _infallible = writeln!(text, "- Predicted loss: {loss}.");
+    }
+    let _infallible = writeln!(
+        text,
+        "- Predicted duration: {} without the time that typing takes.",
+        readable(plan.predicted_duration)
+    );
+    for consent in &plan.consents {
+        let _infallible = writeln!(text, "- Consent given: `{consent}`.");
+    }
+    for note in &plan.notes {
+        let _infallible = writeln!(text, "- {}.", inline(note));
+    }
+    text.push_str("- Stop at the first step that fails, and make a new runbook from there.\n");
+    if let Some(evidence) = &plan.evidence {
+        text.push_str("\nEvidence for the loss of the primary site:\n\n");
+        for claim in &evidence.claims {
+            let _infallible = writeln!(text, "- {}: {}", claim.vantage, inline(&claim.found));
+        }
+    }
+    text.push_str("\n## Steps\n");
+    for step in &plan.steps {
+        let instruction = instruction(topology, &step.action).map_err(|error| {
+            Failure::failed(
+                "quote",
+                format!("a statement for step {} was needed, but {error}", step.id),
+                "Rename the object that the message names; no statement can carry its name.",
+            )
+        })?;
+        write_step(&mut text, step, &instruction);
+    }
+    text.push_str(
+        "\n## Afterwards\n\nRun `pcdr status`: it shows what this runbook should have left.\n",
+    );
+    Ok(text)
+}
+
+fn write_step(text: &mut String, step: &Step, instruction: &Instruction) {
+    let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+    let after = if after.is_empty() { "nothing".to_owned() } else { after.join(", ") };
+    // A fence longer than any run of backquotes in the code cannot be ended by it.
+    let longest = instruction.code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(3.max(longest + 1));
+    let Instruction { place, language, code, check } = instruction;
+    let _infallible = write!(
+        text,
+        "\n### Step {}: {}\n\n- Source: {}\n- After: {after}\n- Where: {place}\n\n\
+         {fence}{language}\n{}\n{fence}\n\nCheck: {check}\n",
+        step.id,
+        inline(&step.to_string()),
+        inline(&step.source.to_string()),
+        code.trim_end(),
+    );
+}
+
+/// Text that cannot begin markup of its own.
+fn inline(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => safe.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' => {
+                safe.push('\\');
+                safe.push(c);
+            }
+            _ => safe.push(c),
+        }
+    }
+    safe
+}
+
+fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, QuoteError> {
+    match action {
+        Action::Database(instance, name, action) => {
+            let code = on_database(name.as_str(), action)?;
+            let check = match action {
+                DatabaseAction::RestoreLog { .. } | DatabaseAction::RestoreDatabase { .. } => {
+                    "the message says that the restore processed pages successfully, and \
+                     `sys.databases.state_desc` is RESTORING."
+                }
+                DatabaseAction::Recover { .. } => "`sys.databases.state_desc` is ONLINE.",
+                DatabaseAction::EndSessions => "the query gives no row any more.",
+                DatabaseAction::AwaitSynchronized => {
+                    "`sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
+                }
+                _ => "the statement ends without an error.",
+            };
+            Ok(sql(topology, instance, code, check))
+        }
+        Action::LogShipping(instance, name, action) => {
+            let code = on_log_shipping(name.as_str(), action)?;
+            let check = "the statement ends without an error and returns 0.";
+            Ok(sql(topology, instance, code, check))
+        }
+        Action::Files(_, FileAction::Copy { name, size_bytes, replaces_unreadable }) => {
+            let quoted = |folder: &str| format!("\"{}\"", folder.replace('"', ""));
+            let (from, to) = (topology.backup_share(), topology.copy_share());
+            let file = quoted(name);
+            // What lies there cannot be read; robocopy might take it for the newer one.
+            let delete = if *replaces_unreadable {
+                format!("del {}\n", quoted(&format!("{}\\{name}", to.unc)))
+            } else {
+                String::new()
+            };
+            Ok(Instruction {
+                place: "any computer that reaches both shares".to_owned(),
+                language: "bat",
+                code: format!(
+                    "{delete}robocopy {} {} {file} /Z /COPY:DT\nrem {size_bytes} bytes",
+                    quoted(&from.unc),
+                    quoted(&to.unc)
+                ),
+                check: "robocopy ends with exit code 1 (one file copied) and the sizes agree.",
+            })
+        }
+        Action::Pool(pool, action) => Ok(Instruction {
+            place: "the product's Management Shell".to_owned(),
+            language: "powershell",
+            code: on_pool(topology, pool.as_str(), action),
+            check: match action {
+                PoolAction::SetState(_) => "`Get-CsPersistentChatState` shows the new state.",
+                PoolAction::InstallMirror { .. } => {
+                    "`Get-CsDatabaseMirrorState` shows principal and mirror, and \
+                     `sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
+                }
+                PoolAction::ClearActiveServers => {
+                    "no command reads the list back; the chat servers' \
+                     `tblServerIdentity.serverLastPingTime` stands still."
+                }
+                PoolAction::AddActiveServer(_) => {
+                    "no command reads the list back; after replication the server's \
+                     `tblServerIdentity.serverLastPingTime` in the new primary moves on."
+                }
+            },
+        }),
+    }
+}
+
+fn sql(
+    topology: &Topology,
+    instance: &InstanceName,
+    code: String,
+    check: &'static str,
+) -> Instruction {
+    let place = topology.instance(instance).map(Instance::clone).map_or_else(
+        || instance.to_string(),
+        |found| {
+            let name = found.instance.as_ref().map_or(String::new(), |name| format!("\\{name}"));
+            format!("{instance}: query window on {}{name}, database master", found.host)
+        },
+    );
+    Instruction { place: inline(&place), language: "sql", code, check }
+}
+
+fn batch(statement: &Statement) -> String {
+    format!("USE [master];\nGO\n{}\nGO", statement.batch.trim_end())
+}
+
+fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError> {
+    let statement = match action {
+        DatabaseAction::CreateMirroringEndpoint { name, port, accounts } => {
+            let mut code = batch(&database::create_endpoint(name, *port, false)?);
+            for account in accounts {
+                for grant in
+                    [database::create_login(account)?, database::grant_connect(name, account)?]
+                {
+                    code.push_str(&format!("\n{}\nGO", grant.batch.trim_end()));
+                }
+            }
+            return Ok(code);
+        }
+        DatabaseAction::SetRecoveryFull => database::set_recovery_full(name)?,
+        DatabaseAction::BackUpDatabase { path } => database::back_up_database(name, path)?,
+        DatabaseAction::BackUpLog { path } => database::back_up_log(name, path)?,
+        DatabaseAction::RestoreDatabase { path, .. } => {
+            // Where the files go is asked of the backup itself.
+            let (database, path) = (quote::identifier(name)?, quote::path(path)?);
+            return Ok(format!(
+                "USE [master];\nGO\nRESTORE DATABASE {database} FROM DISK = {path} WITH NORECOVERY;\nGO"
+            ));
+        }
+        DatabaseAction::RestoreLog { path, .. } => database::restore_log(name, path)?,
+        DatabaseAction::EndSessions => {
+            let sessions = batch(&database::sessions(name)?);
+            return Ok(format!(
+                "{sessions}\n-- For every session in the answer: KILL <session_id>; then ask again.\n\
+                 -- The same by the document: EXEC sp_who2;"
+            ));
+        }
+        DatabaseAction::Recover { .. } => database::recover(name)?,
+        DatabaseAction::SetPartner { address } => database::set_partner(name, address)?,
+        DatabaseAction::SetWitness { address } => database::set_witness(name, address)?,
+        DatabaseAction::AwaitSynchronized => {
+            let name = quote::name(name)?;
+            return Ok(format!(
+                "SELECT mirroring_state_desc FROM sys.database_mirroring WHERE database_id = DB_ID({name});"
+            ));
+        }
+        DatabaseAction::FailOverMirror => database::fail_over_mirror(name)?,
+    };
+    Ok(batch(&statement))
+}
+
+fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, QuoteError> {
+    let quoted = quote::name(name)?;
+    let run = |procedure: &str, from: &str, column: &str| {
+        format!(
+            "USE [msdb];\nGO\nDECLARE @job sysname;\nSELECT @job = j.name FROM {from} \
+             JOIN msdb.dbo.sysjobs AS j ON j.job_id = {column};\n\
+             EXEC msdb.dbo.{procedure} @job_name = @job;\nGO"
+        )
+    };
+    let secondary = format!(
+        "msdb.dbo.log_shipping_secondary AS s JOIN msdb.dbo.log_shipping_secondary_databases AS d \
+         ON d.secondary_id = s.secondary_id AND d.secondary_database = {quoted}"
+    );
+    Ok(match action {
+        LogShippingAction::AddPrimary(settings) => {
+            batch(&log_shipping::add_primary(name, settings)?)
+        }
+        LogShippingAction::AddSecondary(settings) => format!(
+            "{}\n{}",
+            batch(&log_shipping::add_secondary_primary(settings)?),
+            batch(&log_shipping::add_secondary_database(name, settings)?)
+        ),
+        LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
+            batch(&log_shipping::add_primary_secondary(
+                name,
+                secondary_server,
+                secondary_database.as_str(),
+            )?)
+        }
+        LogShippingAction::HoldSecondaryJobs => format!(
+            "USE [msdb];\nGO\nSELECT j.name, j.enabled FROM {secondary} JOIN msdb.dbo.sysjobs AS j \
+             ON j.job_id IN (s.copy_job_id, s.restore_job_id);\n\
+             -- For both: EXEC msdb.dbo.sp_update_job @job_name = N'<name>', @enabled = 0;\n\
+             -- Then wait until neither runs: EXEC msdb.dbo.sp_help_job @execution_status = 1;\nGO"
+        ),
+        LogShippingAction::RemoveSecondary => {
+            batch(&log_shipping::delete_secondary_database(name)?)
+        }
+        LogShippingAction::RunBackupJob => run(
+            "sp_start_job",
+            &format!(
+                "(SELECT backup_job_id FROM msdb.dbo.log_shipping_primary_databases WHERE primary_database = {quoted}) AS p"
+            ),
+            "p.backup_job_id",
+        ),
+        LogShippingAction::RunCopyJob => run("sp_start_job", &secondary, "s.copy_job_id"),
+        LogShippingAction::RunRestoreJob => run("sp_start_job", &secondary, "s.restore_job_id"),
+    })
+}
+
+fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
+    let service = pcdr_skype::quote(&format!("service:{pool}"));
+    match action {
+        PoolAction::SetState(state) => {
+            let state = match state {
+                PoolState::Normal => "Normal",
+                PoolState::FailedOver => "FailedOver",
+            };
+            format!("Set-CsPersistentChatState -Identity {service} -PoolState {state}")
+        }
+        PoolAction::InstallMirror { primary, database, file_share, .. } => {
+            let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
+            let kind = if compliance == Some(database) {
+                "PersistentChatCompliance"
+            } else {
+                "PersistentChat"
+            };
+            let found = topology.instance(primary);
+            let host = found.map_or(primary.as_str(), |instance| &instance.host);
+            let named = found
+                .and_then(|instance| instance.instance.as_ref())
+                .map_or(String::new(), |n| format!(" -SqlInstanceName {}", pcdr_skype::quote(n)));
+            format!(
+                "Install-CsMirrorDatabase -DatabaseType {kind} -FileShare {} -SqlServerFqdn {}{named} \
+                 -DropExistingDatabasesOnMirror -Verbose\n# Answer the question with A (yes to all).",
+                pcdr_skype::quote(file_share),
+                pcdr_skype::quote(host)
+            )
+        }
+        PoolAction::ClearActiveServers => {
+            "Set-CsPersistentChatActiveServer -Identity PChatServerCollection -ActiveServers $Null"
+                .to_owned()
+        }
+        PoolAction::AddActiveServer(server) => format!(
+            "Set-CsPersistentChatActiveServer -Identity PChatServerCollection -ActiveServers \
+             @{{Add={}}}",
+            pcdr_skype::quote(server.as_str())
+        ),
+    }
+}

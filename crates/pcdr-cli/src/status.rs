@@ -1,0 +1,249 @@
+//! `pcdr status`: who holds what, and what is unknown.
+
+use std::fmt::Write as _;
+
+use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
+use pcdr_core::status::{Verdict, judge};
+use pcdr_core::{DatabaseName, Known, Observation, Timestamp, Topology};
+
+use crate::store;
+use crate::text;
+use crate::topology_file::role_name;
+use crate::views::{
+    DatabaseStatus, FindingStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
+};
+
+/// A chat server counts as serving when it pinged within this time.
+const PING_SECONDS: u64 = 300;
+
+/// The document of an observation.
+pub fn document(topology: &Topology, observation: Observation, now: Timestamp) -> StatusDocument {
+    let judged = judge(topology, &observation, now);
+    let findings = judged.findings.iter().map(|finding| FindingStatus {
+        verdict: verdict(finding.verdict).to_owned(),
+        code: finding.code.to_owned(),
+        message: finding.message.clone(),
+    });
+    StatusDocument {
+        identity: store::identity(topology),
+        taken_at: observation.taken_at.to_string(),
+        verdict: verdict(judged.verdict).to_owned(),
+        findings: findings.collect(),
+        at_risk: judged.at_risk.iter().map(ToString::to_string).collect(),
+        instances: instances(topology, &observation),
+        log_backups: topology.databases().iter().map(|d| log_backups(&observation, d)).collect(),
+        pool: pool(topology, &observation),
+        observation,
+    }
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ready => "ready",
+        Verdict::Attention => "attention",
+        Verdict::NotReady => "not_ready",
+        Verdict::Alarm => "alarm",
+    }
+}
+
+fn instances(topology: &Topology, observation: &Observation) -> Vec<InstanceStatus> {
+    let status = |instance: &pcdr_core::topology::Instance| {
+        let seen = observation.instance(&instance.name);
+        InstanceStatus {
+            name: instance.name.to_string(),
+            site: instance.site.to_string(),
+            role: role_name(instance.role).to_owned(),
+            answers: seen.known().is_some(),
+            reason: seen.reason().map(ToString::to_string),
+            version: seen.known().map(|seen| seen.version.clone()),
+            databases: seen.known().map(|seen| databases(seen)).unwrap_or_default(),
+        }
+    };
+    topology.instances().map(status).collect()
+}
+
+fn databases(seen: &InstanceObservation) -> Vec<DatabaseStatus> {
+    let Known::Known(all) = &seen.databases else { return Vec::new() };
+    all.iter().map(|(name, copy)| database(seen, name, copy)).collect()
+}
+
+fn database(
+    seen: &InstanceObservation,
+    name: &DatabaseName,
+    copy: &DatabaseObservation,
+) -> DatabaseStatus {
+    let upper = |text: String| text.to_uppercase();
+    let is_primary = seen.log_shipping_primary.known().is_some_and(|all| all.contains_key(name));
+    let is_secondary =
+        seen.log_shipping_secondary.known().is_some_and(|all| all.contains_key(name));
+    let mirroring = match &copy.mirroring {
+        Known::Known(None) => None,
+        Known::Known(Some(session)) => {
+            Some(upper(format!("{:?}, {:?}", session.role, session.state)))
+        }
+        Known::Unknown(reason) => Some(format!("unknown: {reason}")),
+    };
+    DatabaseStatus {
+        name: name.to_string(),
+        state: if copy.is_in_standby {
+            "STANDBY".to_owned()
+        } else {
+            upper(format!("{:?}", copy.state))
+        },
+        is_writable: copy.is_writable(),
+        mirroring,
+        log_shipping: match (is_primary, is_secondary) {
+            (true, _) => Some("primary".to_owned()),
+            (false, true) => Some("secondary".to_owned()),
+            (false, false) => None,
+        },
+        sessions: copy.sessions.known().map(Vec::len),
+    }
+}
+
+fn log_backups(observation: &Observation, database: &DatabaseName) -> LogBackupStatus {
+    let Some(found) = observation.log_backups.get(database) else {
+        return LogBackupStatus {
+            database: database.to_string(),
+            in_share: None,
+            copied: None,
+            newest: None,
+            reason: Some("not observed".to_owned()),
+        };
+    };
+    let folders = [&found.share, &found.copied];
+    let newest = folders
+        .iter()
+        .filter_map(|folder| folder.known())
+        .flatten()
+        .filter_map(|file| file.header.known())
+        .map(|header| header.finished_at)
+        .max();
+    LogBackupStatus {
+        database: database.to_string(),
+        in_share: found.share.known().map(Vec::len),
+        copied: found.copied.known().map(Vec::len),
+        newest: newest.map(|at| at.to_string()),
+        reason: folders.iter().find_map(|folder| folder.reason()).map(ToString::to_string),
+    }
+}
+
+fn pool(topology: &Topology, observation: &Observation) -> Option<PoolStatus> {
+    let designed = topology.pool()?;
+    let seen = observation.pool.as_ref().and_then(Known::known);
+    let state = seen.and_then(|seen| seen.state.known());
+    let unknown = || match &observation.pool {
+        Some(Known::Unknown(reason)) => Some(reason.to_string()),
+        Some(Known::Known(seen)) => seen.state.reason().map(ToString::to_string),
+        None => Some("not observed".to_owned()),
+    };
+    Some(PoolStatus {
+        name: designed.fqdn.to_string(),
+        state: state.map(|state| format!("{state:?}")),
+        reason: unknown(),
+        is_configuration_writable: seen
+            .and_then(|seen| seen.is_configuration_writable.known().copied()),
+        serving: serving(topology, observation, &designed.database, state),
+    })
+}
+
+/// Servers that pinged the copy that the pool state names, lately.
+fn serving(
+    topology: &Topology,
+    observation: &Observation,
+    database: &DatabaseName,
+    state: Option<&PoolState>,
+) -> Vec<String> {
+    let copies = topology.instances().filter_map(|instance| {
+        let copy = observation.database(&instance.name, database);
+        copy.known().copied().flatten().filter(|copy| copy.is_writable())
+    });
+    let is_recent = |at: &Timestamp| observation.taken_at.since(*at).as_secs() <= PING_SECONDS;
+    let mut serving: Vec<String> = copies
+        .filter(|_| state.is_some())
+        .filter_map(|copy| copy.server_pings.known())
+        .flatten()
+        .filter(|(_, at)| is_recent(at))
+        .map(|(server, _)| server.to_string())
+        .collect();
+    serving.sort_unstable();
+    serving.dedup();
+    serving
+}
+
+/// The document for people.
+pub fn render(status: &StatusDocument) -> String {
+    let verdict = status.verdict.replace('_', " ");
+    let mut text = format!("Verdict: {verdict}. Seen at {}.\n", status.taken_at);
+    for finding in &status.findings {
+        let _infallible = writeln!(text, "  - {}: {}", finding.verdict, finding.message);
+    }
+    for risk in &status.at_risk {
+        let _infallible = writeln!(text, "  - a disaster failover now would lose {risk}");
+    }
+    text.push('\n');
+    let mut table = text::table([
+        "instance",
+        "site",
+        "role",
+        "database",
+        "state",
+        "mirroring",
+        "log shipping",
+        "sessions",
+    ]);
+    for instance in &status.instances {
+        let who = [instance.name.clone(), instance.site.clone(), instance.role.clone()];
+        let row = |rest: [String; 5]| who.clone().into_iter().chain(rest).collect::<Vec<_>>();
+        let dash = || "-".to_owned();
+        if !instance.answers {
+            table.add_row(row([dash(), "unknown".to_owned(), dash(), dash(), dash()]));
+        } else if instance.databases.is_empty() {
+            table.add_row(row([dash(), "answers".to_owned(), dash(), dash(), dash()]));
+        }
+        for database in &instance.databases {
+            let writable = if database.is_writable { ", writable" } else { "" };
+            table.add_row(row([
+                database.name.clone(),
+                format!("{}{writable}", database.state),
+                database.mirroring.clone().unwrap_or_else(dash),
+                database.log_shipping.clone().unwrap_or_else(dash),
+                database.sessions.map_or("unknown".to_owned(), |count| count.to_string()),
+            ]));
+        }
+    }
+    let _infallible = writeln!(text, "{table}");
+    for instance in &status.instances {
+        if let Some(reason) = &instance.reason {
+            let _infallible = writeln!(text, "{} is unknown: {reason}", instance.name);
+        }
+    }
+    text.push('\n');
+    let count = |count: Option<usize>| count.map_or("unknown".to_owned(), |n| n.to_string());
+    for backups in &status.log_backups {
+        let _infallible = writeln!(
+            text,
+            "log backups of {}: {} in the share, {} copied, newest {}",
+            backups.database,
+            count(backups.in_share),
+            count(backups.copied),
+            backups.newest.as_deref().unwrap_or("unknown"),
+        );
+        if let Some(reason) = &backups.reason {
+            let _infallible = writeln!(text, "  {reason}");
+        }
+    }
+    if let Some(pool) = &status.pool {
+        let _infallible = writeln!(
+            text,
+            "pool {}: {}; serving: {}",
+            pool.name,
+            pool.state.as_deref().unwrap_or("unknown"),
+            if pool.serving.is_empty() { "nobody".to_owned() } else { pool.serving.join(", ") },
+        );
+        if let Some(reason) = &pool.reason {
+            let _infallible = writeln!(text, "  {reason}");
+        }
+    }
+    text
+}

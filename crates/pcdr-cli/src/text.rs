@@ -1,0 +1,105 @@
+//! Plans, runs and observations as people read them.
+
+use std::fmt::Write as _;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use pcdr_core::evidence::{Evidence, Says};
+use pcdr_core::time::readable;
+use pcdr_core::{PlanContent, Step};
+
+/// A table with these headings, without frames, so that it can be cut and searched.
+pub fn table<const N: usize>(headings: [&str; N]) -> Table {
+    let mut table = Table::new();
+    let mut style = presets::NOTHING;
+    style.header_separator = presets::UTF8_HORIZONTAL_ONLY.row_separator;
+    table.load_style(style);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings);
+    table
+}
+
+/// A plan: what will be lost, how long it takes, every step with its source, why it is safe.
+pub fn plan(plan: &PlanContent) -> String {
+    let mut text = String::new();
+    let intent = plan.intent.as_str();
+    let _infallible = write!(
+        text,
+        "Plan: {intent}, made at {} from what was seen at {}.\n",
+        plan.planned_at, plan.observed_at
+    );
+    if plan.steps.is_empty() {
+        text.push_str("Nothing to do: the world is as this plan would leave it.\n");
+    }
+    if let Some(evidence) = &plan.evidence {
+        text.push_str(&self::evidence(evidence));
+    }
+    list(&mut text, "Consents given", plan.consents.iter());
+    if plan.predicted_losses.is_empty() {
+        text.push_str("\nPredicted loss: none.\n");
+    } else {
+        list(&mut text, "Predicted loss", plan.predicted_losses.iter());
+    }
+    if !plan.steps.is_empty() {
+        let duration = readable(plan.predicted_duration);
+        let _infallible = write!(text, "\nPredicted duration: {duration}.\n\nSteps\n");
+        for step in &plan.steps {
+            self::step(&mut text, step);
+        }
+    }
+    list(&mut text, "Notes", plan.notes.iter());
+    list(&mut text, "Proved: after every step these hold, on the model", plan.invariants.iter());
+    text
+}
+
+fn step(text: &mut String, step: &Step) {
+    let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+    let after = match after.as_slice() {
+        [] => "at once".to_owned(),
+        after => format!("after {}", after.join(", ")),
+    };
+    let _infallible = write!(
+        text,
+        "{:>4}. {step}\n      {after}; expected {}\n      source: {}\n",
+        step.id.0,
+        readable(step.expected),
+        step.source
+    );
+}
+
+/// What each vantage point says about the loss of the primary site.
+pub fn evidence(evidence: &Evidence) -> String {
+    let mut text = String::from("\nEvidence for the loss of the primary site");
+    text.push_str(if evidence.suffices() {
+        ", which suffices\n"
+    } else {
+        ", which does not suffice\n"
+    });
+    for claim in &evidence.claims {
+        let says = match claim.says {
+            Says::Lost => "says lost",
+            Says::Alive => "says alive",
+            Says::Nothing => "says nothing",
+        };
+        let _infallible = write!(text, "  - {} {says}: {}\n", claim.vantage, claim.found);
+    }
+    text
+}
+
+fn list<T: std::fmt::Display>(
+    text: &mut String,
+    heading: &str,
+    items: impl ExactSizeIterator<Item = T>,
+) {
+    if items.len() == 0 {
+        return;
+    }
+    let _infallible = write!(text, "\n{heading}\n");
+    for item in items {
+        let _infallible = write!(text, "  - {item}\n");
+    }
+}
+
+/// Seconds with three decimals.
+pub fn seconds(seconds: f64) -> String {
+    format!("{seconds:.3} s")
+}
