@@ -38,6 +38,7 @@ impl PoolControl for RestService {
             PoolAction::ClearActiveServers => "DELETE /servers",
             PoolAction::AddActiveServer(_) => "POST /servers",
             PoolAction::InstallMirror { .. } => "POST /mirror",
+            PoolAction::AwaitServers(_) => "GET /servers",
         };
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.to_owned());
         self.inner.run(action, progress).await

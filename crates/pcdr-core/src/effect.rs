@@ -210,24 +210,33 @@ fn on_pool(
         PoolAction::ClearActiveServers => {
             Effect::Unobservable("no documented command reads the active list")
         }
-        PoolAction::AddActiveServer(server) => {
+        PoolAction::AddActiveServer(_) => {
+            Effect::Unobservable("no documented command reads the active list")
+        }
+        PoolAction::AwaitServers(servers) => {
             let Some(pool) = topology.pool() else {
                 return Effect::NotSeen("there is no pool".into());
             };
             // A ping that changed was written to this copy after the action began, whatever zone its
             // time is in.
-            let pinged = topology.instances().any(|instance| {
-                let ping = |observation: &Observation| match observation
-                    .database(&instance.name, &pool.database)
-                {
-                    Known::Known(Some(copy)) if copy.is_writable() => {
-                        copy.server_pings.known().and_then(|pings| pings.get(server)).copied()
-                    }
-                    _ => None,
-                };
-                ping(observation).is_some_and(|now| ping(before).is_none_or(|then| now > then))
-            });
-            Effect::when(pinged, || format!("{server} has not pinged the database yet"))
+            let pinged = |server: &&ServerName| {
+                topology.instances().any(|instance| {
+                    let ping = |observation: &Observation| match observation
+                        .database(&instance.name, &pool.database)
+                    {
+                        Known::Known(Some(copy)) if copy.is_writable() => {
+                            copy.server_pings.known().and_then(|pings| pings.get(*server)).copied()
+                        }
+                        _ => None,
+                    };
+                    ping(observation).is_some_and(|now| ping(before).is_none_or(|then| now > then))
+                })
+            };
+            let silent: Vec<&str> =
+                servers.iter().filter(|s| !pinged(s)).map(ServerName::as_str).collect();
+            Effect::when(silent.is_empty(), || {
+                format!("{} have not pinged the database yet", silent.join(", "))
+            })
         }
     }
 }

@@ -312,7 +312,7 @@ impl Run<'_> {
                 ));
             }
             clock.sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pause = (pause * 2).min(Duration::from_millis(250));
         }
     }
 
@@ -374,7 +374,7 @@ fn merge(into: &mut Observation, seen: Seen) {
 fn patience(action: &Action) -> Duration {
     match action {
         // Configuration has to be replicated to the servers before they act on it.
-        Action::Pool(_, PoolAction::AddActiveServer(_) | PoolAction::InstallMirror { .. }) => {
+        Action::Pool(_, PoolAction::AwaitServers(_) | PoolAction::InstallMirror { .. }) => {
             Duration::from_secs(15 * 60)
         }
         Action::Pool(..) => Duration::from_secs(60),

@@ -563,20 +563,24 @@ impl<'a> Runbook<'a> {
         if copy.is_some_and(|copy| effect::is_mirrored_to(copy, mirror)) {
             return Ok(());
         }
-        if let Err(found) = self.can_become_mirror(mirror, pool) {
-            if !self.situation.accepts(Consent::WithoutMirror) {
+        let drops_existing = match self.can_become_mirror(mirror, pool) {
+            Ok(drops_existing) => drops_existing,
+            Err(found) if self.situation.accepts(Consent::WithoutMirror) => {
+                self.draft.consent(Consent::WithoutMirror);
+                self.draft.note(format!("no mirror is set up: {found}"));
+                return Ok(());
+            }
+            Err(found) => {
                 let instance = mirror.name.clone();
                 return Err(Refusal::MirrorNotAvailable { instance, found });
             }
-            self.draft.consent(Consent::WithoutMirror);
-            self.draft.note(format!("no mirror is set up: {found}"));
-            return Ok(());
-        }
+        };
         let action = PoolAction::InstallMirror {
             primary: self.secondary.name.clone(),
             mirror: mirror.name.clone(),
             database: pool.database.clone(),
             file_share: topology.copy_share().unc.clone(),
+            drops_existing,
         };
         self.pool_step(pool, action, STEP_6, estimate::INSTALL_MIRROR);
         Ok(())
@@ -597,10 +601,12 @@ impl<'a> Runbook<'a> {
             return;
         }
         self.pool_step(pool, PoolAction::ClearActiveServers, STEP_7, estimate::CMDLET);
-        for server in targets {
+        for server in targets.clone() {
             let add = PoolAction::AddActiveServer(server.fqdn.clone());
             self.pool_step(pool, add, STEP_7, estimate::CMDLET);
         }
+        let servers = targets.map(|server| server.fqdn.clone()).collect();
+        self.pool_step(pool, PoolAction::AwaitServers(servers), STEP_7, estimate::CMDLET);
         self.draft.note(
             "no documented command reads the active list back: a server counts as active when it \
              has pinged the new primary (tblServerIdentity.serverLastPingTime)",
@@ -628,13 +634,27 @@ impl<'a> Runbook<'a> {
         Some((pool, observed))
     }
 
-    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<(), String> {
+    /// Whether the mirror instance is free, or holds a copy that may be dropped (`Ok(true)`): one that
+    /// waits for log and is of the same family as the new primary.
+    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<bool, String> {
         match self.situation.observation.database(&mirror.name, &pool.database) {
             Known::Unknown(reason) => Err(format!("it could not be observed: {reason}")),
-            Known::Known(Some(copy)) if copy.is_writable() => {
-                Err(format!("it holds a writable copy of {}", pool.database))
+            Known::Known(None) => Ok(false),
+            Known::Known(Some(copy)) if !copy.is_waiting_for_log() => {
+                Err(format!("it holds {} {}", pool.database, copy.state))
             }
-            Known::Known(_) => Ok(()),
+            Known::Known(Some(copy)) => {
+                let here = self.seen.databases.known().and_then(|all| all.get(&pool.database));
+                let family = |copy: &DatabaseObservation| {
+                    copy.log_position.known().map(|position| position.family)
+                };
+                match (family(copy), here.and_then(family)) {
+                    (Some(there), Some(here)) if there == here => Ok(true),
+                    _ => {
+                        Err(format!("it holds a {} that is not known to be a copy", pool.database))
+                    }
+                }
+            }
         }
     }
 
