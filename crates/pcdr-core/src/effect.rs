@@ -261,12 +261,15 @@ pub fn has_pinged_since_recovery(
     files: Option<&LogBackupFiles>,
     server: &ServerName,
 ) -> bool {
+    // What the new primary backed up itself came to no copy by a restore.
+    let position = copy.log_position.known().and_then(|position| position.last_restored_lsn);
     let restored_until = files
         .into_iter()
         .flat_map(|files| [&files.share, &files.copied])
         .filter_map(Known::known)
         .flatten()
         .filter_map(|file| file.header.known())
+        .filter(|header| position.is_none_or(|restored| header.last_lsn <= restored))
         .map(|header| header.finished_at)
         .max();
     let ping = copy.server_pings.known().and_then(|pings| pings.get(server));
