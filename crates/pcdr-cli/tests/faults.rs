@@ -59,8 +59,7 @@ async fn strike(stage: &Stage, fault: Fault) {
             tokio::time::sleep(Duration::from_secs(2)).await;
             stage.stand_in.return_instance("sql-s1").await.unwrap();
         }
-        Fault::ShellBefore => stage.shell.fail_next(ShellFault::Before),
-        Fault::ShellAfter => stage.shell.fail_next(ShellFault::After),
+        Fault::ShellBefore | Fault::ShellAfter => {}
     }
 }
 
@@ -71,6 +70,12 @@ async fn struck_inside(step: u32, fault: Fault, context: &str) -> bool {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let struck = Arc::clone(&stage);
     let watcher = AtStep::new(step, move |_| {
+        // The shell's faults strike the step's own script, and no earlier or later one.
+        match fault {
+            Fault::ShellBefore => struck.shell.fail_next(ShellFault::Before),
+            Fault::ShellAfter => struck.shell.fail_next(ShellFault::After),
+            Fault::NextStatement | Fault::Sessions(_) | Fault::Secondary(_) => {}
+        }
         tokio::spawn(async move {
             strike(&struck, fault).await;
             drop(struck);
@@ -88,6 +93,7 @@ async fn struck_inside(step: u32, fault: Fault, context: &str) -> bool {
         }
         Err(error) => panic!("{context}: {error}"),
     };
+    stage.shell.heal();
     tokio::time::sleep(Duration::from_secs(5)).await;
     again(&stage, &plan, context).await;
     stopped

@@ -278,7 +278,8 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
         3257 | 1101 | 1105 | 9002 | 5149 | 3271 => (DiskFull, "free space on the disk or in the log, then try again"),
         3009 => (Server, "the backup or restore itself is done, its history is not: repair msdb, then observe again"),
         3013 | 5069 => (Server, "look into the server's error log for the cause"),
-        3204 => (Cancelled, "observe again, then plan again"),
+        // What pcdr itself cancels ends as `SqlError::Cancelled`: somebody else ended this one.
+        3204 => (ConnectionLost, "observe again: whether the statement took effect is not known"),
         // Mirroring.
         955 | 956 | 1402..=1500 => (Mirroring, "observe the mirroring session on both partners; take and restore a log backup if the mirror is behind"),
         // Log shipping and Agent.

@@ -85,6 +85,10 @@ pub struct FaultyShell {
 }
 
 impl FaultyShell {
+    pub fn heal(&self) {
+        *self.next.lock().unwrap() = None;
+    }
+
     pub fn fail_next(&self, fault: ShellFault) {
         *self.next.lock().unwrap() = Some(fault);
     }
