@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use pcdr_core::effect::has_pinged_since_recovery;
 use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
 use pcdr_core::status::{Verdict, judge};
-use pcdr_core::{DatabaseName, Known, Observation, Timestamp, Topology};
+use pcdr_core::{DatabaseName, Known, Observation, ServerName, Timestamp, Topology};
 
 use crate::store;
 use crate::text;
@@ -159,13 +160,17 @@ fn serving(
         copy.known().copied().flatten().filter(|copy| copy.is_writable())
     });
     let is_recent = |at: &Timestamp| observation.taken_at.since(*at).as_secs() <= PING_SECONDS;
-    let mut serving: Vec<String> = copies
-        .filter(|_| state.is_some())
-        .filter_map(|copy| copy.server_pings.known())
-        .flatten()
-        .filter(|(_, at)| is_recent(at))
-        .map(|(server, _)| server.to_string())
-        .collect();
+    let files = observation.log_backups.get(database);
+    // Pings that came with a restored log backup were meant for the copy that is left behind.
+    let own = |copy: &DatabaseObservation, server: &ServerName| {
+        state != Some(&PoolState::FailedOver) || has_pinged_since_recovery(copy, files, server)
+    };
+    let mut serving: Vec<String> = Vec::new();
+    for copy in copies.filter(|_| state.is_some()) {
+        let pings = copy.server_pings.known().into_iter().flatten();
+        let recent = pings.filter(|(server, at)| is_recent(at) && own(copy, server));
+        serving.extend(recent.map(|(server, _)| server.to_string()));
+    }
     serving.sort_unstable();
     serving.dedup();
     serving
