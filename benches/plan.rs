@@ -48,12 +48,7 @@ fn plan_and_verify(c: &mut Criterion) {
     let mut group = c.benchmark_group("plan_and_verify");
     for databases in [1, 100] {
         let (topology, observation) = observed(databases);
-        let situation = Situation {
-            topology: &topology,
-            observation: &observation,
-            consents: &consents,
-            now: observation.taken_at,
-        };
+        let situation = Situation::new(&topology, &observation, &consents, observation.taken_at);
         group.bench_function(BenchmarkId::from_parameter(databases), |b| {
             b.iter(|| black_box(plan(Intent::DisasterFailover, &situation).unwrap()));
         });

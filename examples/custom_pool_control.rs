@@ -38,6 +38,7 @@ impl PoolControl for RestService {
             PoolAction::ClearActiveServers => "DELETE /servers",
             PoolAction::AddActiveServer(_) => "POST /servers",
             PoolAction::InstallMirror { .. } => "POST /mirror",
+            PoolAction::AwaitServers(_) => "GET /servers",
         };
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.to_owned());
         self.inner.run(action, progress).await
@@ -70,12 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let consents = BTreeMap::from([(Consent::PrimarySiteLost, ())]).into_keys().collect();
     let observation = observe(&topology, &ports, "custom_pool_control", None).await;
-    let situation = Situation {
-        topology: &topology,
-        observation: &observation,
-        consents: &consents,
-        now: world.now(),
-    };
+    let situation = Situation::new(&topology, &observation, &consents, world.now());
     let plan = plan(Intent::DisasterFailover, &situation)?;
     let owner = Owner { who: "custom_pool_control".into(), run: "example".into() };
     apply(&plan, &topology, &ports, &owner, &Print).await?;

@@ -15,8 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = observation.taken_at;
 
     let none = BTreeSet::new();
-    let situation =
-        Situation { topology: &topology, observation: &observation, consents: &none, now };
+    let situation = Situation::new(&topology, &observation, &none, now);
     let refusal = plan(Intent::DisasterFailover, &situation).err().ok_or("a plan without proof")?;
     println!("refused [{}]: {refusal}", refusal.code());
     println!("what to do: {}", refusal.remedy());

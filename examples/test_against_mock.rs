@@ -19,7 +19,7 @@ async fn fail_over_or_page(
     consents: BTreeSet<Consent>,
 ) -> Option<String> {
     let observation = observe(topology, ports, "automation", None).await;
-    let situation = Situation { topology, observation: &observation, consents: &consents, now };
+    let situation = Situation::new(topology, &observation, &consents, now);
     let plan = match plan(Intent::DisasterFailover, &situation) {
         Ok(plan) => plan,
         Err(refusal) => return Some(format!("page: refused, {}", refusal.code())),

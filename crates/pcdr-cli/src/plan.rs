@@ -58,12 +58,7 @@ pub async fn make(
 ) -> Result<(Plan, Observation), Failure> {
     let observation = observe(topology, ports, &who(), None).await;
     let consents: BTreeSet<Consent> = consents.iter().copied().collect();
-    let situation = Situation {
-        topology,
-        observation: &observation,
-        consents: &consents,
-        now: ports.clock.now(),
-    };
+    let situation = Situation::new(topology, &observation, &consents, ports.clock.now());
     let plan = run::plan(intent, &situation)?;
     Ok((plan, observation))
 }

@@ -175,7 +175,7 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                     "no command reads the list back; the chat servers' \
                      `tblServerIdentity.serverLastPingTime` stands still."
                 }
-                PoolAction::AddActiveServer(_) => {
+                PoolAction::AddActiveServer(_) | PoolAction::AwaitServers(_) => {
                     "no command reads the list back; after replication the server's \
                      `tblServerIdentity.serverLastPingTime` in the new primary moves on."
                 }
@@ -309,7 +309,7 @@ fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
             };
             format!("Set-CsPersistentChatState -Identity {service} -PoolState {state}")
         }
-        PoolAction::InstallMirror { primary, database, file_share, .. } => {
+        PoolAction::InstallMirror { primary, database, file_share, drops_existing, .. } => {
             let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
             let kind = if compliance == Some(database) {
                 "PersistentChatCompliance"
@@ -321,9 +321,10 @@ fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
             let named = found
                 .and_then(|instance| instance.instance.as_ref())
                 .map_or(String::new(), |n| format!(" -SqlInstanceName {}", pcdr_skype::quote(n)));
+            let dropping = if *drops_existing { " -DropExistingDatabasesOnMirror" } else { "" };
             format!(
-                "Install-CsMirrorDatabase -DatabaseType {kind} -FileShare {} -SqlServerFqdn {}{named} \
-                 -DropExistingDatabasesOnMirror -Verbose\n# Answer the question with A (yes to all).",
+                "Install-CsMirrorDatabase -DatabaseType {kind} -FileShare {} -SqlServerFqdn {}{named}\
+                 {dropping} -Verbose\n# Answer the question with A (yes to all).",
                 pcdr_skype::quote(file_share),
                 pcdr_skype::quote(host)
             )
@@ -337,5 +338,13 @@ fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
              @{{Add={}}}",
             pcdr_skype::quote(server.as_str())
         ),
+        PoolAction::AwaitServers(servers) => {
+            let names: Vec<&str> = servers.iter().map(pcdr_core::ServerName::as_str).collect();
+            format!(
+                "# Wait until the last ping of each of these moves on in the new primary:\n# {}\n\
+                 # SELECT serverAddress, serverLastPingTime FROM dbo.tblServerIdentity;",
+                names.join(", ").replace(['\r', '\n'], " ")
+            )
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::observation::{
     RecoveryModel,
 };
 use crate::step::{Action, DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use crate::time::Timestamp;
 use crate::topology::{Instance, Topology};
 
 /// What an observation says about an action's effect.
@@ -26,8 +27,14 @@ impl Effect {
     }
 }
 
-/// Looks for the effect of an action.
-pub fn effect(topology: &Topology, action: &Action, observation: &Observation) -> Effect {
+/// Looks for the effect of an action in an observation. `before` is what was seen before the action ran:
+/// some effects show only as a change.
+pub fn effect(
+    topology: &Topology,
+    action: &Action,
+    before: &Observation,
+    observation: &Observation,
+) -> Effect {
     match action {
         Action::Database(instance, database, action) => {
             let seen = match observation.instance(instance) {
@@ -60,7 +67,7 @@ pub fn effect(topology: &Topology, action: &Action, observation: &Observation) -
         Action::Files(_, FileAction::Copy { .. }) => {
             Effect::Unobservable("a copy is verified by reading it back before it gets its name")
         }
-        Action::Pool(_, action) => on_pool(topology, action, observation),
+        Action::Pool(_, action) => on_pool(topology, action, before, observation),
     }
 }
 
@@ -180,7 +187,12 @@ fn on_log_shipping(
     }
 }
 
-fn on_pool(topology: &Topology, action: &PoolAction, observation: &Observation) -> Effect {
+fn on_pool(
+    topology: &Topology,
+    action: &PoolAction,
+    before: &Observation,
+    observation: &Observation,
+) -> Effect {
     match action {
         PoolAction::SetState(state) => {
             let pool = observation.pool.as_ref().and_then(Known::known);
@@ -198,20 +210,33 @@ fn on_pool(topology: &Topology, action: &PoolAction, observation: &Observation) 
         PoolAction::ClearActiveServers => {
             Effect::Unobservable("no documented command reads the active list")
         }
-        PoolAction::AddActiveServer(server) => {
+        PoolAction::AddActiveServer(_) => {
+            Effect::Unobservable("no documented command reads the active list")
+        }
+        PoolAction::AwaitServers(servers) => {
             let Some(pool) = topology.pool() else {
                 return Effect::NotSeen("there is no pool".into());
             };
-            let files = observation.log_backups.get(&pool.database);
-            let pinged = topology.instances().any(|instance| {
-                match observation.database(&instance.name, &pool.database) {
-                    Known::Known(Some(copy)) if copy.is_writable() => {
-                        has_pinged_since_recovery(copy, files, server)
-                    }
-                    _ => false,
-                }
-            });
-            Effect::when(pinged, || format!("{server} has not pinged the database yet"))
+            // A ping that changed was written to this copy after the action began, whatever zone its
+            // time is in.
+            let pinged = |server: &&ServerName| {
+                topology.instances().any(|instance| {
+                    let ping = |observation: &Observation| match observation
+                        .database(&instance.name, &pool.database)
+                    {
+                        Known::Known(Some(copy)) if copy.is_writable() => {
+                            copy.server_pings.known().and_then(|pings| pings.get(*server)).copied()
+                        }
+                        _ => None,
+                    };
+                    ping(observation).is_some_and(|now| ping(before).is_none_or(|then| now > then))
+                })
+            };
+            let silent: Vec<&str> =
+                servers.iter().filter(|s| !pinged(s)).map(ServerName::as_str).collect();
+            Effect::when(silent.is_empty(), || {
+                format!("{} have not pinged the database yet", silent.join(", "))
+            })
         }
     }
 }
@@ -227,8 +252,12 @@ pub fn is_mirrored_to(copy: &DatabaseObservation, mirror: &Instance) -> bool {
 
 /// Whether a server's last ping in a recovered copy is newer than everything that was restored into it:
 /// then the server wrote it to this copy itself.
+///
+/// The published schema does not say which zone a ping's time is in, local or UTC; it has to be newer
+/// in both.
 pub fn has_pinged_since_recovery(
     copy: &DatabaseObservation,
+    utc_offset_minutes: i16,
     files: Option<&LogBackupFiles>,
     server: &ServerName,
 ) -> bool {
@@ -241,8 +270,8 @@ pub fn has_pinged_since_recovery(
         .map(|header| header.finished_at)
         .max();
     let ping = copy.server_pings.known().and_then(|pings| pings.get(server));
-    match (ping, restored_until) {
-        (Some(ping), Some(restored_until)) => *ping > restored_until,
-        _ => false,
-    }
+    let (Some(ping), Some(restored_until)) = (ping, restored_until) else { return false };
+    let offset_millis = i64::from(utc_offset_minutes) * 60_000;
+    let as_utc = Timestamp::from_unix_millis(ping.unix_millis().saturating_add(offset_millis));
+    *ping > restored_until && as_utc > restored_until
 }

@@ -619,6 +619,7 @@ impl PoolControl for MockPort {
                 }
             }
             PoolAction::ClearActiveServers => state.active.clear(),
+            PoolAction::AwaitServers(_) => {}
             PoolAction::AddActiveServer(server) => {
                 state.active.insert(server.clone());
                 // An active server pings the database that the pool state points at.

@@ -491,7 +491,7 @@ impl<'a> Model<'a> {
                 self.pool_state = Some(*state);
                 Ok(())
             }
-            PoolAction::InstallMirror { primary, mirror, database, .. } => {
+            PoolAction::InstallMirror { primary, mirror, database, drops_existing, .. } => {
                 let address = |name: &InstanceName| {
                     let instance = topology.instance(name);
                     let instance = instance.ok_or_else(|| Impossible(format!("no {name}")));
@@ -502,11 +502,17 @@ impl<'a> Model<'a> {
                 let position = copy.position;
                 copy.mirroring =
                     Some(MirrorSession { is_principal: true, partner_address: mirror_address });
-                if let Some(existing) = self.copy_of(mirror, database)
-                    && existing.state != CopyState::Restoring
-                {
+                if let Some(existing) = self.copy_of(mirror, database) {
                     let found = existing.state;
-                    return Err(Impossible(format!("{database} on {mirror} is {found}")));
+                    let same_family = match (&existing.position, &position) {
+                        (Some(there), Some(here)) => there.family == here.family,
+                        _ => false,
+                    };
+                    if found != CopyState::Restoring || !same_family || !drops_existing {
+                        return Err(Impossible(format!(
+                            "{mirror} holds {database} {found}, which must not be dropped"
+                        )));
+                    }
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,
@@ -529,6 +535,13 @@ impl<'a> Model<'a> {
             PoolAction::AddActiveServer(server) => {
                 self.activated.get_or_insert_default().insert(server.clone());
                 Ok(())
+            }
+            PoolAction::AwaitServers(servers) => {
+                let active = self.activated.clone().unwrap_or_default();
+                match servers.iter().find(|server| !active.contains(*server)) {
+                    Some(server) => Err(Impossible(format!("{server} is not active"))),
+                    None => Ok(()),
+                }
             }
         }
     }

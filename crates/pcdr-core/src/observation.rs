@@ -83,7 +83,8 @@ pub struct DatabaseObservation {
     pub mirroring: Known<Option<Mirroring>>,
     /// User sessions whose current database it is, pcdr's own excepted.
     pub sessions: Known<Vec<Session>>,
-    /// When each chat server last pinged this copy; only read while it is ONLINE.
+    /// When each chat server last pinged this copy, taking the stored time for the server's local one;
+    /// only read while the copy is ONLINE.
     ///
     /// Source: `tblServerIdentity.serverLastPingTime` of the published Persistent Chat schema.
     pub server_pings: Known<BTreeMap<ServerName, Timestamp>>,

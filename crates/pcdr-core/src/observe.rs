@@ -66,12 +66,17 @@ pub async fn observe_again(
         Action::Pool(_, PoolAction::InstallMirror { primary, mirror, .. }) => {
             instances.extend([primary, mirror]);
         }
-        Action::Pool(_, PoolAction::AddActiveServer(_)) => {
+        Action::Pool(_, PoolAction::AwaitServers(_)) => {
             let serving =
                 topology.instances().filter(|i| matches!(i.role, Role::Primary | Role::Secondary));
             instances.extend(serving.map(|instance| &instance.name));
         }
-        Action::Pool(_, PoolAction::SetState(_) | PoolAction::ClearActiveServers) => {
+        Action::Pool(
+            _,
+            PoolAction::SetState(_)
+            | PoolAction::ClearActiveServers
+            | PoolAction::AddActiveServer(_),
+        ) => {
             if let Some(pool) = &ports.pool {
                 let seen = pool.observe().await;
                 observation.pool = Some(seen.map_or_else(|error| unknown(&error), Known::Known));

@@ -48,9 +48,22 @@ pub struct Situation<'a> {
     pub consents: &'a BTreeSet<Consent>,
     /// When planning.
     pub now: Timestamp,
+    /// The time that new backup files are named after: `now` for a new plan, the time of the first
+    /// planning when a reviewed plan is carried out, so that its files keep their names.
+    pub files_named_after: Timestamp,
 }
 
-impl Situation<'_> {
+impl<'a> Situation<'a> {
+    /// The situation of a new plan.
+    pub fn new(
+        topology: &'a Topology,
+        observation: &'a Observation,
+        consents: &'a BTreeSet<Consent>,
+        now: Timestamp,
+    ) -> Situation<'a> {
+        Situation { topology, observation, consents, now, files_named_after: now }
+    }
+
     /// Whether a consent was given.
     pub fn accepts(&self, consent: Consent) -> bool {
         self.consents.contains(&consent)

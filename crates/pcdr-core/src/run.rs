@@ -127,6 +127,7 @@ pub async fn apply(
         observation: &observation,
         consents: &consents,
         now: ports.clock.now(),
+        files_named_after: reviewed.planned_at,
     };
     let plan = plan(reviewed.intent, &situation)?;
     let differences = plan.departures_from(reviewed);
@@ -218,14 +219,15 @@ impl Run<'_> {
     }
 
     /// Runs a step and reads its effect back.
-    async fn run_step(&self, step: Step, mut seen: Observation) -> Ended {
+    async fn run_step(&self, step: Step, before: Observation) -> Ended {
+        let mut seen = before.clone();
         let clock = &self.ports.clock;
         let started_at = clock.now();
         let progress = StepProgress { step: &step, watcher: self.watcher };
         let result = match self.act(&step.action, &progress).await {
             Ok(()) => {
                 let acted_at = clock.now();
-                self.read_back(&step, &mut seen).await.map(|()| StepReport {
+                self.read_back(&step, &before, &mut seen).await.map(|()| StepReport {
                     step: step.id,
                     started_at,
                     acted_at,
@@ -235,7 +237,7 @@ impl Run<'_> {
             Err(error) if error.code == ErrorCode::ConnectionLost => {
                 // Only an observation tells whether the statement took effect.
                 let acted_at = clock.now();
-                match self.look_once(&step, &mut seen).await {
+                match self.look_once(&step, &before, &mut seen).await {
                     Effect::Seen => Ok(StepReport {
                         step: step.id,
                         started_at,
@@ -275,13 +277,18 @@ impl Run<'_> {
     }
 
     /// Observes until the effect is seen, or its time is up.
-    async fn read_back(&self, step: &Step, seen: &mut Observation) -> Result<(), InstanceError> {
+    async fn read_back(
+        &self,
+        step: &Step,
+        before: &Observation,
+        seen: &mut Observation,
+    ) -> Result<(), InstanceError> {
         let clock = &self.ports.clock;
         let limit = patience(&step.action);
         let began = clock.now();
         let mut pause = Duration::from_millis(50);
         loop {
-            let found = match self.look_once(step, seen).await {
+            let found = match self.look_once(step, before, seen).await {
                 Effect::Seen | Effect::Unobservable(_) => return Ok(()),
                 Effect::NotSeen(found) => found,
             };
@@ -305,16 +312,17 @@ impl Run<'_> {
                 ));
             }
             clock.sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pause = (pause * 2).min(Duration::from_millis(250));
         }
     }
 
-    async fn look_once(&self, step: &Step, seen: &mut Observation) -> Effect {
-        if let unobservable @ Effect::Unobservable(_) = effect(self.topology, &step.action, seen) {
-            return unobservable;
+    async fn look_once(&self, step: &Step, before: &Observation, seen: &mut Observation) -> Effect {
+        let blind = effect(self.topology, &step.action, before, seen);
+        if let Effect::Unobservable(_) = blind {
+            return blind;
         }
         observe_again(self.topology, self.ports, &step.action, seen).await;
-        effect(self.topology, &step.action, seen)
+        effect(self.topology, &step.action, before, seen)
     }
 }
 
@@ -366,7 +374,7 @@ fn merge(into: &mut Observation, seen: Seen) {
 fn patience(action: &Action) -> Duration {
     match action {
         // Configuration has to be replicated to the servers before they act on it.
-        Action::Pool(_, PoolAction::AddActiveServer(_) | PoolAction::InstallMirror { .. }) => {
+        Action::Pool(_, PoolAction::AwaitServers(_) | PoolAction::InstallMirror { .. }) => {
             Duration::from_secs(15 * 60)
         }
         Action::Pool(..) => Duration::from_secs(60),

@@ -126,7 +126,7 @@ fn would_fail_over(
         lost.instances.insert(instance.name.clone(), gone);
     }
     let consents = BTreeSet::from([Consent::PrimarySiteLost]);
-    let situation = Situation { topology, observation: &lost, consents: &consents, now };
+    let situation = Situation::new(topology, &lost, &consents, now);
     match run::plan(Intent::DisasterFailover, &situation) {
         Ok(plan) => (plan.predicted_losses.clone(), None),
         Err(refusal) => (Vec::new(), Some(refusal)),

@@ -256,11 +256,16 @@ pub enum PoolAction {
         database: DatabaseName,
         /// UNC path that the cmdlet exports to and imports from.
         file_share: String,
+        /// Whether the mirror holds a copy of the same database family, waiting for log, which is
+        /// dropped first: an old mirror, or what an interrupted installation left.
+        drops_existing: bool,
     },
     /// Take every server off the active list.
     ClearActiveServers,
     /// Put a server on the active list.
     AddActiveServer(ServerName),
+    /// Wait until every one of these servers has written to the database that the pool uses.
+    AwaitServers(Vec<ServerName>),
 }
 
 impl Action {
@@ -367,14 +372,19 @@ impl fmt::Display for Action {
             }
             Action::Pool(pool, action) => match action {
                 PoolAction::SetState(state) => write!(f, "{pool}: set the pool state to {state:?}"),
-                PoolAction::InstallMirror { primary, mirror, database, .. } => {
-                    write!(f, "{pool}: mirror {database} from {primary} to {mirror}")
+                PoolAction::InstallMirror { primary, mirror, database, drops_existing, .. } => {
+                    let dropping = if *drops_existing { ", dropping the copy there" } else { "" };
+                    write!(f, "{pool}: mirror {database} from {primary} to {mirror}{dropping}")
                 }
                 PoolAction::ClearActiveServers => {
                     write!(f, "{pool}: take every server off the active list")
                 }
                 PoolAction::AddActiveServer(server) => {
                     write!(f, "{pool}: put {server} on the active list")
+                }
+                PoolAction::AwaitServers(servers) => {
+                    let names: Vec<&str> = servers.iter().map(ServerName::as_str).collect();
+                    write!(f, "{pool}: wait until {} write to the database", names.join(", "))
                 }
             },
         }

@@ -31,8 +31,7 @@ fn plan(world: &MockWorld) -> Plan {
     let consents = BTreeSet::from([Consent::PrimarySiteLost]);
     let observation = block_on(observe(&topology, &world.ports(), "test", None));
     let now = world.now();
-    let situation =
-        Situation { topology: &topology, observation: &observation, consents: &consents, now };
+    let situation = Situation::new(&topology, &observation, &consents, now);
     run::plan(Intent::DisasterFailover, &situation).unwrap()
 }
 

@@ -108,6 +108,10 @@ fn answer(question: &str) -> String {
                     other => panic!("unknown state {other}"),
                 };
             }),
+            ["blind", instance] => world.change_instance(instance, |seen| {
+                seen.databases =
+                    Known::unknown("permission_denied", "VIEW ANY DATABASE is missing");
+            }),
             ["drop", instance, database] => world.change_instance(instance, |seen| {
                 let Known::Known(databases) = &mut seen.databases else { return };
                 databases.remove(&database.into());
@@ -169,7 +173,7 @@ fn planned(
     let topology = topology();
     let observation = block_on(observe(&topology, &world.ports(), "test", None));
     let now = world.now().plus(late);
-    let situation = Situation { topology: &topology, observation: &observation, consents, now };
+    let situation = Situation::new(&topology, &observation, consents, now);
     run::plan(intent(name), &situation)
 }
 

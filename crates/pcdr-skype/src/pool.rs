@@ -79,7 +79,9 @@ impl ShellPool {
     }
 
     async fn install(&self, action: &PoolAction) -> Result<(), InstanceError> {
-        let PoolAction::InstallMirror { primary, database, file_share, .. } = action else {
+        let PoolAction::InstallMirror { primary, database, file_share, drops_existing, .. } =
+            action
+        else {
             return Ok(());
         };
         let needed = "a mirror of the new primary was needed";
@@ -110,9 +112,7 @@ impl ShellPool {
             file_share: file_share.clone(),
             sql_server_fqdn: host.clone(),
             sql_instance_name: instance.clone(),
-            // What lies there is not writable: a plan is refused otherwise. It is the rest of an
-            // installation that was interrupted, or an old mirror, and would be in the way.
-            drop_existing_databases_on_mirror: true,
+            drop_existing_databases_on_mirror: *drops_existing,
         };
         self.shell.install_mirror(&what).await.map_err(|error| self.failed(needed, error))
     }
@@ -171,6 +171,8 @@ impl PoolControl for ShellPool {
             PoolAction::ClearActiveServers => {
                 ("an empty active list was needed", self.shell.clear_active_servers().await)
             }
+            // Whether servers write is read back from the database.
+            PoolAction::AwaitServers(_) => return Ok(()),
             PoolAction::AddActiveServer(server) => (
                 "another active server was needed",
                 self.shell.add_active_servers(&[server.as_str()]).await,

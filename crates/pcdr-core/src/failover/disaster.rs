@@ -177,15 +177,7 @@ impl<'a> Runbook<'a> {
                 continue;
             }
             for database in topology.databases() {
-                let writable = match observation.database(&instance.name, database) {
-                    Known::Known(Some(seen)) if seen.is_writable() => "ONLINE and writable",
-                    _ => continue,
-                };
-                return Err(Refusal::PrimaryAlive {
-                    instance: instance.name.clone(),
-                    database: database.clone(),
-                    found: writable.to_owned(),
-                });
+                self.require_no_writes_on(instance, database)?;
             }
         }
         let evidence = evidence::collect(topology, observation, now);
@@ -197,6 +189,39 @@ impl<'a> Runbook<'a> {
         }
         self.draft.evidence(evidence);
         Ok(())
+    }
+
+    /// An instance that answers must be known to hold no copy that takes writes.
+    fn require_no_writes_on(
+        &mut self,
+        instance: &Instance,
+        database: &DatabaseName,
+    ) -> Result<(), Refusal> {
+        let Instance { name, .. } = instance;
+        let observation = self.situation.observation;
+        if observation.instance(name).known().is_none() {
+            return Ok(()); // what that says is a question of evidence
+        }
+        match observation.database(name, database) {
+            Known::Known(Some(seen)) if seen.is_writable() => Err(Refusal::PrimaryAlive {
+                instance: name.clone(),
+                database: database.clone(),
+                found: "ONLINE and writable".to_owned(),
+            }),
+            Known::Known(Some(seen)) => {
+                self.draft.note(format!(
+                    "{name} answers and holds {database} {}: back up the tail of its log WITH \
+                     NO_TRUNCATE before it is repaired or replaced",
+                    seen.state
+                ));
+                Ok(())
+            }
+            Known::Known(None) => Ok(()),
+            Known::Unknown(reason) => {
+                let what = format!("whether {database} on {name} takes writes");
+                Err(Refusal::FactUnknown { what, reason })
+            }
+        }
     }
 
     /// Steps 5 to 7 write to the Central Management store.
@@ -538,20 +563,24 @@ impl<'a> Runbook<'a> {
         if copy.is_some_and(|copy| effect::is_mirrored_to(copy, mirror)) {
             return Ok(());
         }
-        if let Err(found) = self.can_become_mirror(mirror, pool) {
-            if !self.situation.accepts(Consent::WithoutMirror) {
+        let drops_existing = match self.can_become_mirror(mirror, pool) {
+            Ok(drops_existing) => drops_existing,
+            Err(found) if self.situation.accepts(Consent::WithoutMirror) => {
+                self.draft.consent(Consent::WithoutMirror);
+                self.draft.note(format!("no mirror is set up: {found}"));
+                return Ok(());
+            }
+            Err(found) => {
                 let instance = mirror.name.clone();
                 return Err(Refusal::MirrorNotAvailable { instance, found });
             }
-            self.draft.consent(Consent::WithoutMirror);
-            self.draft.note(format!("no mirror is set up: {found}"));
-            return Ok(());
-        }
+        };
         let action = PoolAction::InstallMirror {
             primary: self.secondary.name.clone(),
             mirror: mirror.name.clone(),
             database: pool.database.clone(),
             file_share: topology.copy_share().unc.clone(),
+            drops_existing,
         };
         self.pool_step(pool, action, STEP_6, estimate::INSTALL_MIRROR);
         Ok(())
@@ -561,19 +590,23 @@ impl<'a> Runbook<'a> {
         let Some((pool, _)) = self.pool() else { return };
         let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
         let files = self.situation.observation.log_backups.get(&pool.database);
+        let offset = self.seen.utc_offset_minutes;
         let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
         let serving = |server: &crate::name::ServerName| {
             let recovered = copy.filter(|copy| copy.is_writable());
-            recovered.is_some_and(|copy| effect::has_pinged_since_recovery(copy, files, server))
+            recovered
+                .is_some_and(|copy| effect::has_pinged_since_recovery(copy, offset, files, server))
         };
         if targets.clone().all(|server| serving(&server.fqdn)) {
             return;
         }
         self.pool_step(pool, PoolAction::ClearActiveServers, STEP_7, estimate::CMDLET);
-        for server in targets {
+        for server in targets.clone() {
             let add = PoolAction::AddActiveServer(server.fqdn.clone());
             self.pool_step(pool, add, STEP_7, estimate::CMDLET);
         }
+        let servers = targets.map(|server| server.fqdn.clone()).collect();
+        self.pool_step(pool, PoolAction::AwaitServers(servers), STEP_7, estimate::CMDLET);
         self.draft.note(
             "no documented command reads the active list back: a server counts as active when it \
              has pinged the new primary (tblServerIdentity.serverLastPingTime)",
@@ -601,13 +634,27 @@ impl<'a> Runbook<'a> {
         Some((pool, observed))
     }
 
-    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<(), String> {
+    /// Whether the mirror instance is free, or holds a copy that may be dropped (`Ok(true)`): one that
+    /// waits for log and is of the same family as the new primary.
+    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<bool, String> {
         match self.situation.observation.database(&mirror.name, &pool.database) {
             Known::Unknown(reason) => Err(format!("it could not be observed: {reason}")),
-            Known::Known(Some(copy)) if copy.is_writable() => {
-                Err(format!("it holds a writable copy of {}", pool.database))
+            Known::Known(None) => Ok(false),
+            Known::Known(Some(copy)) if !copy.is_waiting_for_log() => {
+                Err(format!("it holds {} {}", pool.database, copy.state))
             }
-            Known::Known(_) => Ok(()),
+            Known::Known(Some(copy)) => {
+                let here = self.seen.databases.known().and_then(|all| all.get(&pool.database));
+                let family = |copy: &DatabaseObservation| {
+                    copy.log_position.known().map(|position| position.family)
+                };
+                match (family(copy), here.and_then(family)) {
+                    (Some(there), Some(here)) if there == here => Ok(true),
+                    _ => {
+                        Err(format!("it holds a {} that is not known to be a copy", pool.database))
+                    }
+                }
+            }
         }
     }
 
