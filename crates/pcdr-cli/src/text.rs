@@ -22,9 +22,9 @@ pub fn table<const N: usize>(headings: [&str; N]) -> Table {
 pub fn plan(plan: &PlanContent) -> String {
     let mut text = String::new();
     let intent = plan.intent.as_str();
-    let _infallible = write!(
+    let _infallible = writeln!(
         text,
-        "Plan: {intent}, made at {} from what was seen at {}.\n",
+        "Plan: {intent}, made at {} from what was seen at {}.",
         plan.planned_at, plan.observed_at
     );
     if plan.steps.is_empty() {
@@ -80,7 +80,7 @@ pub fn evidence(evidence: &Evidence) -> String {
             Says::Alive => "says alive",
             Says::Nothing => "says nothing",
         };
-        let _infallible = write!(text, "  - {} {says}: {}\n", claim.vantage, claim.found);
+        let _infallible = writeln!(text, "  - {} {says}: {}", claim.vantage, claim.found);
     }
     text
 }
@@ -95,7 +95,7 @@ fn list<T: std::fmt::Display>(
     }
     let _infallible = write!(text, "\n{heading}\n");
     for item in items {
-        let _infallible = write!(text, "  - {item}\n");
+        let _infallible = writeln!(text, "  - {item}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The binary without a server: arguments, exit status, outputs.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+
 mod support;
 
 use std::io::Read;

@@ -1,5 +1,7 @@
 //! `pcdr sim` in one process, every other command in others.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
