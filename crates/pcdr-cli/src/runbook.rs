@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use pcdr_core::observation::PoolState;
 use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use pcdr_core::time::readable;
-use pcdr_core::topology::Instance;
 use pcdr_core::{Action, InstanceName, PlanContent, Step, Topology};
 use pcdr_sql::quote::{self, QuoteError};
 use pcdr_sql::statement::{Statement, database, log_shipping};
@@ -190,7 +189,7 @@ fn sql(
     code: String,
     check: &'static str,
 ) -> Instruction {
-    let place = topology.instance(instance).map(Instance::clone).map_or_else(
+    let place = topology.instance(instance).map_or_else(
         || instance.to_string(),
         |found| {
             let name = found.instance.as_ref().map_or(String::new(), |name| format!("\\{name}"));

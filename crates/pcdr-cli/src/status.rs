@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use pcdr_core::effect::has_pinged_since_recovery;
 use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
 use pcdr_core::status::{Verdict, judge};
-use pcdr_core::{DatabaseName, Known, Observation, Timestamp, Topology};
+use pcdr_core::{DatabaseName, Known, Observation, ServerName, Timestamp, Topology};
 
 use crate::store;
 use crate::text;
@@ -147,25 +148,39 @@ fn pool(topology: &Topology, observation: &Observation) -> Option<PoolStatus> {
     })
 }
 
-/// Servers that pinged the copy that the pool state names, lately.
+/// Servers that pinged a copy that takes writes, lately.
 fn serving(
     topology: &Topology,
     observation: &Observation,
     database: &DatabaseName,
     state: Option<&PoolState>,
 ) -> Vec<String> {
-    let copies = topology.instances().filter_map(|instance| {
+    let Some(state) = state else { return Vec::new() };
+    let files = observation.log_backups.get(database);
+    let mut serving: Vec<String> = Vec::new();
+    for instance in topology.instances() {
+        let Known::Known(seen) = observation.instance(&instance.name) else { continue };
+        let offset = seen.utc_offset_minutes;
         let copy = observation.database(&instance.name, database);
-        copy.known().copied().flatten().filter(|copy| copy.is_writable())
-    });
-    let is_recent = |at: &Timestamp| observation.taken_at.since(*at).as_secs() <= PING_SECONDS;
-    let mut serving: Vec<String> = copies
-        .filter(|_| state.is_some())
-        .filter_map(|copy| copy.server_pings.known())
-        .flatten()
-        .filter(|(_, at)| is_recent(at))
-        .map(|(server, _)| server.to_string())
-        .collect();
+        let Some(copy) = copy.known().copied().flatten().filter(|copy| copy.is_writable()) else {
+            continue;
+        };
+        // No document says whether a ping's time is local or UTC.
+        let is_recent = |at: &Timestamp| {
+            let minutes = i64::from(offset) * 60_000;
+            let other = Timestamp::from_unix_millis(at.unix_millis().saturating_add(minutes));
+            let taken_at = observation.taken_at;
+            taken_at.since(*at).as_secs() <= PING_SECONDS
+                || taken_at.since(other).as_secs() <= PING_SECONDS
+        };
+        // Pings that came with a restored log backup were meant for the copy that is left behind.
+        let own = |server: &ServerName| {
+            *state != PoolState::FailedOver || has_pinged_since_recovery(seen, copy, files, server)
+        };
+        let pings = copy.server_pings.known().into_iter().flatten();
+        let recent = pings.filter(|(server, at)| is_recent(at) && own(server));
+        serving.extend(recent.map(|(server, _)| server.to_string()));
+    }
     serving.sort_unstable();
     serving.dedup();
     serving

@@ -309,7 +309,7 @@ mod tests {
         store.append(&first).await.unwrap();
         let mut file = OpenOptions::new().append(true).open(store.journal()).unwrap();
         file.write_all(br#"{"number":2,"at":"20"#).unwrap();
-        assert_eq!(store.entries().await.unwrap(), [first.clone()]);
+        assert_eq!(store.entries().await.unwrap(), std::slice::from_ref(&first));
         let _held = store.lock(&owner("r")).await.unwrap();
         let second = entry(Some(&first), 2);
         store.append(&second).await.unwrap();

@@ -103,6 +103,22 @@ pub enum Broken {
 ///
 /// Costs one sort of the usable files and one pass over them.
 ///
+/// ```
+/// use pcdr_core::chain::{resolve, Broken, Start};
+/// use pcdr_core::mock::log_backup;
+/// use pcdr_core::{Lsn, Timestamp};
+///
+/// let at = Timestamp::from_unix_millis(0);
+/// let mut files = vec![log_backup("mgc", 200, 300, at), log_backup("mgc", 100, 200, at)];
+/// let header = files[0].header.known().unwrap();
+/// let lsn = Lsn::new(100).unwrap();
+/// let start = Start { family: header.family, fork: header.first_fork, lsn };
+/// assert_eq!(resolve(start, &files).unwrap().restore, [1, 0]);
+///
+/// files.push(log_backup("mgc", 400, 500, at));
+/// assert!(matches!(resolve(start, &files), Err(Broken::Gap { restorable: 2, .. })));
+/// ```
+///
 /// # Errors
 ///
 /// [`Broken`] when a known later log backup cannot be reached, when two forks claim the same

@@ -97,6 +97,19 @@ impl Entry {
 }
 
 /// The number of the first entry that does not follow from the ones before it: changed, lost or added.
+///
+/// ```
+/// use pcdr_core::journal::{first_broken, Entry, Event};
+/// use pcdr_core::Timestamp;
+///
+/// let at = Timestamp::from_unix_millis(0);
+/// let first = Entry::following(None, at, "run-1", "me", Event::RunEnded { succeeded: true });
+/// let mut second =
+///     Entry::following(Some(&first), at, "run-1", "me", Event::RunEnded { succeeded: true });
+/// assert_eq!(first_broken(&[first.clone(), second.clone()]), None);
+/// second.who = "somebody else".to_owned();
+/// assert_eq!(first_broken(&[first, second]), Some(2));
+/// ```
 pub fn first_broken(entries: &[Entry]) -> Option<u64> {
     let zeros = "0".repeat(64);
     let mut previous: &str = &zeros;

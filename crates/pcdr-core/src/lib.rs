@@ -2,6 +2,34 @@
 //!
 //! No socket, no clock, no file, no randomness, no async runtime: everything that touches the world
 //! is a [port](ports) that somebody else implements.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//! use pcdr_core::{mock::MockWorld, observe::observe, run::plan};
+//! use pcdr_core::{Consent, Intent, Situation, Topology};
+//!
+//! # fn block_on<F: Future>(f: F) -> F::Output {
+//! #     let mut f = std::pin::pin!(f);
+//! #     let mut c = std::task::Context::from_waker(std::task::Waker::noop());
+//! #     loop { if let std::task::Poll::Ready(o) = f.as_mut().poll(&mut c) { return o } }
+//! # }
+//! let topology = Topology::parse(include_str!("../tests/topologies/stretched.toml"))?;
+//! let world = MockWorld::new(topology.clone()); // your own ports in a real tool
+//! world.ship("mgc", 1000, 1100);
+//! ["sql-n1", "sql-n2", "sql-n3"].map(|lost| world.lose_instance(lost));
+//!
+//! let observation = block_on(observe(&topology, &world.ports(), "me", None));
+//! let nothing = BTreeSet::new();
+//! let situation = Situation::new(&topology, &observation, &nothing, world.now());
+//! let refusal = plan(Intent::DisasterFailover, &situation).unwrap_err();
+//! assert_eq!(refusal.code(), "primary_loss_not_proved");
+//!
+//! let confirmed = BTreeSet::from([Consent::PrimarySiteLost]);
+//! let situation = Situation { consents: &confirmed, ..situation };
+//! let plan = plan(Intent::DisasterFailover, &situation)?;
+//! assert_eq!(plan.predicted_losses[0].from_lsn.to_string(), "1100");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod backup;
 pub mod chain;

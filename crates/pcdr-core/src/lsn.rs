@@ -10,6 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Ordered as a number; arithmetic on it has no meaning. Two positions compare only within one
 /// recovery fork. Serialised as a decimal string, because it exceeds what JSON numbers keep exactly.
 ///
+/// ```
+/// use pcdr_core::Lsn;
+///
+/// let lsn: Lsn = "39000000172000001".parse()?;
+/// assert!(lsn < "39000000172000002".parse()?);
+/// # Ok::<(), pcdr_core::lsn::ParseLsnError>(())
+/// ```
+///
 /// Source: `numeric(25,0)` columns of `msdb.dbo.backupset` and `sys.master_files`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lsn(u128);

@@ -79,6 +79,23 @@ pub struct Finding {
 }
 
 /// Judges an observation.
+///
+/// ```
+/// # use pcdr_core::{mock::MockWorld, observe::observe, status::{judge, Verdict}, Topology};
+/// # fn block_on<F: Future>(f: F) -> F::Output {
+/// #     let mut f = std::pin::pin!(f);
+/// #     let mut c = std::task::Context::from_waker(std::task::Waker::noop());
+/// #     loop { if let std::task::Poll::Ready(o) = f.as_mut().poll(&mut c) { return o } }
+/// # }
+/// # let topology = Topology::parse(include_str!("../tests/topologies/stretched.toml")).unwrap();
+/// # let world = MockWorld::new(topology.clone());
+/// world.ship("mgc", 1000, 1100);
+/// world.ship("mgc", 1200, 1300); // 1100..1200 is missing
+/// let observation = block_on(observe(&topology, &world.ports(), "me", None));
+/// let status = judge(&topology, &observation, world.now());
+/// assert_eq!(status.verdict, Verdict::NotReady);
+/// assert_eq!(status.findings[0].code, "log_chain_gap");
+/// ```
 pub fn judge(topology: &Topology, observation: &Observation, now: Timestamp) -> Status {
     let mut findings = Vec::new();
     let copies = copies(topology, observation, &mut findings);

@@ -213,6 +213,19 @@ pub struct ManagementShell {
 impl Topology {
     /// Reads and validates a topology.
     ///
+    /// ```
+    /// use pcdr_core::Topology;
+    ///
+    /// let text = include_str!("../../tests/topologies/stretched.toml");
+    /// let topology = Topology::parse(text)?;
+    /// assert_eq!(topology.primary().host, "sql-n1.example.net");
+    ///
+    /// let violations = Topology::parse(&text.replace("fast = false", "fats = false")).unwrap_err();
+    /// let codes: Vec<&str> = violations.0.iter().map(|violation| violation.code).collect();
+    /// assert_eq!(codes, ["missing_key", "unknown_key"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Every violation found, each with its code, place and remedy; never empty.

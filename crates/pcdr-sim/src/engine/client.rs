@@ -9,6 +9,9 @@ use crate::message::SqlFailure;
 use crate::tsql::Interpreter;
 use crate::tsql::host::Host as _;
 
+/// Replies that may wait for whoever reads them.
+const UNREAD_REPLIES: usize = 64;
+
 #[async_trait]
 impl Front for Instance {
     fn identity(&self) -> ServerIdentity {
@@ -84,33 +87,29 @@ impl FrontSession for Session {
     }
 }
 
-/// Runs a batch to its end in a session of its own, as a job step does, and returns what it replied.
+/// Runs a batch to its end in a session of its own that nobody watches, as a job step does.
 ///
 /// # Errors
 ///
-/// Every error that the batch raised, in order.
-pub async fn run_batch(
+/// Every error that the batch raised and did not catch, in order.
+pub(crate) async fn run_batch(
     host: SessionHost,
     batch: &str,
     cancel: CancellationToken,
-) -> Result<Vec<Reply>, SqlFailure> {
+) -> Result<(), SqlFailure> {
     let mut session = Session::new(host);
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(UNREAD_REPLIES);
     let work = session.run(Request::Batch(batch.to_owned()), Replies(sender), cancel);
-    let collect = async {
-        let mut all = Vec::new();
+    let watch = async {
+        let mut errors = Vec::new();
         while let Some(reply) = receiver.recv().await {
-            all.push(reply);
+            match reply {
+                Reply::Message(message) if message.is_error() => errors.push(message),
+                _ => {}
+            }
         }
-        all
+        errors
     };
-    let ((), all) = tokio::join!(work, collect);
-    let errors: Vec<_> = all
-        .iter()
-        .filter_map(|reply| match reply {
-            Reply::Message(message) if message.is_error() => Some(message.clone()),
-            _ => None,
-        })
-        .collect();
-    if errors.is_empty() { Ok(all) } else { Err(SqlFailure(errors)) }
+    let ((), errors) = tokio::join!(work, watch);
+    if errors.is_empty() { Ok(()) } else { Err(SqlFailure(errors)) }
 }

@@ -721,27 +721,11 @@ fn check_rows<'r>(
 /// The type that a value's shape suggests, near enough to `wanted` to convert from.
 fn natural_type(value: &Value, wanted: SqlType) -> SqlType {
     use crate::value::Length;
-    match value {
-        Value::Null => wanted,
-        Value::Bit(_) => SqlType::Bit,
-        Value::TinyInt(_) => SqlType::TinyInt,
-        Value::SmallInt(_) => SqlType::SmallInt,
-        Value::Int(_) => SqlType::Int,
-        Value::BigInt(_) => SqlType::BigInt,
-        Value::Real(_) => SqlType::Real,
-        Value::Float(_) => SqlType::Float,
-        Value::Money(_) => SqlType::Money,
-        Value::Numeric { scale, .. } => SqlType::Numeric { precision: 38, scale: *scale },
-        Value::String(_) => SqlType::NVarChar(Length::Max),
-        Value::Binary(_) => SqlType::VarBinary(Length::Max),
-        Value::Uuid(_) => SqlType::UniqueIdentifier,
-        Value::Date(_) => SqlType::Date,
-        Value::Time(_) => SqlType::Time(7),
-        Value::DateTime(_) => match wanted {
-            SqlType::DateTime | SqlType::SmallDateTime => wanted,
-            _ => SqlType::DateTime2(7),
-        },
-        Value::DateTimeOffset { .. } => SqlType::DateTimeOffset(7),
-        Value::Variant(ty, _) => *ty,
+    match (value, wanted) {
+        (Value::DateTime(_), SqlType::DateTime | SqlType::SmallDateTime) => wanted,
+        (Value::String(_), _) => SqlType::NVarChar(Length::Max),
+        (Value::Binary(_), _) => SqlType::VarBinary(Length::Max),
+        (Value::Variant(ty, _), _) => *ty,
+        _ => value.base_type().unwrap_or(wanted),
     }
 }

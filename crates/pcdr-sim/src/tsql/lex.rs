@@ -61,8 +61,8 @@ pub(super) fn syntax_error(near: &str, line: u32) -> SqlFailure {
     SqlMessage::new(102, 15, format!("Incorrect syntax near '{near}'.")).at_line(line).into()
 }
 
-const SYMBOLS: [&str; 14] =
-    ["<=", ">=", "<>", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "::"];
+const SYMBOLS: [&str; 15] =
+    ["<=", ">=", "<>", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::"];
 
 /// Splits a batch into tokens; the last one is always [`Kind::End`].
 ///

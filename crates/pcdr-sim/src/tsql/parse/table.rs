@@ -1,10 +1,10 @@
 //! CREATE TABLE's list of columns, and the statements that change rows.
 
-use super::query::undeclared_table;
+use super::query::{assignment_operator, undeclared_table};
 use super::{Parsed, Parser};
 use crate::tsql::lex::Kind;
 use crate::tsql::tree::{
-    Assignment, BinaryOp, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output, Path,
+    Assignment, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output, Path,
 };
 
 impl Parser {
@@ -223,16 +223,8 @@ impl Parser {
             return Err(self.unexpected());
         }
         let column = self.path()?;
-        let op = match self.peek().text.as_str() {
-            "=" => None,
-            "+=" => Some(BinaryOp::Add),
-            "-=" => Some(BinaryOp::Subtract),
-            "*=" => Some(BinaryOp::Multiply),
-            "/=" => Some(BinaryOp::Divide),
-            "%=" => Some(BinaryOp::Modulo),
-            "&=" => Some(BinaryOp::BitAnd),
-            "|=" => Some(BinaryOp::BitOr),
-            _ => return Err(self.unexpected()),
+        let Some(op) = assignment_operator(&self.peek().text) else {
+            return Err(self.unexpected());
         };
         self.take();
         let value = if self.accept("DEFAULT") { Expr::Null } else { self.value()? };
