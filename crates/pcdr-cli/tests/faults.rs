@@ -138,13 +138,13 @@ fn a_connection_killed_inside_the_next_statement_of_any_step_is_survived() {
 
 #[test]
 fn connections_killed_during_any_step_are_survived() {
-    for seed in [11, 12] {
-        println!("seed {seed}");
-        inside_every_step(|step| {
-            let micros = Random(seed * 1000 + u64::from(step)).below(25_000);
-            Fault::Sessions(Duration::from_micros(micros))
-        });
-    }
+    let seed = 11;
+    println!("seed {seed}");
+    let stopped = inside_every_step(|step| {
+        let micros = Random(seed * 1000 + u64::from(step)).below(25_000);
+        Fault::Sessions(Duration::from_micros(micros))
+    });
+    assert!(stopped >= 3, "only {stopped} runs were stopped");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_run_dropped_anywhere_is_finished_by_the_next() {
         polls
     });
     assert!(polls > 50, "{polls} polls");
-    for seed in 31..51 {
+    for seed in 31..43 {
         let limit = 1 + Random(seed).below(polls);
         let context = format!("seed {seed}: dropped after {limit} of {polls} polls");
         println!("{context}");
