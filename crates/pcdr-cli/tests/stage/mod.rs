@@ -438,7 +438,10 @@ impl Stage {
                 assert!(missing.is_empty(), "{database}: {missing:?} were shipped and are missing");
             }
             assert!(found.iter().all(|n| *n <= all), "{database}: invented records");
-            assert_eq!(workload::writable(topology, &seen, database), [secondary.clone()]);
+            assert_eq!(
+                workload::writable(topology, &seen, database),
+                std::slice::from_ref(secondary)
+            );
         }
         let pool = topology.pool().unwrap();
         let shell = self.stand_in.shell.as_ref().unwrap();
