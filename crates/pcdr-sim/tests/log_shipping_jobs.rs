@@ -677,7 +677,7 @@ async fn a_tsql_step_runs_its_batch_and_its_error_fails_the_job() {
             &[of_job.clone(), ("@step_name", s("one")), ("@command", s(command))],
         )
         .await;
-        assert_eq!(a.error("msdb.dbo.sp_start_job", &[of_job.clone()]).await, 14_256);
+        assert_eq!(a.error("msdb.dbo.sp_start_job", std::slice::from_ref(&of_job)).await, 14_256);
         a.done("msdb.dbo.sp_add_jobserver", &[of_job]).await;
         let expected = if job == "good" { SUCCEEDED } else { FAILED };
         assert_eq!(run_job(&mut a, &id).await["run_status"], expected, "{job}");
