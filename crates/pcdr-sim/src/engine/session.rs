@@ -244,7 +244,15 @@ impl SessionHost {
         &self,
         f: impl FnOnce(&mut WorldState, &str, Timestamp) -> Result<T, SqlFailure>,
     ) -> Result<T, SqlFailure> {
-        self.update(f).unwrap_or_else(|| Err(errors::killed().into()))
+        let me = self.me.session_id;
+        self.update(|state, key, now| {
+            // A killed session is on the list until its request has noticed; it changes nothing more.
+            if session_mut(state, key, me).is_some_and(|session| session.killed) {
+                return Err(errors::killed().into());
+            }
+            f(state, key, now)
+        })
+        .unwrap_or_else(|| Err(errors::killed().into()))
     }
 
     /// Whether the running statement is to stop.
