@@ -84,7 +84,7 @@ impl Client {
             })
             .collect();
         let mut sink = Collected::default();
-        self.host.begin_request("EXECUTE", CancellationToken::new());
+        self.host.begin_request("EXECUTE", "", CancellationToken::new());
         let result = self.host.call(&procedure, arguments, &mut sink).await;
         self.host.end_request();
         result.map(|r| (r, sink))
@@ -102,7 +102,7 @@ impl Client {
     }
 
     async fn admin(&mut self, statement: Admin) -> Result<u16, SqlFailure> {
-        self.host.begin_request("ADMIN", CancellationToken::new());
+        self.host.begin_request("ADMIN", "", CancellationToken::new());
         let result = self.host.admin(statement, &mut Collected::default()).await;
         self.host.end_request();
         result
