@@ -33,7 +33,7 @@ use pcdr_skype::{Output, ShellTransport, TransportError};
 use pcdr_sql::{Dialer, Trace};
 
 /// The example topology.
-pub const STRETCHED: &str = include_str!("../../src/stretched.toml");
+pub const STRETCHED: &str = pcdr_core::topology::EXAMPLE;
 
 /// The example with more log-shipped databases beside `mgc`.
 pub fn with_databases(names: &[&str]) -> String {
