@@ -413,7 +413,8 @@ impl<'a> Model<'a> {
         log: Option<&LogRange>,
     ) -> Result<(), Impossible> {
         let taken = self.taken.get(path) == Some(&Taken::Log);
-        let file_name = path.rsplit(['\\', '/']).next().unwrap_or(path);
+        let folder = path.bytes().rposition(|byte| matches!(byte, b'\\' | b'/'));
+        let file_name = folder.map_or(path, |at| &path[at + 1..]);
         let files = self.log_files.get_mut(database);
         let file = files.and_then(|files| files.get_mut(file_name)).map(|file| *file);
         let copy = self.copy_in(instance, database, CopyState::Restoring)?;
