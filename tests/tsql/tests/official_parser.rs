@@ -180,6 +180,13 @@ fn the_worst_names_change_no_tree_of_any_statement() {
             assert_eq!(rejected(name, &one.batch, tree), None, "{hostile:?}");
             let meant = renamed(ordinary, hostile, &path, ADDRESS);
             assert_eq!(tree, &meant, "{name} with {hostile:?}: {}", one.batch);
+            if *name == "restore log" && hostile.contains("evil") {
+                let (names, strings) = (&tree.names, &tree.strings);
+                println!(
+                    "{:?}\n  is {:?} of {names:?} from {strings:?}",
+                    one.batch, tree.statements
+                );
+            }
             count += 1;
         }
     }
