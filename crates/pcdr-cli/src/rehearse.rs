@@ -67,7 +67,17 @@ pub fn run(arguments: &Rehearse, global: &Global, output: Output) -> Result<u8, 
         Failure::failed("runtime", message, "Free some memory.")
     })?;
     let rehearsal = Rehearsal { arguments, global, output, designed, folder, began };
-    let mut document = runtime.block_on(rehearsal.run())?;
+    let mut document = runtime.block_on(async {
+        tokio::select! {
+            document = rehearsal.run() => document,
+            // Ended from within, so that the temporary folder goes with it.
+            _signal = tokio::signal::ctrl_c() => Err(Failure::failed(
+                "interrupted",
+                "the rehearsal was needed to its end, but Ctrl-C ended it",
+                "Run it again: it left nothing but what --keep names.",
+            )),
+        }
+    })?;
     document.kept = kept;
     document.wall_seconds = began.elapsed().as_secs_f64();
     output.result(&document, || report::text(&document))?;

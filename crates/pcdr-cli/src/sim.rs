@@ -117,9 +117,11 @@ pub async fn run(arguments: &Sim, global: &Global) -> Result<u8, Failure> {
     let session = Session::new(stand_in, &folder, global)?;
     let mut lines = lines_of_stdin();
     let mut reads = true;
+    let stopped = stopped();
+    tokio::pin!(stopped);
     loop {
         let line = tokio::select! {
-            stopped = tokio::signal::ctrl_c() => {
+            stopped = &mut stopped => {
                 return stopped.map(|()| 0).map_err(|error| {
                     Failure::failed("signal", format!("Ctrl-C was needed, but: {error}"), "Use quit.")
                 });
@@ -143,6 +145,21 @@ pub async fn run(arguments: &Sim, global: &Global) -> Result<u8, Failure> {
             Err(why) => output::print(&format!("error: {why}\n"))?,
         }
     }
+}
+
+/// Ctrl-C, or the signal that service managers send: both let the temporary folder be removed.
+async fn stopped() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            stopped = tokio::signal::ctrl_c() => stopped,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 fn first_line(stand_in: &StandIn) -> Result<(), Failure> {

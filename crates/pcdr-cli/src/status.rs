@@ -175,8 +175,7 @@ fn serving(
         };
         // Pings that came with a restored log backup were meant for the copy that is left behind.
         let own = |server: &ServerName| {
-            *state != PoolState::FailedOver
-                || has_pinged_since_recovery(copy, offset, files, server)
+            *state != PoolState::FailedOver || has_pinged_since_recovery(seen, copy, files, server)
         };
         let pings = copy.server_pings.known().into_iter().flatten();
         let recent = pings.filter(|(server, at)| is_recent(at) && own(server));

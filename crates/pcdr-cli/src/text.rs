@@ -42,28 +42,48 @@ pub fn plan(plan: &PlanContent) -> String {
     if !plan.steps.is_empty() {
         let duration = readable(plan.predicted_duration);
         let _infallible = write!(text, "\nPredicted duration: {duration}.\n\nSteps\n");
-        for step in &plan.steps {
-            self::step(&mut text, step);
-        }
+        steps(&mut text, &plan.steps);
     }
     list(&mut text, "Notes", plan.notes.iter());
     list(&mut text, "Proved: after every step these hold, on the model", plan.invariants.iter());
     text
 }
 
-fn step(text: &mut String, step: &Step) {
-    let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
-    let after = match after.as_slice() {
-        [] => "at once".to_owned(),
-        after => format!("after {}", after.join(", ")),
-    };
-    let _infallible = write!(
-        text,
-        "{:>4}. {step}\n      {after}; expected {}\n      source: {}\n",
-        step.id.0,
-        readable(step.expected),
-        step.source
-    );
+/// The steps under the sentences of the documents that prescribe them; each document has a letter.
+fn steps(text: &mut String, steps: &[Step]) {
+    let mut documents: Vec<&str> = Vec::new();
+    let mut sentence = None;
+    for step in steps {
+        let document = step.source.document.as_ref();
+        let known = documents.iter().position(|known| *known == document);
+        let index = known.unwrap_or_else(|| {
+            documents.push(document);
+            documents.len() - 1
+        });
+        if sentence != Some(&step.source) {
+            let _infallible = writeln!(text, "  [{}] {}", letter(index), step.source.step);
+            sentence = Some(&step.source);
+        }
+        let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+        let after = match after.as_slice() {
+            [] => "at once".to_owned(),
+            after => format!("after {}", after.join(", ")),
+        };
+        let expected = readable(step.expected);
+        let _infallible = writeln!(text, "{:>6}. {step}  ({after}; about {expected})", step.id.0);
+    }
+    let _infallible = write!(text, "\nSources\n");
+    for (index, document) in documents.iter().enumerate() {
+        let _infallible = writeln!(text, "  [{}] {document}", letter(index));
+    }
+}
+
+/// A for the first document, B for the second; numbers beyond Z.
+fn letter(index: usize) -> String {
+    u8::try_from(index)
+        .ok()
+        .filter(|index| *index < 26)
+        .map_or_else(|| index.to_string(), |index| char::from(b'A' + index).to_string())
 }
 
 /// What each vantage point says about the loss of the primary site.

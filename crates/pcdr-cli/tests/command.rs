@@ -216,6 +216,47 @@ fn rehearsals_of_other_seeds_prove_too() {
 }
 
 #[test]
+fn a_rehearsal_in_real_time_reaches_the_shell_through_a_child_process_and_proves() {
+    let document = rehearse(&["--time", "real"]);
+    assert_eq!(
+        (&document["proved"], document["time"].as_str()),
+        (&Value::Bool(true), Some("real"))
+    );
+}
+
+#[test]
+fn topologies_without_pool_or_mirrors_and_with_named_instances_rehearse_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = stretched();
+    let (head, rest) = text.split_once("[pool]").unwrap();
+    let (_, tail) = rest.split_once("# Log backups are written here.").unwrap();
+    let without_pool = format!("{head}#{tail}");
+    let optional = ["primary-mirror", "primary-witness", "secondary-mirror"];
+    let kept: Vec<&str> = text
+        .split("[[instances]]")
+        .filter(|part| !optional.iter().any(|role| part.contains(&format!("\"{role}\""))))
+        .collect();
+    let (_, after) = text.split_once("# The databases whose").unwrap();
+    let without_mirrors = format!("{}# The databases whose{after}", kept.join("[[instances]]"));
+    let named = text
+        .replace(
+            "host = \"sql-s1.example.net\"",
+            "host = \"sql-s1.example.net\"\ninstance = \"CHAT\"",
+        )
+        .replace(
+            "host = \"sql-n1.example.net\"",
+            "host = \"sql-n1.example.net\"\ninstance = \"chat\"",
+        );
+    for (what, text) in
+        [("no pool", without_pool), ("no mirrors", without_mirrors), ("named instances", named)]
+    {
+        let path = topology(folder.path(), &text);
+        let document = rehearse(&["--topology", &path]);
+        assert_eq!(document["proved"], true, "{what}: {document}");
+    }
+}
+
+#[test]
 fn hostile_names_work_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     // 128 characters, at most 255 bytes with the name of its log file.

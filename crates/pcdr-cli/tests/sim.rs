@@ -194,6 +194,36 @@ fn a_truncated_log_backup_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_damaged_log_backup_stops_the_run_before_recovery_and_a_good_copy_finishes_it() {
+    let mut sim = Sim::prepared();
+    sim.tell("lose site north", "ok");
+    let copied = sim.files("log-copies");
+    let newest = sim
+        .files("log-backups")
+        .into_iter()
+        .filter(|file| file.ends_with(".trn") && !file.contains("initial"))
+        .rfind(|file| !copied.contains(file))
+        .unwrap();
+    let path = sim.mount("log-backups").join(&newest);
+    let good = std::fs::read(&path).unwrap();
+    sim.tell(&format!("corrupt {newest}"), "ok");
+    let plan = plan(&sim);
+    let failed = sim.pcdr(&["apply", &plan, "--yes", "--json"]);
+    assert_eq!(status(&failed), 1, "{}", stdout(&failed));
+    assert_schema("apply", &json(&failed));
+    assert_eq!(json(&failed)["error"]["code"], "backup_damaged");
+    let seen = json(&sim.pcdr(&["status", "--json"]));
+    assert_eq!(seen["pool"]["state"], "Normal");
+    assert!(!seen["instances"].to_string().contains("\"is_writable\":true"), "{seen}");
+
+    std::fs::write(&path, &good).unwrap();
+    std::fs::write(sim.mount("log-copies").join(&newest), &good).unwrap();
+    let applied = sim.pcdr(&["apply", &plan, "--yes", "--json"]);
+    assert_eq!(status(&applied), 0, "{}{}", stdout(&applied), stderr(&applied));
+    assert_failed_over(&sim);
+}
+
+#[test]
 fn a_lost_backup_share_is_refused_until_the_operator_gives_it_up() {
     let mut sim = Sim::prepared();
     sim.tell("lose site north", "ok");

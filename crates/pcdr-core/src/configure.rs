@@ -152,8 +152,14 @@ impl<'a> Runbook<'a> {
 
     fn back_up(&mut self) {
         let database = self.current();
-        let stamp: String =
-            self.situation.now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+        let stamp: String = self
+            .situation
+            .files_named_after
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .take(14)
+            .collect();
         // A database may be called anything; a file may not.
         let safe: String = database
             .as_str()

@@ -3,8 +3,8 @@
 use crate::known::Known;
 use crate::name::ServerName;
 use crate::observation::{
-    DatabaseObservation, DatabaseState, LogBackupFiles, MirroringRole, MirroringState, Observation,
-    RecoveryModel,
+    DatabaseObservation, DatabaseState, InstanceObservation, LogBackupFiles, MirroringRole,
+    MirroringState, Observation, RecoveryModel,
 };
 use crate::step::{Action, DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use crate::time::Timestamp;
@@ -256,22 +256,25 @@ pub fn is_mirrored_to(copy: &DatabaseObservation, mirror: &Instance) -> bool {
 /// The published schema does not say which zone a ping's time is in, local or UTC; it has to be newer
 /// in both.
 pub fn has_pinged_since_recovery(
+    seen: &InstanceObservation,
     copy: &DatabaseObservation,
-    utc_offset_minutes: i16,
     files: Option<&LogBackupFiles>,
     server: &ServerName,
 ) -> bool {
+    // The new primary's own log backups were not restored into it.
+    let is_own = |by: &str| seen.server_name.as_ref().is_some_and(|n| n.eq_ignore_ascii_case(by));
     let restored_until = files
         .into_iter()
         .flat_map(|files| [&files.share, &files.copied])
         .filter_map(Known::known)
         .flatten()
         .filter_map(|file| file.header.known())
+        .filter(|header| !is_own(&header.server))
         .map(|header| header.finished_at)
         .max();
     let ping = copy.server_pings.known().and_then(|pings| pings.get(server));
     let (Some(ping), Some(restored_until)) = (ping, restored_until) else { return false };
-    let offset_millis = i64::from(utc_offset_minutes) * 60_000;
+    let offset_millis = i64::from(seen.utc_offset_minutes) * 60_000;
     let as_utc = Timestamp::from_unix_millis(ping.unix_millis().saturating_add(offset_millis));
     *ping > restored_until && as_utc > restored_until
 }

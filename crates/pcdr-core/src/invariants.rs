@@ -161,11 +161,11 @@ pub fn mirrors_share_a_site(
     Ok(())
 }
 
-/// The database whose copies an action may have changed: its own, or the pool's; none when it only
-/// copies files.
+/// The database of which an action may have changed who serves or who mirrors: its own, or the pool's;
+/// none when it copies a file or adds log to a copy, which stays what it is.
 fn concerned<'a>(topology: &'a Topology, last: &'a Action) -> Option<&'a DatabaseName> {
     match last {
-        Action::Files(..) => None,
+        Action::Files(..) | Action::Database(_, _, DatabaseAction::RestoreLog { .. }) => None,
         _ => last.database().or_else(|| topology.pool().map(|pool| &pool.database)),
     }
 }

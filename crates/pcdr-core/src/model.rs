@@ -89,6 +89,8 @@ pub struct SecondaryEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogFiles<'a> {
     sorted: Vec<(&'a str, LogFile)>,
+    /// Where the next look-up will probably hit: plans go through files in order.
+    next: usize,
 }
 
 impl<'a> LogFiles<'a> {
@@ -96,11 +98,15 @@ impl<'a> LogFiles<'a> {
     fn new(mut files: Vec<(&'a str, LogFile)>) -> LogFiles<'a> {
         files.sort_by(|(a, x), (b, y)| a.cmp(b).then(y.is_copied.cmp(&x.is_copied)));
         files.dedup_by(|(a, _), (b, _)| a == b);
-        LogFiles { sorted: files }
+        LogFiles { sorted: files, next: 0 }
     }
 
     fn get_mut(&mut self, name: &str) -> Option<&mut LogFile> {
-        let index = self.sorted.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+        let index = match self.sorted.get(self.next) {
+            Some((expected, _)) if *expected == name => self.next,
+            _ => self.sorted.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?,
+        };
+        self.next = index + 1;
         self.sorted.get_mut(index).map(|(_, file)| file)
     }
 }

@@ -186,6 +186,12 @@ pub trait Front: Send + Sync + 'static {
     ///
     /// 18456, 4060 and their like.
     async fn login(&self, login: &Login) -> Result<Box<dyn FrontSession>, SqlFailure>;
+
+    /// Where a login that was accepted is sent instead, as a read-only listener does: host or
+    /// `host\instance`, and port. `None`: it stays here.
+    fn redirect(&self, _login: &Login) -> Option<(String, u16)> {
+        None
+    }
 }
 
 /// One session. Dropping it ends the session and rolls back what is open.

@@ -118,6 +118,30 @@ impl Value {
         Value::Numeric { unscaled: lsn as i128, scale: 0 }
     }
 
+    /// The type that a bare value has inside a `sql_variant`; `None` for NULL and for a value that is
+    /// a variant already.
+    pub fn base_type(&self) -> Option<SqlType> {
+        Some(match self {
+            Value::Bit(_) => SqlType::Bit,
+            Value::TinyInt(_) => SqlType::TinyInt,
+            Value::SmallInt(_) => SqlType::SmallInt,
+            Value::Int(_) => SqlType::Int,
+            Value::BigInt(_) => SqlType::BigInt,
+            Value::Real(_) => SqlType::Real,
+            Value::Float(_) => SqlType::Float,
+            Value::Money(_) => SqlType::Money,
+            Value::Numeric { scale, .. } => SqlType::Numeric { precision: 38, scale: *scale },
+            Value::String(_) => SqlType::nvarchar(4000),
+            Value::Binary(_) => SqlType::VarBinary(Length::Up(8000)),
+            Value::Uuid(_) => SqlType::UniqueIdentifier,
+            Value::Date(_) => SqlType::Date,
+            Value::Time(_) => SqlType::Time(7),
+            Value::DateTime(_) => SqlType::DateTime2(7),
+            Value::DateTimeOffset { .. } => SqlType::DateTimeOffset(7),
+            Value::Null | Value::Variant(..) => return None,
+        })
+    }
+
     /// Whether this is SQL's NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)

@@ -312,7 +312,7 @@ fn rehearse(name: &str) -> String {
     let command = std::env::var_os("PCDR_COMMAND").expect("cargo xtask tsql builds the command");
     let folder = tempfile::tempdir().unwrap();
     let (topology, trace) = (folder.path().join("topology.toml"), folder.path().join("sent.sql"));
-    let built_in = include_str!("../../../examples/stretched.toml");
+    let built_in = pcdr_core::topology::EXAMPLE;
     let two = built_in.replacen(
         "[[databases]]",
         &format!("[[databases]]\nname = \"{name}\"\n\n[[databases]]"),

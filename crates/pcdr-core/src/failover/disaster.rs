@@ -590,12 +590,12 @@ impl<'a> Runbook<'a> {
         let Some((pool, _)) = self.pool() else { return };
         let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
         let files = self.situation.observation.log_backups.get(&pool.database);
-        let offset = self.seen.utc_offset_minutes;
         let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
         let serving = |server: &crate::name::ServerName| {
             let recovered = copy.filter(|copy| copy.is_writable());
-            recovered
-                .is_some_and(|copy| effect::has_pinged_since_recovery(copy, offset, files, server))
+            recovered.is_some_and(|copy| {
+                effect::has_pinged_since_recovery(self.seen, copy, files, server)
+            })
         };
         if targets.clone().all(|server| serving(&server.fqdn)) {
             return;

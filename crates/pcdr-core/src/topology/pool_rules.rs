@@ -16,6 +16,12 @@ use super::violation::Code;
 const MOST_SERVERS: usize = 8;
 /// Servers active at once. Source: the same document.
 const MOST_ACTIVE_SERVERS: usize = 4;
+/// The database that the cmdlets mean by the type `PersistentChat`.
+///
+/// Source: Persistent Chat database schema.
+const CONTENT_DATABASE: &str = "mgc";
+/// The database that the cmdlets mean by the type `PersistentChatCompliance`. Source: the same.
+const COMPLIANCE_DATABASE: &str = "mgccomp";
 
 /// Checks every rule about the pool; nothing without one.
 pub(super) fn check(file: &File, findings: &mut Findings) {
@@ -43,10 +49,21 @@ fn databases(file: &File, pool: &PoolRow, findings: &mut Findings) {
         let remedy = "Add it to [[databases]]: the pool is protected by shipping its log.";
         findings.report(Code::UnknownDatabase, name.span(), message, remedy);
     }
+    let folded = |text: &str| text.trim_end().to_lowercase();
+    if let Some(name) = &pool.database
+        && folded(name.get_ref()) != CONTENT_DATABASE
+    {
+        let message = format!(
+            "the pool's content database is {CONTENT_DATABASE}: the product's cmdlets know it by \
+             type, not by name; found {:?}",
+            name.get_ref()
+        );
+        let remedy = "Name it `mgc`; a database of another name needs no [pool].";
+        findings.report(Code::ContentDatabaseNotMgc, name.span(), message, remedy);
+    }
     let Some(compliance) = &pool.compliance_database else {
         return;
     };
-    let folded = |text: &str| text.trim_end().to_lowercase();
     let is_content = |name: &Text| folded(name.get_ref()) == folded(compliance.get_ref());
     if pool.database.as_ref().is_some_and(is_content) {
         let message = "the compliance database must be another than the content database, found the \
@@ -66,6 +83,14 @@ fn databases(file: &File, pool: &PoolRow, findings: &mut Findings) {
         let remedy =
             "Take it out of [[databases]]; its rows are transient and stay with the adapter.";
         findings.report(Code::ComplianceDatabaseIsLogShipped, compliance.span(), message, remedy);
+    } else if folded(compliance.get_ref()) != COMPLIANCE_DATABASE {
+        let message = format!(
+            "the pool's compliance database is {COMPLIANCE_DATABASE}: the product's cmdlets know it \
+             by type, not by name; found {:?}",
+            compliance.get_ref()
+        );
+        let remedy = "Name it `mgccomp`, or take the line out where there is no compliance.";
+        findings.report(Code::ComplianceDatabaseNotMgccomp, compliance.span(), message, remedy);
     }
 }
 

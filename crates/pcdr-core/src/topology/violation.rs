@@ -186,4 +186,6 @@ codes! {
     ActiveServerNotNearSecondary "active_server_not_near_secondary" MANAGE;
     ComplianceDatabaseIsLogShipped "compliance_database_is_log_shipped" MANAGE;
     ComplianceDatabaseIsContentDatabase "compliance_database_is_content_database" PLAN;
+    ContentDatabaseNotMgc "content_database_not_mgc" PLAN;
+    ComplianceDatabaseNotMgccomp "compliance_database_not_mgccomp" PLAN;
 }

@@ -8,6 +8,10 @@ use crate::front::{DoneKind, Front, FrontSession, Login, Replies, Reply, Request
 use crate::message::SqlFailure;
 use crate::tsql::Interpreter;
 use crate::tsql::host::Host as _;
+use crate::value::Value;
+
+/// Replies that may wait for whoever reads them.
+const UNREAD_REPLIES: usize = 64;
 
 #[async_trait]
 impl Front for Instance {
@@ -77,40 +81,59 @@ impl FrontSession for Session {
             self.reset(&replies).await;
             return;
         }
-        self.host.begin_request("SELECT", cancel);
+        self.host.begin_request("SELECT", &text_of(&request), cancel);
         self.interpreter.run(&mut self.host, request, &replies).await;
         self.host.settle().await;
         self.host.end_request();
     }
 }
 
-/// Runs a batch to its end in a session of its own, as a job step does, and returns what it replied.
+/// A request as `sys.dm_exec_sql_text` shows it: a batch's text, the statement of `sp_executesql` after
+/// its parameters, or a procedure's name.
+fn text_of(request: &Request) -> String {
+    match request {
+        Request::Batch(text) => text.clone(),
+        Request::Rpc(rpc) => {
+            let text = |index: usize| match rpc.parameters.get(index).map(|p| &p.value) {
+                Some(Value::String(text)) => Some(text.as_ref()),
+                _ => None,
+            };
+            let statement = text(0).filter(|_| rpc.procedure.eq_ignore_ascii_case("sp_executesql"));
+            match (statement, text(1)) {
+                (Some(statement), Some(parameters)) if !parameters.is_empty() => {
+                    format!("({parameters}){statement}")
+                }
+                (Some(statement), _) => statement.to_owned(),
+                (None, _) => rpc.procedure.clone(),
+            }
+        }
+        Request::Transaction(_) => String::new(),
+    }
+}
+
+/// Runs a batch to its end in a session of its own that nobody watches, as a job step does.
 ///
 /// # Errors
 ///
-/// Every error that the batch raised, in order.
-pub async fn run_batch(
+/// Every error that the batch raised and did not catch, in order.
+pub(crate) async fn run_batch(
     host: SessionHost,
     batch: &str,
     cancel: CancellationToken,
-) -> Result<Vec<Reply>, SqlFailure> {
+) -> Result<(), SqlFailure> {
     let mut session = Session::new(host);
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(UNREAD_REPLIES);
     let work = session.run(Request::Batch(batch.to_owned()), Replies(sender), cancel);
-    let collect = async {
-        let mut all = Vec::new();
+    let watch = async {
+        let mut errors = Vec::new();
         while let Some(reply) = receiver.recv().await {
-            all.push(reply);
+            match reply {
+                Reply::Message(message) if message.is_error() => errors.push(message),
+                _ => {}
+            }
         }
-        all
+        errors
     };
-    let ((), all) = tokio::join!(work, collect);
-    let errors: Vec<_> = all
-        .iter()
-        .filter_map(|reply| match reply {
-            Reply::Message(message) if message.is_error() => Some(message.clone()),
-            _ => None,
-        })
-        .collect();
-    if errors.is_empty() { Ok(all) } else { Err(SqlFailure(errors)) }
+    let ((), errors) = tokio::join!(work, watch);
+    if errors.is_empty() { Ok(()) } else { Err(SqlFailure(errors)) }
 }

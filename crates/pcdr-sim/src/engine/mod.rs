@@ -8,7 +8,6 @@ pub mod access;
 pub mod agent;
 pub mod alter;
 pub mod backup;
-pub mod batch;
 pub mod catalog;
 pub mod client;
 pub mod database;

@@ -1,11 +1,14 @@
 //! Statements carried out one after the other, and what an error ends.
 
+mod raise;
+mod transaction;
+
 use std::collections::BTreeMap;
 
 use super::ast::{Admin, BackupKind};
 use super::bind::{Binder, Scope, coerce};
 use super::bound::Env;
-use super::convert::{cast, float, integer};
+use super::convert::{cast, integer};
 use super::eval::{display, eval, test};
 use super::failures::error;
 use super::host::{Host, Sink};
@@ -13,7 +16,7 @@ use super::output::Output;
 use super::parse::{parse_admin, parse_batch};
 use super::state::{Context, Frame, Session, Table};
 use super::tree::{Body, Expr, Path, Query, Statement, StatementKind};
-use crate::front::{DoneKind, Replies, Reply, Request, TransactionRequest};
+use crate::front::{DoneKind, Replies, Reply, Request};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::value::{Relation, SqlType, Value};
 
@@ -58,6 +61,8 @@ pub(super) struct Run<'a> {
     /// Enclosing TRY blocks.
     tries: u32,
     steps: u32,
+    /// The code in DONE of the statement that runs, for the DONE of its failure.
+    command: u16,
 }
 
 impl Interpreter {
@@ -89,6 +94,7 @@ impl Interpreter {
             frames: vec![Frame::default()],
             tries: 0,
             steps: 0,
+            command: 0,
         };
         run.out.no_count = run.session.options.no_count;
         match request {
@@ -172,7 +178,7 @@ impl Run<'_> {
         {
             self.roll_back().await;
         }
-        self.out.done(0, None, true).await;
+        self.out.done(self.command, None, true).await;
         if !ends {
             Flow::Next
         } else if is_compile_error(number) && self.session.level > 0 && !doomed && severity < 20 {
@@ -273,6 +279,7 @@ impl Run<'_> {
         {
             return Ok(Flow::Next);
         }
+        self.command = statement_code(&statement.kind);
         let raised = match self.carry_out(statement).await {
             Ok(flow) => {
                 // Statements that only steer leave the error of the one before.
@@ -391,159 +398,6 @@ impl Run<'_> {
         outcome
     }
 
-    fn throw(&mut self, arguments: Option<&(Expr, Expr, Expr)>) -> Outcome {
-        let failure = match arguments {
-            None => match self.frame().rethrow.last() {
-                Some(failure) => failure.clone(),
-                None => {
-                    return Err(self.raised(error(
-                        10704,
-                        15,
-                        "To rethrow an error, a THROW statement must be used inside a CATCH block. Insert the THROW statement inside a CATCH block, or add error parameters to the THROW statement.",
-                    )));
-                }
-            },
-            Some((number, message, state)) => {
-                let number = self.scalar_as(number, SqlType::Int);
-                let text = self.scalar_as(message, SqlType::nvarchar(2048));
-                let state = self.scalar_as(state, SqlType::TinyInt);
-                let (number, text, state) = match (number, text, state) {
-                    (Ok(n), Ok(t), Ok(s)) => (n, t, s),
-                    (Err(f), _, _) | (_, Err(f), _) | (_, _, Err(f)) => return Err(self.raised(f)),
-                };
-                let number = integer(&number).unwrap_or(0) as i32;
-                if number < 50_000 {
-                    return Err(self.raised(error(
-                        35100,
-                        16,
-                        format!("Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."),
-                    )));
-                }
-                let state = integer(&state).unwrap_or(0) as u8;
-                SqlMessage::new(number, 16, display(&text, SqlType::nvarchar(2048)))
-                    .with_state(state)
-                    .at_line(0)
-                    .into()
-            }
-        };
-        let mut raised = self.raised(failure);
-        // A rethrown error keeps its line; a new one has that of its statement.
-        raised.by_throw = true;
-        Err(raised)
-    }
-
-    async fn raise_error(
-        &mut self,
-        message: &Expr,
-        severity: &Expr,
-        state: &Expr,
-        arguments: &[Expr],
-        set_error: bool,
-    ) -> Outcome {
-        let evaluated = (|| {
-            let (ty, value) = self.scalar(message)?;
-            let arguments =
-                arguments.iter().map(|a| self.scalar(a)).collect::<Result<Vec<_>, _>>()?;
-            let number = |value: &Value| integer(value).and_then(|n| i32::try_from(n).ok());
-            let severity = number(&self.scalar_as(severity, SqlType::Int)?).unwrap_or(0);
-            let state = number(&self.scalar_as(state, SqlType::Int)?).unwrap_or(0);
-            let (id, format) = match number(&value) {
-                Some(id) => {
-                    return Err(error(
-                        18054,
-                        16,
-                        format!(
-                            "Error {id}, severity {severity}, state {state} was raised, but no message with that error number was found in sys.messages. If error is larger than 50000, make sure the user-defined message is added using sp_addmessage."
-                        ),
-                    ));
-                }
-                None => (50000, display(&value, ty)),
-            };
-            let text = format_message(&format, &arguments)?;
-            let message = SqlMessage::new(id, severity.clamp(0, 25) as u8, text)
-                .with_state(state.clamp(0, 255) as u8);
-            Ok(message)
-        })();
-        let message = match evaluated {
-            Ok(message) => message,
-            Err(failure) => return Err(self.raised(failure)),
-        };
-        if message.is_error() {
-            let mut raised = self.raised(message.into());
-            raised.by_raiserror = true;
-            return Err(raised);
-        }
-        self.session.error = if set_error { message.number } else { 0 };
-        self.out.message(message).await;
-        Ok(Flow::Next)
-    }
-
-    pub(super) async fn begin_implicit(&mut self) {
-        if self.session.options.implicit_transactions && self.session.transactions == 0 {
-            let _failed = self.begin_transaction().await;
-        }
-    }
-
-    async fn begin_transaction(&mut self) -> Result<(), SqlFailure> {
-        if self.session.transactions == 0 {
-            self.session.descriptor = self.host.begin()?;
-            let descriptor = self.session.descriptor;
-            self.out.send(Reply::TransactionBegun(descriptor)).await;
-        }
-        self.session.transactions += 1;
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<(), SqlFailure> {
-        match self.session.transactions {
-            0 => Err(error(
-                3902,
-                16,
-                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            )),
-            _ if self.session.doomed => Err(error(
-                3930,
-                16,
-                "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
-            )),
-            1 => {
-                self.host.commit()?;
-                self.session.transactions = 0;
-                let descriptor = self.session.descriptor;
-                self.out.send(Reply::TransactionCommitted(descriptor)).await;
-                Ok(())
-            }
-            _ => {
-                self.session.transactions -= 1;
-                Ok(())
-            }
-        }
-    }
-
-    async fn rollback(&mut self) -> Result<(), SqlFailure> {
-        if self.session.transactions == 0 {
-            return Err(error(
-                3903,
-                16,
-                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
-            ));
-        }
-        self.roll_back().await;
-        Ok(())
-    }
-
-    async fn transaction(&mut self, request: TransactionRequest) {
-        let (command, result) = match request {
-            TransactionRequest::Begin => (212, self.begin_transaction().await),
-            TransactionRequest::Commit => (213, self.commit().await),
-            TransactionRequest::Rollback => (210, self.rollback().await),
-        };
-        if let Err(failure) = &result {
-            self.out.fail(failure).await;
-        }
-        self.out.done(command, None, result.is_err()).await;
-    }
-
     /// A statement that holds no other.
     async fn simple(&mut self, statement: &Statement) -> Result<Flow, SqlFailure> {
         match &statement.kind {
@@ -637,28 +491,24 @@ impl Run<'_> {
                     .await;
                 self.out.done(226, None, false).await;
             }
-            StatementKind::BeginTransaction => {
-                self.begin_transaction().await?;
+            StatementKind::BeginTransaction(name) => {
+                let name = self.transaction_name(name)?;
+                self.begin_transaction(name).await?;
                 self.out.done(212, None, false).await;
             }
             StatementKind::Commit => {
                 self.commit().await?;
                 self.out.done(213, None, false).await;
             }
-            StatementKind::Rollback(_) => {
-                self.rollback().await?;
+            StatementKind::Rollback(name) => {
+                let name = self.transaction_name(name)?;
+                self.rollback(name).await?;
                 self.out.done(210, None, false).await;
             }
-            StatementKind::Save(_) => {
-                if self.session.transactions == 0 {
-                    return Err(error(
-                        628,
-                        16,
-                        "Cannot issue SAVE TRANSACTION when there is no active transaction.",
-                    ));
-                }
-                // The engine cannot undo a part of a transaction: say so rather than pretend.
-                return Err(error(50001, 16, "SAVE TRANSACTION is not supported by this server."));
+            StatementKind::Save(name) => {
+                let name = self.transaction_name(&Some(name.clone()))?.unwrap_or_default();
+                self.save(&name)?;
+                self.out.done(0, None, false).await;
             }
             StatementKind::Admin(tokens) => {
                 let values = self.variable_texts();
@@ -688,11 +538,17 @@ impl Run<'_> {
 
     async fn admin(&mut self, admin: Admin) -> Result<(), SqlFailure> {
         let (name, code) = admin_code(&admin);
+        self.command = code;
         self.host.running(name);
         self.out.progress = matches!(admin, Admin::Backup(_) | Admin::Restore(_)).then_some(code);
         let result = self.host.admin(admin, &mut self.out).await;
         self.out.end_progress();
-        let code = result?;
+        let code = result.inspect_err(|failure| {
+            // An option that a system database cannot have is refused while compiling.
+            if failure.cause().number == CANNOT_BE_SET {
+                self.command = REFUSED_WHILE_COMPILING;
+            }
+        })?;
         self.out.done(code, None, false).await;
         Ok(())
     }
@@ -811,6 +667,30 @@ fn undeclared(name: &str) -> SqlFailure {
     error(137, 15, format!("Must declare the scalar variable \"{name}\"."))
 }
 
+/// "Option … cannot be set in database …".
+const CANNOT_BE_SET: i32 = 5058;
+/// The code in DONE of statements that are refused before they run.
+const REFUSED_WHILE_COMPILING: u16 = 253;
+
+/// The code in DONE of a statement that fails; 0 where none is known. Administrative statements set
+/// their own when they are parsed.
+fn statement_code(kind: &StatementKind) -> u16 {
+    match kind {
+        StatementKind::Select(_) => 193,
+        StatementKind::Insert(_) => 195,
+        StatementKind::Change(change) if change.assignments.is_none() => 196,
+        StatementKind::Change(_) => 197,
+        StatementKind::CreateTable(..) => 198,
+        StatementKind::DropTable(..) => 199,
+        StatementKind::Truncate(_) => 233,
+        StatementKind::Use(_) => REFUSED_WHILE_COMPILING,
+        StatementKind::Rollback(_) => 210,
+        StatementKind::BeginTransaction(_) => 212,
+        StatementKind::Commit => 213,
+        _ => 0,
+    }
+}
+
 /// The command's name in `sys.dm_exec_requests` and its code in DONE.
 fn admin_code(admin: &Admin) -> (&'static str, u16) {
     match admin {
@@ -841,81 +721,6 @@ fn admin_code(admin: &Admin) -> (&'static str, u16) {
         Admin::Dbcc { .. } => ("DBCC", 0),
         Admin::Reconfigure => ("RECONFIGURE", 0),
     }
-}
-
-/// RAISERROR's format: `%s`, `%d`, `%i`, `%u`, `%x`, `%o` with flags and widths, and `%%`.
-fn format_message(format: &str, arguments: &[(SqlType, Value)]) -> Result<String, SqlFailure> {
-    let mut out = String::new();
-    let mut arguments = arguments.iter();
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut spec = String::new();
-        while let Some(&c) = chars.peek() {
-            if c.is_ascii_digit() || "-+#. *".contains(c) {
-                spec.push(c);
-                chars.next();
-            } else {
-                break;
-            }
-        }
-        while matches!(chars.peek(), Some('l' | 'h' | 'I' | '6' | '4')) {
-            chars.next();
-        }
-        let kind = chars.next();
-        let value = match kind {
-            Some('%') => {
-                out.push('%');
-                continue;
-            }
-            Some('s' | 'd' | 'i' | 'u' | 'x' | 'X' | 'o') => match arguments.next() {
-                None => "(null)".to_string(),
-                Some((_, value)) if value.is_null() => "(null)".to_string(),
-                Some((ty, value)) => {
-                    let text = matches!(value, Value::String(_));
-                    let number = integer(value);
-                    match (kind, number) {
-                        (Some('s'), None) if text => display(value, *ty),
-                        (Some('x'), Some(n)) => format!("{n:x}"),
-                        (Some('X'), Some(n)) => format!("{n:X}"),
-                        (Some('o'), Some(n)) => format!("{n:o}"),
-                        (Some('d' | 'i' | 'u'), Some(n)) => n.to_string(),
-                        _ => {
-                            let _ = float(value);
-                            return Err(error(
-                                2786,
-                                16,
-                                "The data type of substitution parameter 1 does not match the expected type of the format specification.",
-                            ));
-                        }
-                    }
-                }
-            },
-            _ => {
-                return Err(error(2787, 16, format!("Invalid format specification: '%{spec}'.")));
-            }
-        };
-        let left = spec.starts_with('-');
-        let (width, precision) =
-            spec.trim_start_matches(['-', '+', '#', ' ']).split_once('.').map_or_else(
-                || (spec.trim_start_matches(['-', '+', '#', ' ']).parse().ok(), None),
-                |(w, p)| (w.parse().ok(), p.parse::<usize>().ok()),
-            );
-        let width: usize = width.unwrap_or(0).min(2047);
-        let value: String = match precision {
-            Some(n) if kind == Some('s') => value.chars().take(n).collect(),
-            _ => value,
-        };
-        if left {
-            out.push_str(&format!("{value:<width$}"));
-        } else {
-            out.push_str(&format!("{value:>width$}"));
-        }
-    }
-    Ok(out.chars().take(2047).collect())
 }
 
 /// A path of one part, for names the language makes itself.

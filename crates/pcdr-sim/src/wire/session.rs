@@ -135,6 +135,10 @@ where
     };
     match outcome {
         Ok(session) => {
+            if let Some((host, port)) = front.redirect(&login.login) {
+                connection.send_elsewhere(&login, &host, port).await?;
+                return Ok(None);
+            }
             Metrics::count(&config.metrics.logins);
             let (session_id, database) = (session.session_id(), session.database());
             connection.welcome(&login, session_id, &database).await?;
@@ -221,6 +225,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.done(0);
         self.finish_message().await?;
         self.outbox.set_packet_size(size);
+        Ok(())
+    }
+
+    async fn send_elsewhere(&mut self, login: &Login7, host: &str, port: u16) -> io::Result<()> {
+        self.outbox.push(&tokens::login_ack(login.version, &self.identity));
+        self.outbox.push(&tokens::routing(host, port));
+        self.done(0);
+        self.finish_message().await?;
+        self.close().await;
         Ok(())
     }
 

@@ -167,6 +167,18 @@ pub(super) fn packet_size_change(new: usize, old: usize) -> Vec<u8> {
     text_change(4, &new.to_string(), &old.to_string())
 }
 
+/// ENVCHANGE 20: the client is to log in elsewhere, over TCP.
+pub(super) fn routing(host: &str, port: u16) -> Vec<u8> {
+    let host: Vec<u16> = host.encode_utf16().take(1024).collect();
+    let mut route = vec![0];
+    route.extend(port.to_le_bytes());
+    route.extend((host.len() as u16).to_le_bytes());
+    route.extend(host.iter().flat_map(|unit| unit.to_le_bytes()));
+    let mut new = (route.len() as u16).to_le_bytes().to_vec();
+    new.extend(route);
+    env_change(20, &new, &[0, 0])
+}
+
 /// ENVCHANGE 7.
 pub(super) fn collation_change() -> Vec<u8> {
     let mut new = vec![5];

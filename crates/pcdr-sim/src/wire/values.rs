@@ -228,33 +228,10 @@ fn rescale(unscaled: i128, from: u8, to: u8) -> Option<i128> {
     Some(unscaled.checked_add(half)? / factor)
 }
 
-/// The base type that a bare value has inside a `sql_variant`.
-fn base_type(value: &Value) -> Option<SqlType> {
-    Some(match value {
-        Value::Bit(_) => SqlType::Bit,
-        Value::TinyInt(_) => SqlType::TinyInt,
-        Value::SmallInt(_) => SqlType::SmallInt,
-        Value::Int(_) => SqlType::Int,
-        Value::BigInt(_) => SqlType::BigInt,
-        Value::Real(_) => SqlType::Real,
-        Value::Float(_) => SqlType::Float,
-        Value::Money(_) => SqlType::Money,
-        Value::Numeric { scale, .. } => SqlType::Numeric { precision: 38, scale: *scale },
-        Value::String(_) => SqlType::nvarchar(4000),
-        Value::Binary(_) => SqlType::VarBinary(Length::Up(8000)),
-        Value::Uuid(_) => SqlType::UniqueIdentifier,
-        Value::Date(_) => SqlType::Date,
-        Value::Time(_) => SqlType::Time(7),
-        Value::DateTime(_) => SqlType::DateTime2(7),
-        Value::DateTimeOffset { .. } => SqlType::DateTimeOffset(7),
-        Value::Null | Value::Variant(..) => return None,
-    })
-}
-
 fn write_variant(out: &mut Vec<u8>, value: &Value) -> Option<()> {
     let (ty, content) = match value {
         Value::Variant(ty, content) => (*ty, content.as_ref()),
-        bare => (base_type(bare)?, bare),
+        bare => (bare.base_type()?, bare),
     };
     let mut body = Vec::new();
     let characters = |body: &mut Vec<u8>, token: u8, length: u16| {

@@ -39,6 +39,8 @@ pub struct Fake {
     pub attempts: AtomicU32,
     /// Logins that are still refused because the server is starting.
     pub refusals: AtomicU32,
+    /// Where logins are sent on to.
+    pub redirect: Mutex<Option<(String, u16)>>,
     next: AtomicU16,
 }
 
@@ -64,6 +66,7 @@ impl Server {
             batches: Mutex::default(),
             attempts: AtomicU32::default(),
             refusals: AtomicU32::default(),
+            redirect: Mutex::default(),
             next: AtomicU16::default(),
         });
         let authority = CertificateAuthority::new("test").unwrap();
@@ -149,6 +152,10 @@ impl Front for Shared {
             id: 51 + self.0.next.fetch_add(1, Ordering::Relaxed),
             ended: CancellationToken::new(),
         }))
+    }
+
+    fn redirect(&self, _login: &Login) -> Option<(String, u16)> {
+        self.0.redirect.lock().unwrap().clone()
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::client::run_batch;
 use crate::engine::msdb::around::moment;
 use crate::engine::msdb::jobs::by_whom;
 use crate::engine::msdb::{Moment, RunRequest};
 use crate::engine::security::AGENT_SERVICE;
-use crate::engine::session::Instance;
 use crate::engine::world::World;
 use crate::front::Login;
 use crate::message::SqlFailure;
@@ -260,7 +260,10 @@ impl Run {
             ),
             &step.database,
         );
-        let result = run_batch(&instance, &login, &step.command, self.cancel.clone()).await;
+        let result = match instance.open_internal(&login) {
+            Ok(host) => run_batch(host, &step.command, self.cancel.clone()).await,
+            Err(refused) => Err(refused),
+        };
         StepResult::from_sql(result)
     }
 
@@ -288,15 +291,4 @@ impl Run {
             )),
         }
     }
-}
-
-/// Runs a batch in a session of its own.
-async fn run_batch(
-    instance: &Instance,
-    login: &Login,
-    batch: &str,
-    cancel: CancellationToken,
-) -> Result<(), SqlFailure> {
-    let host = instance.open_internal(login)?;
-    crate::engine::batch::run(host, batch, cancel).await
 }

@@ -119,7 +119,8 @@ pub fn rows(defs: &[ColumnDef], major: u8, rows: Vec<Named>) -> Relation {
     }
 }
 
-fn nothing(column: &ColumnDef) -> Value {
+/// What a column holds when nobody gave it a value: NULL where it may, else the type's zero.
+pub(crate) fn nothing(column: &ColumnDef) -> Value {
     if column.nullable {
         return Value::Null;
     }

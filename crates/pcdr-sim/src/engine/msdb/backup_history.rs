@@ -5,14 +5,14 @@
 
 use jiff::civil;
 
-use crate::engine::catalog::columns::{ColumnDef, msdb as columns, of_release};
+use crate::engine::catalog::columns::msdb as columns;
+use crate::engine::catalog::rows;
 use crate::engine::media::{SetHeader, SetKind};
 use crate::engine::state::RecoveryModel;
 use crate::message::SqlFailure;
 use crate::value::{Relation, Value};
 
 use super::history::{BackupSetRow, History, MediaSetRow};
-use super::store::shaped;
 use super::{Arguments, Msdb, Outcome, Surroundings};
 
 fn text(text: Option<&str>) -> Value {
@@ -168,39 +168,18 @@ fn backup_files(row: &BackupSetRow) -> Vec<Vec<(&'static str, Value)>> {
         .collect()
 }
 
-fn filled(defs: &[ColumnDef], major: u8, rows: Vec<Vec<(&'static str, Value)>>) -> Relation {
-    let kept: Vec<&ColumnDef> = defs.iter().filter(|c| c.since <= major).collect();
-    Relation {
-        columns: of_release(defs, major),
-        rows: rows
-            .into_iter()
-            .map(|row| {
-                kept.iter()
-                    .map(|c| {
-                        row.iter()
-                            .find(|(name, _)| *name == c.name)
-                            .map_or(Value::Null, |(_, v)| shaped(c.ty, v.clone()))
-                    })
-                    .collect()
-            })
-            .collect(),
-    }
-}
-
 /// One of the six history tables, under the columns of a release.
 pub fn table(history: &History, name: &str, major: u8) -> Option<Relation> {
     let sets = || history.backup_sets.iter();
     let media = || history.media_sets.iter();
     Some(match name.to_lowercase().as_str() {
-        "backupset" => filled(columns::BACKUPSET, major, sets().map(backup_set).collect()),
-        "backupmediaset" => {
-            filled(columns::BACKUPMEDIASET, major, media().map(media_set).collect())
-        }
+        "backupset" => rows(columns::BACKUPSET, major, sets().map(backup_set).collect()),
+        "backupmediaset" => rows(columns::BACKUPMEDIASET, major, media().map(media_set).collect()),
         "backupmediafamily" => {
-            filled(columns::BACKUPMEDIAFAMILY, major, media().flat_map(media_families).collect())
+            rows(columns::BACKUPMEDIAFAMILY, major, media().flat_map(media_families).collect())
         }
-        "backupfile" => filled(columns::BACKUPFILE, major, sets().flat_map(backup_files).collect()),
-        "restorehistory" => filled(
+        "backupfile" => rows(columns::BACKUPFILE, major, sets().flat_map(backup_files).collect()),
+        "restorehistory" => rows(
             columns::RESTOREHISTORY,
             major,
             history
@@ -223,7 +202,7 @@ pub fn table(history: &History, name: &str, major: u8) -> Option<Relation> {
                 })
                 .collect(),
         ),
-        "restorefile" => filled(
+        "restorefile" => rows(
             columns::RESTOREFILE,
             major,
             history

@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use uuid::Uuid;
 
 use crate::engine::catalog::columns::{ColumnDef, log_shipping as ls, msdb as m};
+use crate::engine::catalog::nothing;
 use crate::value::{Relation, Row, SqlType, Value};
 
 macro_rules! tables {
@@ -211,25 +212,6 @@ pub fn shaped(ty: SqlType, value: Value) -> Value {
             _ => Value::Numeric { unscaled: i128::from(n), scale: 0 },
         },
         _ => value,
-    }
-}
-
-/// What a column holds when nobody gave it a value: NULL where it may, else the type's zero.
-fn nothing(column: &ColumnDef) -> Value {
-    if column.nullable {
-        return Value::Null;
-    }
-    match column.ty {
-        SqlType::Bit
-        | SqlType::TinyInt
-        | SqlType::SmallInt
-        | SqlType::Int
-        | SqlType::BigInt
-        | SqlType::Numeric { .. } => shaped(column.ty, Value::Int(0)),
-        SqlType::UniqueIdentifier => Value::Uuid(Uuid::nil()),
-        SqlType::VarBinary(_) | SqlType::Binary(_) => Value::Binary(std::sync::Arc::from([])),
-        SqlType::DateTime => Value::DateTime(jiff::civil::date(1900, 1, 1).at(0, 0, 0, 0)),
-        _ => Value::string(""),
     }
 }
 

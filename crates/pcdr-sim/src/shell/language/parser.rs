@@ -498,19 +498,7 @@ impl Parser {
 
     /// Arguments joined by commas are one array.
     fn argument_list(&mut self) -> Parsed<Expr> {
-        let mut items = vec![self.nested(Self::argument)?];
-        loop {
-            let before = self.at;
-            self.skip_blanks()?;
-            if self.peek() != Some(',') {
-                self.at = before;
-                break;
-            }
-            self.at += 1;
-            self.skip_lines()?;
-            items.push(self.nested(Self::argument)?);
-        }
-        Ok(if items.len() == 1 { items.remove(0) } else { Expr::List(items) })
+        self.joined_by_commas(|p| p.nested(Self::argument))
     }
 
     fn argument(&mut self) -> Parsed<Expr> {

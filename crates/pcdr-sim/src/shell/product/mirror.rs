@@ -131,16 +131,14 @@ pub(super) async fn state(call: &mut Call<'_>) -> Outcome {
     Ok(all)
 }
 
+/// The databases that `-ExcludeDatabaseList` leaves out, in lower case.
+pub(super) fn excluded(call: &Call<'_>) -> Vec<String> {
+    let list = call.bound.get("ExcludeDatabaseList").cloned().unwrap_or(Value::Null);
+    list.enumerate().iter().map(|v| v.text().to_lowercase()).collect()
+}
+
 pub(super) async fn failover(call: &mut Call<'_>) -> Outcome {
-    let excluded: Vec<String> = call
-        .bound
-        .get("ExcludeDatabaseList")
-        .cloned()
-        .unwrap_or(Value::Null)
-        .enumerate()
-        .iter()
-        .map(|v| v.text().to_lowercase())
-        .collect();
+    let excluded = excluded(call);
     let to_mirror = call.bound.text("NewPrincipal") == "Mirror";
     let force = call.bound.switch("Force");
     let mut answer = Answer::default();

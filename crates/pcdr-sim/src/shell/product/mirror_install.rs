@@ -4,7 +4,6 @@ use super::mirror::{part, sql_trouble};
 use super::{Call, Outcome, trouble};
 use crate::shell::host::Answer;
 use crate::shell::language::failure::ErrorRecord;
-use crate::shell::language::value::Value;
 use crate::shell::sql::{Sql, SqlTrouble, literal};
 use crate::shell::topology::{Pair, SqlStore};
 
@@ -41,15 +40,7 @@ fn wanted(call: &Call<'_>) -> Result<Vec<Pair>, ErrorRecord> {
             pair.database_type == database_type && pair.primary.is(&host, &instance)
         });
     }
-    let excluded: Vec<String> = call
-        .bound
-        .get("ExcludeDatabaseList")
-        .cloned()
-        .unwrap_or(Value::Null)
-        .enumerate()
-        .iter()
-        .map(|v| v.text().to_lowercase())
-        .collect();
+    let excluded = super::mirror::excluded(call);
     pairs.retain(|pair| !excluded.contains(&pair.database.to_owned()));
     if pairs.is_empty() {
         return Err(trouble(

@@ -37,35 +37,7 @@ const DATABASE_TYPES: &[&str] = &[
     "User",
 ];
 /// Selector switches of Get-CsService.
-const SERVICES: &[&str] = &[
-    "ApplicationDatabase",
-    "ApplicationServer",
-    "ArchivingDatabase",
-    "ArchivingServer",
-    "BackupServer",
-    "CentralManagement",
-    "CentralManagementDatabase",
-    "ConferencingServer",
-    "Director",
-    "EdgeServer",
-    "FileStore",
-    "ManagementServer",
-    "MediationServer",
-    "MonitoringDatabase",
-    "MonitoringServer",
-    "PersistentChatComplianceDatabase",
-    "PersistentChatDatabase",
-    "PersistentChatServer",
-    "PstnGateway",
-    "Registrar",
-    "TrustedApplicationPool",
-    "UserDatabase",
-    "UserServer",
-    "VideoGateway",
-    "VideoInteropServer",
-    "WacServer",
-    "WebServer",
-];
+const SERVICES: &[&str] = SERVICE_SETS.split_at(2).1;
 
 const DATABASE_TYPE: Kind =
     Kind::Enum("Microsoft.Rtc.Management.Deploy.DatabaseNameType", DATABASE_TYPES);
@@ -254,7 +226,7 @@ fn signatures() -> Vec<Signature> {
     all
 }
 
-/// The sets of Get-CsService: one per selector.
+/// The sets of Get-CsService: two for all of them, then one per selector.
 const SERVICE_SETS: &[&str] = &[
     "Identity",
     "Filter",

@@ -183,49 +183,47 @@ impl Parser {
     }
 
     fn sum(&mut self) -> Parsed<Expr> {
-        let mut left = self.product()?;
-        let mut chain = 0;
-        loop {
-            let op = match self.peek().text.as_str() {
-                _ if self.peek().kind != Kind::Symbol => break,
+        self.operations(Parser::product, |symbol| {
+            Some(match symbol {
                 "+" => BinaryOp::Add,
                 "-" => BinaryOp::Subtract,
                 "&" => BinaryOp::BitAnd,
                 "|" => BinaryOp::BitOr,
                 "^" => BinaryOp::BitXor,
-                _ => break,
-            };
-            chain += 1;
-            if chain > MAX_CHAIN {
-                return Err(too_deep(self.peek().line));
-            }
-            left = self.require_value(left)?;
-            self.take();
-            let right = self.product()?;
-            let right = self.require_value(right)?;
-            left = Expr::Binary(op, Box::new(left), Box::new(right));
-        }
-        Ok(left)
+                _ => return None,
+            })
+        })
     }
 
     fn product(&mut self) -> Parsed<Expr> {
-        let mut left = self.unary()?;
-        let mut chain = 0;
-        loop {
-            let op = match self.peek().text.as_str() {
-                _ if self.peek().kind != Kind::Symbol => break,
+        self.operations(Parser::unary, |symbol| {
+            Some(match symbol {
                 "*" => BinaryOp::Multiply,
                 "/" => BinaryOp::Divide,
                 "%" => BinaryOp::Modulo,
-                _ => break,
-            };
+                _ => return None,
+            })
+        })
+    }
+
+    /// Operands joined by operators of one rank, from left to right.
+    fn operations(
+        &mut self,
+        operand: fn(&mut Parser) -> Parsed<Expr>,
+        operator: fn(&str) -> Option<BinaryOp>,
+    ) -> Parsed<Expr> {
+        let mut left = operand(self)?;
+        let mut chain = 0;
+        while self.peek().kind == Kind::Symbol
+            && let Some(op) = operator(&self.peek().text)
+        {
             chain += 1;
             if chain > MAX_CHAIN {
                 return Err(too_deep(self.peek().line));
             }
             left = self.require_value(left)?;
             self.take();
-            let right = self.unary()?;
+            let right = operand(self)?;
             let right = self.require_value(right)?;
             left = Expr::Binary(op, Box::new(left), Box::new(right));
         }

@@ -3,7 +3,7 @@
 use super::{Parsed, Parser, is_reserved, too_deep};
 use crate::tsql::lex::{Kind, Token};
 use crate::tsql::tree::{
-    Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source,
+    BinaryOp, Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source,
 };
 use crate::value::Value;
 
@@ -295,17 +295,8 @@ impl Parser {
 
     /// `@v = …` or `@v += …`; `None` when the variable begins an expression.
     pub(super) fn assignment(&mut self) -> Parsed<Option<(String, Expr)>> {
-        use crate::tsql::tree::BinaryOp;
-        let op = match self.peek_at(1).text.as_str() {
-            "=" => None,
-            "+=" => Some(BinaryOp::Add),
-            "-=" => Some(BinaryOp::Subtract),
-            "*=" => Some(BinaryOp::Multiply),
-            "/=" => Some(BinaryOp::Divide),
-            "%=" => Some(BinaryOp::Modulo),
-            "&=" => Some(BinaryOp::BitAnd),
-            "|=" => Some(BinaryOp::BitOr),
-            _ => return Ok(None),
+        let Some(op) = assignment_operator(&self.peek_at(1).text) else {
+            return Ok(None);
         };
         let name = self.variable()?;
         self.take();
@@ -523,4 +514,20 @@ pub(super) fn undeclared_table(token: &Token) -> crate::message::SqlFailure {
     .with_state(2)
     .at_line(token.line)
     .into()
+}
+
+/// `=` and its compound forms: `Some(None)` for the plain one, `None` for anything else.
+pub(super) fn assignment_operator(symbol: &str) -> Option<Option<BinaryOp>> {
+    Some(match symbol {
+        "=" => None,
+        "+=" => Some(BinaryOp::Add),
+        "-=" => Some(BinaryOp::Subtract),
+        "*=" => Some(BinaryOp::Multiply),
+        "/=" => Some(BinaryOp::Divide),
+        "%=" => Some(BinaryOp::Modulo),
+        "&=" => Some(BinaryOp::BitAnd),
+        "|=" => Some(BinaryOp::BitOr),
+        "^=" => Some(BinaryOp::BitXor),
+        _ => return None,
+    })
 }

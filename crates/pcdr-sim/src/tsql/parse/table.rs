@@ -1,10 +1,11 @@
 //! CREATE TABLE's list of columns, and the statements that change rows.
 
-use super::query::undeclared_table;
+use super::query::{assignment_operator, undeclared_table};
 use super::{Parsed, Parser};
-use crate::tsql::lex::Kind;
+use crate::tsql::lex::{Kind, Token};
 use crate::tsql::tree::{
-    Assignment, BinaryOp, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output, Path,
+    ArgumentValue, Assignment, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output,
+    Path,
 };
 
 impl Parser {
@@ -59,7 +60,11 @@ impl Parser {
             } else if self.accept("CONSTRAINT") || self.accept("COLLATE") {
                 self.identifier()?;
             } else if self.accept("DEFAULT") {
-                column.default = Some(self.value()?);
+                let from = self.at;
+                let value = self.value()?;
+                let text: Vec<String> =
+                    self.tokens[from..self.at].iter().map(Token::source).collect();
+                column.default = Some((value, text.join(" ")));
             } else if self.accept_all(&["PRIMARY", "KEY"]) {
                 column.nullable = false;
                 column.unique = true;
@@ -217,29 +222,24 @@ impl Parser {
                 return Ok(Assignment {
                     variable: Some(variable),
                     column: value.0,
-                    value: value.1,
+                    value: ArgumentValue::Value(value.1),
                 });
             }
             return Err(self.unexpected());
         }
         let column = self.path()?;
-        let op = match self.peek().text.as_str() {
-            "=" => None,
-            "+=" => Some(BinaryOp::Add),
-            "-=" => Some(BinaryOp::Subtract),
-            "*=" => Some(BinaryOp::Multiply),
-            "/=" => Some(BinaryOp::Divide),
-            "%=" => Some(BinaryOp::Modulo),
-            "&=" => Some(BinaryOp::BitAnd),
-            "|=" => Some(BinaryOp::BitOr),
-            _ => return Err(self.unexpected()),
+        let Some(op) = assignment_operator(&self.peek().text) else {
+            return Err(self.unexpected());
         };
         self.take();
-        let value = if self.accept("DEFAULT") { Expr::Null } else { self.value()? };
         let name = column.last().to_string();
         let value = match op {
-            None => value,
-            Some(op) => Expr::Binary(op, Box::new(Expr::Column(column)), Box::new(value)),
+            None if self.accept("DEFAULT") => ArgumentValue::Default,
+            None => ArgumentValue::Value(self.value()?),
+            Some(op) => {
+                let value = Box::new(self.value()?);
+                ArgumentValue::Value(Expr::Binary(op, Box::new(Expr::Column(column)), value))
+            }
         };
         Ok(Assignment { variable: None, column: Some(name), value })
     }

@@ -91,7 +91,12 @@ impl Parser {
     }
 
     pub(super) fn comma_list(&mut self) -> Parsed<Expr> {
-        let mut items = vec![self.unary()?];
+        self.joined_by_commas(Self::unary)
+    }
+
+    /// One item, or an array of several.
+    pub(super) fn joined_by_commas(&mut self, item: fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
+        let mut items = vec![item(self)?];
         loop {
             let before = self.at;
             self.skip_blanks()?;
@@ -101,7 +106,7 @@ impl Parser {
             }
             self.at += 1;
             self.skip_lines()?;
-            items.push(self.unary()?);
+            items.push(item(self)?);
         }
         Ok(if items.len() == 1 { items.remove(0) } else { Expr::List(items) })
     }
