@@ -1,5 +1,6 @@
 //! Every statement that pcdr can send, and everything that a rehearsal really sent, before the vendor's
 //! own T-SQL parser. Run by `cargo xtask tsql`, which sets the parser up.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place and the value")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
