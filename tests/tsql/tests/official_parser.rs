@@ -142,6 +142,8 @@ fn every_statement_is_accepted_and_its_tree_is_the_approved_one() {
     let trees = ordinary(&mut parser);
     let text = trees
         .iter()
+        // The other observations are the same sections, with other numbers of databases.
+        .filter(|(name, _)| !name.starts_with("observe "))
         .map(|(name, tree)| expected::paragraph(name, tree))
         .collect::<Vec<_>>()
         .join("\n");
