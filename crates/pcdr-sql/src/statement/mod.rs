@@ -117,6 +117,23 @@ mod tests {
     }
 
     #[test]
+    fn every_builder_has_a_sample() {
+        for file in [
+            include_str!("database.rs"),
+            include_str!("files.rs"),
+            include_str!("jobs.rs"),
+            include_str!("log_shipping.rs"),
+        ] {
+            let (builders, samples) = file.split_once("pub(super) fn samples(").unwrap();
+            for line in builders.lines().filter_map(|line| line.strip_prefix("pub fn ")) {
+                let name = line.split(['(', '<']).next().unwrap();
+                let is_called = samples.contains(&format!(" {name}("));
+                assert!(is_called, "{name} is in no sample, so that no parser judges it");
+            }
+        }
+    }
+
+    #[test]
     fn names_of_samples_are_unique() {
         let all = samples("mgc", "C:\\b\\mgc.trn").unwrap();
         let names: std::collections::BTreeSet<_> = all.iter().map(|(name, _)| name).collect();
