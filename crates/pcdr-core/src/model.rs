@@ -4,6 +4,7 @@
 //! step checks what it needs; a step that could not work in the modelled state makes the plan
 //! unprovable.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chain::Start;
@@ -18,7 +19,7 @@ use crate::topology::{Role, Topology};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model<'a> {
     /// Copies on instances that were observed, by database; what does not exist is absent here.
-    pub copies: BTreeMap<DatabaseName, BTreeMap<InstanceName, Copy>>,
+    pub copies: ByDatabase<BTreeMap<InstanceName, Copy>>,
     /// Instances that were not observed: their copies may be in any state.
     pub unseen: BTreeSet<InstanceName>,
     /// The pool state; `None` without a pool or while unknown.
@@ -26,7 +27,7 @@ pub struct Model<'a> {
     /// Servers that this plan put on the active list; `None` until it changes the list.
     pub activated: Option<BTreeSet<ServerName>>,
     /// Log backups in the backup share and the copy destination, by database and file name.
-    pub log_files: BTreeMap<DatabaseName, LogFiles<'a>>,
+    pub log_files: ByDatabase<LogFiles<'a>>,
     /// Backup files that the plan itself takes: path to what is in it.
     pub taken: BTreeMap<String, Taken>,
 }
@@ -85,6 +86,55 @@ pub struct SecondaryEntry {
     pub jobs_may_run: bool,
 }
 
+/// Something for each database. Plans go through databases one after the other, so the one that was
+/// asked for last is tried first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByDatabase<T> {
+    /// In the order of first use.
+    all: Vec<(DatabaseName, T)>,
+    recent: Cell<usize>,
+}
+
+impl<T> Default for ByDatabase<T> {
+    fn default() -> ByDatabase<T> {
+        ByDatabase { all: Vec::new(), recent: Cell::new(0) }
+    }
+}
+
+impl<T> ByDatabase<T> {
+    fn index(&self, database: &DatabaseName) -> Option<usize> {
+        let is = |(name, _): &(DatabaseName, T)| name == database;
+        let recent = self.recent.get();
+        if self.all.get(recent).is_some_and(is) {
+            return Some(recent);
+        }
+        let index = self.all.iter().position(is)?;
+        self.recent.set(index);
+        Some(index)
+    }
+
+    /// What there is for a database.
+    pub fn get(&self, database: &DatabaseName) -> Option<&T> {
+        self.all.get(self.index(database)?).map(|(_, value)| value)
+    }
+
+    fn get_mut(&mut self, database: &DatabaseName) -> Option<&mut T> {
+        let index = self.index(database)?;
+        self.all.get_mut(index).map(|(_, value)| value)
+    }
+}
+
+impl<T: Default> ByDatabase<T> {
+    /// What there is for a database; made where there is nothing yet.
+    fn of(&mut self, database: &DatabaseName) -> &mut T {
+        let index = self.index(database).unwrap_or_else(|| {
+            self.all.push((database.clone(), T::default()));
+            self.all.len() - 1
+        });
+        &mut self.all[index].1
+    }
+}
+
 /// The log backups of one database, by file name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogFiles<'a> {
@@ -141,11 +191,11 @@ impl<'a> Model<'a> {
     /// The observed world.
     pub fn of(topology: &Topology, observation: &'a Observation) -> Model<'a> {
         let mut model = Model {
-            copies: BTreeMap::new(),
+            copies: ByDatabase::default(),
             unseen: BTreeSet::new(),
             pool_state: None,
             activated: None,
-            log_files: BTreeMap::new(),
+            log_files: ByDatabase::default(),
             taken: BTreeMap::new(),
         };
         if let Some(Known::Known(pool)) = &observation.pool {
@@ -170,7 +220,7 @@ impl<'a> Model<'a> {
                     known.push(file);
                 }
             }
-            model.log_files.insert(database.clone(), LogFiles::new(known));
+            *model.log_files.of(database) = LogFiles::new(known);
         }
         model
     }
@@ -214,7 +264,7 @@ impl<'a> Model<'a> {
                 is_log_shipping_primary: primary.is_some(),
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
-            self.copies.entry(name.clone()).or_default().insert(instance.clone(), copy);
+            self.copies.of(name).insert(instance.clone(), copy);
         }
     }
 
@@ -294,7 +344,7 @@ impl<'a> Model<'a> {
     }
 
     fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, copy: Copy) {
-        self.copies.entry(database.clone()).or_default().insert(instance.clone(), copy);
+        self.copies.of(database).insert(instance.clone(), copy);
     }
 
     fn copy_in(
