@@ -8,6 +8,11 @@
     reason = "an InstanceError is rare, and what its ports are declared to return"
 )]
 
+#[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
+compile_error!("pcdr-sql needs one of the features tls-rustls and tls-native");
+#[cfg(all(feature = "tls-rustls", feature = "tls-native"))]
+compile_error!("pcdr-sql takes one of the features tls-rustls (a default) and tls-native");
+
 pub mod connection;
 mod copy;
 pub mod error;
@@ -21,7 +26,7 @@ pub mod quote;
 pub mod statement;
 pub mod trace;
 
-pub use connection::{Dialer, Endpoint, NetStream, Password, TcpDialer};
+pub use connection::{Credentials, Dialer, Endpoint, NetStream, Password, TcpDialer};
 pub use error::{ServerError, SqlError};
 pub use files::ShareFiles;
 pub use fleet::{Fleet, FleetOptions};

@@ -94,8 +94,7 @@ where
     }
     let prelogin = Prelogin::decode(&message.payload)?;
     let (agreement, encryption) = prelogin.agree(setting, strict);
-    let answer =
-        prelogin::answer(&connection.identity, encryption, prelogin.names(&connection.identity));
+    let answer = prelogin::answer(&connection.identity, encryption, &prelogin);
     connection.outbox.push(&answer);
     connection.finish_message().await?;
     match (agreement, &config.identity) {
@@ -135,6 +134,10 @@ where
     };
     match outcome {
         Ok(session) => {
+            if let Some((host, port)) = front.route(&login.login) {
+                connection.redirect(&login, &host, port).await?;
+                return Ok(None);
+            }
             Metrics::count(&config.metrics.logins);
             let (session_id, database) = (session.session_id(), session.database());
             connection.welcome(&login, session_id, &database).await?;
@@ -218,9 +221,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.outbox.push(&tokens::login_ack(login.version, &self.identity));
         let size = usize::from(login.packet_size);
         self.outbox.push(&tokens::packet_size_change(size, FIRST_PACKET_SIZE));
+        if login.login.access_token.is_some() {
+            self.outbox.push(&tokens::federated_login_acknowledged());
+        }
         self.done(0);
         self.finish_message().await?;
         self.outbox.set_packet_size(size);
+        Ok(())
+    }
+
+    /// Accepts the login and sends the client elsewhere.
+    async fn redirect(&mut self, login: &Login7, host: &str, port: u16) -> io::Result<()> {
+        self.outbox.push(&tokens::login_ack(login.version, &self.identity));
+        self.outbox.push(&tokens::routing(host, port));
+        self.done(0);
+        self.finish_message().await?;
+        self.close().await;
         Ok(())
     }
 

@@ -200,6 +200,22 @@ pub(super) fn transaction_rolled_back(transaction: u64) -> Vec<u8> {
     env_change(10, &[0], &descriptor(transaction))
 }
 
+/// ENVCHANGE 20: where to go instead.
+pub(super) fn routing(host: &str, port: u16) -> Vec<u8> {
+    const TCP: u8 = 0;
+    let mut value = vec![TCP];
+    value.extend(port.to_le_bytes());
+    us_varchar(&mut value, host);
+    let mut new = (value.len() as u16).to_le_bytes().to_vec();
+    new.append(&mut value);
+    env_change(20, &new, &[0, 0])
+}
+
+/// FEATUREEXTACK of a federated login, without a nonce.
+pub(super) fn federated_login_acknowledged() -> Vec<u8> {
+    vec![0xAE, 0x02, 0, 0, 0, 0, 0xFF]
+}
+
 /// LOGINACK. The version is big-endian here, unlike everywhere else.
 pub(super) fn login_ack(tds_version: u32, identity: &ServerIdentity) -> Vec<u8> {
     const PROGRAM: &str = "Microsoft SQL Server\0\0";
