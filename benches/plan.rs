@@ -17,7 +17,7 @@ use pcdr_core::{Consent, Intent, Observation, Situation, Topology};
 const LOG_BACKUPS: u128 = 200;
 
 fn observed(databases: usize) -> (Topology, Observation) {
-    let mut text = include_str!("../crates/pcdr-core/tests/topologies/stretched.toml").to_owned();
+    let mut text = pcdr_core::topology::EXAMPLE.to_owned();
     for i in 1..databases {
         write!(text, "\n[[databases]]\nname = \"db{i}\"\n").unwrap();
     }

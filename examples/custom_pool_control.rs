@@ -57,7 +57,7 @@ impl Watcher for Print {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let topology = Topology::parse(include_str!("stretched.toml"))?;
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE)?;
     let world = MockWorld::new(topology.clone());
     world.ship("mgc", 1000, 1100);
     for instance in ["sql-n1", "sql-n2", "sql-n3"] {

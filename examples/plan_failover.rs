@@ -10,7 +10,7 @@ use pcdr_core::run::plan;
 use pcdr_core::{Consent, Intent, Observation, Situation, Topology};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let topology = Topology::parse(include_str!("stretched.toml"))?;
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE)?;
     let observation: Observation = serde_json::from_str(include_str!("observation.json"))?;
     let now = observation.taken_at;
 

@@ -53,7 +53,7 @@ fn world(topology: &Topology) -> MockWorld {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let topology = Topology::parse(include_str!("stretched.toml"))?;
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE)?;
     let lost = BTreeSet::from([Consent::PrimarySiteLost]);
 
     let healthy = world(&topology);

@@ -21,7 +21,7 @@ pub struct TopologyFile {
 }
 
 /// The example of a stretched pool, for a rehearsal without a topology of one's own.
-pub const BUILT_IN: &str = include_str!("stretched.toml");
+pub const BUILT_IN: &str = pcdr_core::topology::EXAMPLE;
 
 /// Longest topology file: far beyond any real one, so that a wrong file is not read for minutes.
 const LONGEST: u64 = 16 << 20;

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use pcdr_core::{conformance, mock::MockWorld, Topology};
-//! # let topology = Topology::parse(include_str!("../tests/topologies/stretched.toml")).unwrap();
+//! # let topology = Topology::parse(pcdr_core::topology::EXAMPLE).unwrap();
 //! # let world = MockWorld::new(topology);
 //! # let ports = world.ports();
 //! # fn block_on<F: Future>(f: F) -> F::Output {

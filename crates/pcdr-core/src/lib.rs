@@ -13,7 +13,7 @@
 //! #     let mut c = std::task::Context::from_waker(std::task::Waker::noop());
 //! #     loop { if let std::task::Poll::Ready(o) = f.as_mut().poll(&mut c) { return o } }
 //! # }
-//! let topology = Topology::parse(include_str!("../tests/topologies/stretched.toml"))?;
+//! let topology = Topology::parse(pcdr_core::topology::EXAMPLE)?;
 //! let world = MockWorld::new(topology.clone()); // your own ports in a real tool
 //! world.ship("mgc", 1000, 1100);
 //! ["sql-n1", "sql-n2", "sql-n3"].map(|lost| world.lose_instance(lost));

@@ -87,7 +87,7 @@ pub struct Finding {
 /// #     let mut c = std::task::Context::from_waker(std::task::Waker::noop());
 /// #     loop { if let std::task::Poll::Ready(o) = f.as_mut().poll(&mut c) { return o } }
 /// # }
-/// # let topology = Topology::parse(include_str!("../tests/topologies/stretched.toml")).unwrap();
+/// # let topology = Topology::parse(pcdr_core::topology::EXAMPLE).unwrap();
 /// # let world = MockWorld::new(topology.clone());
 /// world.ship("mgc", 1000, 1100);
 /// world.ship("mgc", 1200, 1300); // 1100..1200 is missing
@@ -250,8 +250,7 @@ mod tests {
     use crate::observe::observe;
 
     fn status(change: impl FnOnce(&MockWorld)) -> Status {
-        let text = include_str!("../tests/topologies/stretched.toml");
-        let topology = Topology::parse(text).unwrap();
+        let topology = Topology::parse(crate::topology::EXAMPLE).unwrap();
         let world = MockWorld::new(topology.clone());
         world.ship("mgc", 1000, 1100);
         change(&world);

@@ -6,7 +6,7 @@ use pcdr_core::mock::MockWorld;
 use pcdr_core::{DatabaseName, InstanceName, Topology};
 
 fn world() -> MockWorld {
-    let topology = Topology::parse(include_str!("topologies/stretched.toml")).unwrap();
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE).unwrap();
     MockWorld::new(topology)
 }
 

@@ -14,7 +14,7 @@ use pcdr_core::{Consent, Intent, Plan, Situation, Topology};
 use pcdr_core::{ErrorCode, InstanceError};
 
 fn topology() -> Topology {
-    Topology::parse(include_str!("topologies/stretched.toml")).unwrap()
+    Topology::parse(pcdr_core::topology::EXAMPLE).unwrap()
 }
 
 fn disaster() -> MockWorld {

@@ -18,8 +18,6 @@ use pcdr_core::run::{self, RunError, Watcher};
 use pcdr_core::step::Step;
 use pcdr_core::{Consent, ErrorCode, InstanceError, Intent, Plan, Refusal, Situation, Topology};
 
-const STRETCHED: &str = include_str!("topologies/stretched.toml");
-
 #[test]
 fn every_scenario_is_answered_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
@@ -43,7 +41,9 @@ fn every_scenario_is_answered_as_written() {
 }
 
 fn answer(question: &str) -> String {
-    let world = MockWorld::new(Topology::parse(STRETCHED).expect("the example topology is valid"));
+    let world = MockWorld::new(
+        Topology::parse(pcdr_core::topology::EXAMPLE).expect("the example topology is valid"),
+    );
     let mut consents = BTreeSet::new();
     let mut late = Duration::ZERO;
     let mut out = String::new();
@@ -161,7 +161,7 @@ fn intent(name: &str) -> Intent {
 }
 
 fn topology() -> Topology {
-    Topology::parse(STRETCHED).expect("the example topology is valid")
+    Topology::parse(pcdr_core::topology::EXAMPLE).expect("the example topology is valid")
 }
 
 fn planned(

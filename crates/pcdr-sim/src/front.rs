@@ -190,9 +190,9 @@ pub trait Front: Send + Sync + 'static {
     /// 18456, 4060 and their like.
     async fn login(&self, login: &Login) -> Result<Box<dyn FrontSession>, SqlFailure>;
 
-    /// Where a login that was accepted has to go instead: host, perhaps with an instance, and TCP
-    /// port, as a read-only routing list says.
-    fn route(&self, _login: &Login) -> Option<(String, u16)> {
+    /// Where a login that was accepted is sent instead, as a read-only listener does: host or
+    /// `host\instance`, and port. `None`: it stays here.
+    fn redirect(&self, _login: &Login) -> Option<(String, u16)> {
         None
     }
 }

@@ -85,7 +85,7 @@ impl Client {
             })
             .collect();
         let mut sink = Collected::default();
-        self.host.begin_request("EXECUTE", CancellationToken::new());
+        self.host.begin_request("EXECUTE", "", CancellationToken::new());
         let result = self.host.call(&procedure, arguments, &mut sink).await;
         self.host.end_request();
         result.map(|r| (r, sink))
@@ -103,7 +103,7 @@ impl Client {
     }
 
     async fn admin(&mut self, statement: Admin) -> Result<u16, SqlFailure> {
-        self.host.begin_request("ADMIN", CancellationToken::new());
+        self.host.begin_request("ADMIN", "", CancellationToken::new());
         let result = self.host.admin(statement, &mut Collected::default()).await;
         self.host.end_request();
         result
@@ -678,7 +678,7 @@ async fn a_tsql_step_runs_its_batch_and_its_error_fails_the_job() {
             &[of_job.clone(), ("@step_name", s("one")), ("@command", s(command))],
         )
         .await;
-        assert_eq!(a.error("msdb.dbo.sp_start_job", &[of_job.clone()]).await, 14_256);
+        assert_eq!(a.error("msdb.dbo.sp_start_job", std::slice::from_ref(&of_job)).await, 14_256);
         a.done("msdb.dbo.sp_add_jobserver", &[of_job]).await;
         let expected = if job == "good" { SUCCEEDED } else { FAILED };
         assert_eq!(run_job(&mut a, &id).await["run_status"], expected, "{job}");

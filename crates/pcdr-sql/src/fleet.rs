@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use pcdr_core::ErrorCode;
 
-    const TOPOLOGY: &str = include_str!("../../../examples/stretched.toml");
+    const TOPOLOGY: &str = pcdr_core::topology::EXAMPLE;
 
     #[test]
     fn a_fleet_has_every_instance_of_its_topology_and_connects_to_none() {

@@ -3,11 +3,6 @@
 //! All T-SQL that pcdr sends is built in [`statement`] and quoted in [`quote`]; the driver is known
 //! only to [`connection`].
 
-#![allow(
-    clippy::result_large_err,
-    reason = "an InstanceError is rare, and what its ports are declared to return"
-)]
-
 #[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
 compile_error!("pcdr-sql needs one of the features tls-rustls and tls-native");
 #[cfg(all(feature = "tls-rustls", feature = "tls-native"))]

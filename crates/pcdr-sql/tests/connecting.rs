@@ -181,46 +181,18 @@ async fn a_named_instance_is_found_through_the_browser_and_an_unknown_one_is_unr
 }
 
 #[tokio::test]
-async fn a_redirect_is_followed_to_the_server_of_an_instance_name() {
-    let there = Server::start(|_| server()).await;
-    let here = Server::start(|_| vec![done(None)]).await;
-    let port = there.listener.address().port();
-    *here.fake.route.lock().unwrap() = Some(("127.0.0.1\\CHAT".to_owned(), port));
-    // Each has an authority of its own: the certificate is verified again, of the new server.
-    let untrusting = here.instance().observe(&[]).await.unwrap_err();
-    assert_eq!(untrusting.code, ErrorCode::CertificateNotTrusted, "{untrusting}");
-    assert_eq!(there.attempts(), 0);
-    let both = [here.authority.pem(), there.authority.pem()].concat();
-    let instance =
-        here.instance_with(|endpoint| endpoint.ca_bundle = Some(Arc::new(both.into_bytes())));
-    assert_eq!(instance.observe(&[]).await.unwrap().version, "16.0.4003.1");
-    assert_eq!((here.logins(), there.logins()), (0, 1));
-}
-
-#[tokio::test]
 async fn the_name_in_the_certificate_is_that_of_the_server_redirected_to() {
     let there = Server::start(|_| server()).await;
     let here = Server::start(|_| vec![done(None)]).await;
     // `localhost` is not in the certificate, 127.0.0.1 is.
     let port = there.listener.address().port();
-    *here.fake.route.lock().unwrap() = Some(("localhost".to_owned(), port));
+    *here.fake.redirect.lock().unwrap() = Some(("localhost".to_owned(), port));
     let both = [here.authority.pem(), there.authority.pem()].concat();
     let instance =
         here.instance_with(|endpoint| endpoint.ca_bundle = Some(Arc::new(both.into_bytes())));
     let error = instance.observe(&[]).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::CertificateNotTrusted, "{error}");
     assert_eq!(there.attempts(), 0);
-}
-
-#[tokio::test]
-async fn a_server_that_redirects_to_itself_is_left_after_four_times() {
-    let server = Server::start(|_| server()).await;
-    let port = server.listener.address().port();
-    *server.fake.route.lock().unwrap() = Some(("127.0.0.1".to_owned(), port));
-    let error = server.instance().observe(&[]).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Protocol, "{error}");
-    assert!(error.found.contains("more than 4 times"), "{error}");
-    assert_eq!(server.attempts(), 5);
 }
 
 #[cfg(not(all(unix, feature = "kerberos")))]

@@ -109,6 +109,30 @@ async fn an_unknown_authority_and_another_host_name_are_not_trusted() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_redirected_goes_there_and_the_certificate_there_is_checked() {
+    let first = Server::start(|_| observation()).await;
+    let second = Server::start(|_| observation()).await;
+    let to = ("127.0.0.1\\CHAT".to_owned(), second.listener.address().port());
+    *first.fake.redirect.lock().unwrap() = Some(to);
+    let both = first.authority.pem().to_owned() + second.authority.pem();
+    let trusting = first.instance_with(|e| e.ca_bundle = Some(Arc::new(both.into_bytes())));
+    trusting.observe(&[mgc()]).await.unwrap();
+    assert_eq!((first.logins(), second.logins()), (0, 1));
+    let error = first.instance().observe(&[mgc()]).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::CertificateNotTrusted, "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_redirects_to_itself_is_given_up_after_five_logins() {
+    let server = Server::start(|_| observation()).await;
+    let port = server.listener.address().port();
+    *server.fake.redirect.lock().unwrap() = Some(("127.0.0.1".to_owned(), port));
+    let error = server.instance().observe(&[mgc()]).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Protocol, "{error}");
+    assert_eq!(server.attempts(), 5);
+}
+
+#[tokio::test]
 async fn a_port_where_nobody_listens_is_unreachable_at_once() {
     let server = Server::start(|_| observation()).await;
     let instance = server.instance();

@@ -48,7 +48,7 @@ pub fn json(output: &Output) -> Value {
 
 /// The example topology.
 pub fn stretched() -> String {
-    include_str!("../../src/stretched.toml").to_owned()
+    pcdr_core::topology::EXAMPLE.to_owned()
 }
 
 /// Writes a topology into a folder.

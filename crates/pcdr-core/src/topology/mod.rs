@@ -17,6 +17,10 @@ pub use violation::{ALL_CODES, Place, Violation, Violations};
 
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
 
+/// A stretched Persistent Chat pool in TOML, with comments that teach: what examples, tests and the
+/// rehearsal use.
+pub const EXAMPLE: &str = include_str!("../../tests/topologies/stretched.toml");
+
 /// A designed, validated topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -251,7 +255,7 @@ impl Topology {
     /// ```
     /// use pcdr_core::Topology;
     ///
-    /// let text = include_str!("../../tests/topologies/stretched.toml");
+    /// let text = pcdr_core::topology::EXAMPLE;
     /// let topology = Topology::parse(text)?;
     /// assert_eq!(topology.primary().host, "sql-n1.example.net");
     ///

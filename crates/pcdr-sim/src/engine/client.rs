@@ -8,6 +8,7 @@ use crate::front::{DoneKind, Front, FrontSession, Login, Replies, Reply, Request
 use crate::message::SqlFailure;
 use crate::tsql::Interpreter;
 use crate::tsql::host::Host as _;
+use crate::value::Value;
 
 /// Replies that may wait for whoever reads them.
 const UNREAD_REPLIES: usize = 64;
@@ -80,10 +81,33 @@ impl FrontSession for Session {
             self.reset(&replies).await;
             return;
         }
-        self.host.begin_request("SELECT", cancel);
+        self.host.begin_request("SELECT", &text_of(&request), cancel);
         self.interpreter.run(&mut self.host, request, &replies).await;
         self.host.settle().await;
         self.host.end_request();
+    }
+}
+
+/// A request as `sys.dm_exec_sql_text` shows it: a batch's text, the statement of `sp_executesql` after
+/// its parameters, or a procedure's name.
+fn text_of(request: &Request) -> String {
+    match request {
+        Request::Batch(text) => text.clone(),
+        Request::Rpc(rpc) => {
+            let text = |index: usize| match rpc.parameters.get(index).map(|p| &p.value) {
+                Some(Value::String(text)) => Some(text.as_ref()),
+                _ => None,
+            };
+            let statement = text(0).filter(|_| rpc.procedure.eq_ignore_ascii_case("sp_executesql"));
+            match (statement, text(1)) {
+                (Some(statement), Some(parameters)) if !parameters.is_empty() => {
+                    format!("({parameters}){statement}")
+                }
+                (Some(statement), _) => statement.to_owned(),
+                (None, _) => rpc.procedure.clone(),
+            }
+        }
+        Request::Transaction(_) => String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a database does by itself: log its changes, check-point, truncate, recover, own files.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use super::security::DatabaseSecurity;
 use super::state::{
     Database, DatabaseFile, InstanceState, Random, RecoveryModel, Status, UserAccess, WorldState,
 };
-use super::storage::{Storage, TransactionId};
+use super::storage::{Storage, TransactionId, table_key};
 
 /// Bytes of a new database's data file.
 const NEW_DATA_BYTES: u64 = 8 * 1024 * 1024;
@@ -229,6 +230,58 @@ impl Database {
         if self.storage.open.contains_key(&transaction) {
             self.append(now, transaction, LogOp::Abort);
             self.log.flush();
+        }
+    }
+
+    /// Undoes what a transaction did since `to`, by changes that set the old state again: the log of
+    /// a transaction is kept until it ends, so what was before can be read from it.
+    pub fn undo_since(&mut self, now: Timestamp, transaction: TransactionId, to: Lsn) {
+        let own: Vec<&LogRecord> = self
+            .log
+            .range(transaction, self.log.next)
+            .iter()
+            .filter(|record| record.transaction == transaction)
+            .collect();
+        let (kept, undone) = own.split_at(own.partition_point(|record| record.lsn < to));
+        let mut changes = Vec::new();
+        let mut rows = BTreeSet::new();
+        for record in undone.iter().rev() {
+            match &record.op {
+                LogOp::CreateTable { definition } => {
+                    let table = table_key(&definition.schema, &definition.name);
+                    changes.push(LogOp::DropTable { table });
+                }
+                LogOp::DropTable { table } => {
+                    changes.push(LogOp::KeepTable { table: table.clone() });
+                }
+                op => {
+                    if let Some((table, row_id, _)) = op.row() {
+                        rows.insert((table, row_id));
+                    }
+                }
+            }
+        }
+        for (table, row_id) in rows {
+            let before = kept.iter().rev().find_map(|record| {
+                record.op.row().filter(|(t, id, _)| (*t, *id) == (table, row_id))
+            });
+            let before = match before {
+                Some((_, _, content)) => content.cloned(),
+                None => self
+                    .storage
+                    .tables
+                    .get(table)
+                    .and_then(|stored| stored.rows.get(&row_id))
+                    .and_then(|row| row.committed.clone()),
+            };
+            let table = table.to_owned();
+            changes.push(match before {
+                Some(after) => LogOp::Update { table, row_id, after },
+                None => LogOp::Delete { table, row_id },
+            });
+        }
+        for op in changes {
+            self.append(now, transaction, op);
         }
     }
 

@@ -21,8 +21,6 @@ impl OsError {
     pub const PATH_NOT_FOUND: OsError = OsError(3);
     /// 5.
     pub const ACCESS_DENIED: OsError = OsError(5);
-    /// 32.
-    pub const IN_USE: OsError = OsError(32);
     /// 53.
     pub const NETWORK_PATH: OsError = OsError(53);
     /// 67.

@@ -12,13 +12,13 @@ use super::lsn::Lsn;
 use super::mirroring;
 use super::msdb;
 use super::security::{self, Action};
-use super::session::{SessionHost, session_mut, take_single_user_slot};
+use super::session::{Savepoint, SessionHost, session_mut, take_single_user_slot};
 use super::state::{Database, WorldState};
 use super::storage::{Table, TableDefinition, TransactionId, table_key};
 use super::{alter, backup, information, paths, restore};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::{Admin, ObjectName};
-use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink};
+use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink, TableRules};
 use crate::value::{Column, Relation, Row, SqlType, Value};
 
 /// The `user_name` that history and headers record for a login.
@@ -104,6 +104,7 @@ impl SessionHost {
     }
 
     fn finish_transaction(&mut self, commit: bool) -> Result<(), SqlFailure> {
+        self.savepoints.clear();
         let me = self.me.session_id;
         let result = self.try_change(|state, key, now| {
             let cost = state.costs.commit;
@@ -336,6 +337,20 @@ impl Host for SessionHost {
         })
     }
 
+    fn table_rules(&self, table: &ObjectName) -> Option<TableRules> {
+        let database = self.database_of(table).to_lowercase();
+        self.view(|view| {
+            let own = view.instance.databases.get(&database)?;
+            let table = own.storage.tables.get(&table_key(&table.schema, &table.name))?;
+            let definition = &table.definition;
+            Some(TableRules {
+                identity: definition.identity,
+                defaults: definition.defaults.clone(),
+            })
+        })
+        .flatten()
+    }
+
     fn change(
         &mut self,
         table: &ObjectName,
@@ -383,7 +398,7 @@ impl Host for SessionHost {
         &mut self,
         name: &ObjectName,
         columns: Vec<Column>,
-        identity: Option<(usize, i64, i64)>,
+        rules: TableRules,
     ) -> Result<(), SqlFailure> {
         let database = self.database_of(name);
         let schema = if name.schema.is_empty() { "dbo".to_owned() } else { name.schema.clone() };
@@ -401,7 +416,8 @@ impl Host for SessionHost {
                         name: name.name.clone(),
                         object_id,
                         columns,
-                        identity,
+                        identity: rules.identity,
+                        defaults: rules.defaults,
                         created: now,
                     },
                 },
@@ -514,6 +530,42 @@ impl Host for SessionHost {
 
     fn commit(&mut self) -> Result<(), SqlFailure> {
         self.finish_transaction(true)
+    }
+
+    fn save(&mut self, name: &str) -> Result<(), SqlFailure> {
+        let me = self.me.session_id;
+        let ends = self.try_change(|state, key, _| {
+            let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+            let session = instance.sessions.get(&me).ok_or_else(errors::killed)?;
+            let end = |database: &String| {
+                instance.databases.get(database).map(|own| (database.clone(), own.log.next))
+            };
+            Ok(session.transactions.keys().filter_map(end).collect())
+        })?;
+        self.savepoints.push(Savepoint { name: name.to_owned(), ends });
+        Ok(())
+    }
+
+    fn rollback_to(&mut self, name: &str) -> Result<bool, SqlFailure> {
+        let Some(at) = self.savepoints.iter().rposition(|point| point.name == name) else {
+            return Ok(false);
+        };
+        self.savepoints.truncate(at + 1);
+        let ends = self.savepoints.last().map(|point| point.ends.clone()).unwrap_or_default();
+        let me = self.me.session_id;
+        self.try_change(|state, key, now| {
+            let session = session_mut(state, key, me).ok_or_else(errors::killed)?;
+            for (database, transaction) in session.transactions.clone() {
+                let to = ends.get(&database).copied().unwrap_or(transaction);
+                if let Some(own) = super::session::database_mut(state, key, &database) {
+                    own.undo_since(now, transaction, to);
+                }
+                mirroring::ship(state, key, &database);
+            }
+            Ok(())
+        })?;
+        self.me.world.notify();
+        Ok(true)
     }
 
     fn rollback(&mut self) {

@@ -1,7 +1,5 @@
 //! RESTORE HEADERONLY, FILELISTONLY, LABELONLY and VERIFYONLY.
 
-use jiff::Timestamp;
-
 use super::errors;
 use super::lsn::Lsn;
 use super::media::{Media, SetHeader};
@@ -32,9 +30,9 @@ pub(crate) async fn run(
         Err(error) => return Err(errors::closed_by_3013(&name, [error])),
     };
     let (result, wait) = host
-        .update(|state, key, now| {
+        .update(|state, key, _| {
             let wait = state.costs.device;
-            (answer(host, state, key, now, &verb, &statement, &with), wait)
+            (answer(host, state, key, &verb, &statement, &with), wait)
         })
         .unwrap_or_else(|| (Err(errors::killed()), std::time::Duration::ZERO));
     host.pause(wait).await.map_err(|_| errors::closed_by_3013(&name, [errors::aborted()]))?;
@@ -62,7 +60,6 @@ fn answer(
     host: &SessionHost,
     state: &WorldState,
     key: &str,
-    _now: Timestamp,
     verb: &str,
     statement: &RestoreInformation,
     with: &With,

@@ -24,6 +24,8 @@ pub enum LogOp {
     CreateTable { definition: TableDefinition },
     /// A table is dropped.
     DropTable { table: String },
+    /// The drop of a table is taken back.
+    KeepTable { table: String },
     /// The transaction is durable.
     Commit,
     /// The transaction is undone, every change of it.
@@ -32,6 +34,18 @@ pub enum LogOp {
     Checkpoint,
     /// Log volume without meaning: index maintenance and other work that tests need only as bytes.
     Filler { bytes: u64 },
+}
+
+impl LogOp {
+    /// The row that is changed: its table, its id, and what it becomes (`None`: deleted).
+    pub fn row(&self) -> Option<(&str, u64, Option<&Row>)> {
+        match self {
+            LogOp::Insert { table, row_id, row } => Some((table, *row_id, Some(row))),
+            LogOp::Update { table, row_id, after } => Some((table, *row_id, Some(after))),
+            LogOp::Delete { table, row_id } => Some((table, *row_id, None)),
+            _ => None,
+        }
+    }
 }
 
 /// One record.
@@ -56,7 +70,7 @@ impl LogRecord {
                 120 + row.iter().map(value_bytes).sum::<u64>()
             }
             LogOp::Delete { .. } => 120,
-            LogOp::CreateTable { .. } | LogOp::DropTable { .. } => 2_000,
+            LogOp::CreateTable { .. } | LogOp::DropTable { .. } | LogOp::KeepTable { .. } => 2_000,
             LogOp::Checkpoint => 200,
             LogOp::Filler { bytes } => *bytes,
         }

@@ -1,5 +1,6 @@
 //! Instances as clients see them, and what statements need of the session that runs them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access;
 use super::errors;
+use super::lsn::Lsn;
 use super::security;
 use super::state::{Database, InstanceState, RequestState, SessionState, WorldState};
 use super::world::{SessionRef, World};
@@ -172,6 +174,7 @@ impl Instance {
             ended,
             cancel: CancellationToken::new(),
             owed: Duration::ZERO,
+            savepoints: Vec::new(),
         })
     }
 }
@@ -201,6 +204,15 @@ pub struct SessionHost {
     pub(crate) cancel: CancellationToken,
     /// Latency that statements without an await have run up.
     pub(crate) owed: Duration,
+    /// Savepoints of the open transaction, oldest first.
+    pub(crate) savepoints: Vec<Savepoint>,
+}
+
+/// A place in a transaction: where the log of each database that it had changed ended then.
+#[derive(Debug, Clone)]
+pub(crate) struct Savepoint {
+    pub(crate) name: String,
+    pub(crate) ends: BTreeMap<String, Lsn>,
 }
 
 impl Drop for SessionHost {
@@ -243,7 +255,15 @@ impl SessionHost {
         &self,
         f: impl FnOnce(&mut WorldState, &str, Timestamp) -> Result<T, SqlFailure>,
     ) -> Result<T, SqlFailure> {
-        self.update(f).unwrap_or_else(|| Err(errors::killed().into()))
+        let me = self.me.session_id;
+        self.update(|state, key, now| {
+            // A killed session is on the list until its request has noticed; it changes nothing more.
+            if session_mut(state, key, me).is_some_and(|session| session.killed) {
+                return Err(errors::killed().into());
+            }
+            f(state, key, now)
+        })
+        .unwrap_or_else(|| Err(errors::killed().into()))
     }
 
     /// Whether the running statement is to stop.
@@ -261,7 +281,7 @@ impl SessionHost {
         }
     }
 
-    /// Waits until the world changes, at most a second, unless the statement is stopped.
+    /// Waits until the world changes, at most a tenth of a second, unless the statement is stopped.
     pub(crate) async fn wait_for_change(&self) -> Result<(), Stopped> {
         tokio::select! {
             biased;
@@ -279,8 +299,8 @@ impl SessionHost {
         }
     }
 
-    /// Begins a request: `cancel` stops it.
-    pub fn begin_request(&mut self, command: &str, cancel: CancellationToken) {
+    /// Begins a request: `command` is its kind, `text` what the client sent, and `cancel` stops it.
+    pub fn begin_request(&mut self, command: &str, text: &str, cancel: CancellationToken) {
         self.cancel = cancel;
         let me = self.me.session_id;
         let statement = self.update(|state, key, now| {
@@ -288,6 +308,7 @@ impl SessionHost {
                 session.last_request_start = now;
                 session.request = Some(RequestState {
                     command: command.to_owned(),
+                    text: text.into(),
                     start: now,
                     percent_complete: 0.0,
                     estimated_completion_ms: 0,

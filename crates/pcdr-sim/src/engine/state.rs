@@ -532,6 +532,8 @@ pub struct SessionState {
 pub struct RequestState {
     /// `command`.
     pub command: String,
+    /// What the client sent, for `sys.dm_exec_sql_text`.
+    pub text: std::sync::Arc<str>,
     /// UTC.
     pub start: Timestamp,
     /// `percent_complete`, 0 to 100.

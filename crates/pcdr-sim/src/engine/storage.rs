@@ -28,6 +28,9 @@ pub struct TableDefinition {
     pub columns: Vec<Column>,
     /// Index, seed and increment of the identity column.
     pub identity: Option<(usize, i64, i64)>,
+    /// The text of each column's DEFAULT, by index.
+    #[serde(default)]
+    pub defaults: BTreeMap<usize, String>,
     /// Creation time.
     pub created: Timestamp,
 }
@@ -170,6 +173,11 @@ impl Storage {
                 }
                 if let Some(open) = self.open.get_mut(&transaction) {
                     open.tables.push(table.clone());
+                }
+            }
+            LogOp::KeepTable { table } => {
+                if let Some(stored) = self.tables.get_mut(table) {
+                    stored.dropping = None;
                 }
             }
             LogOp::Commit => self.end(transaction, Some(Commit { lsn: record.lsn, at: record.at })),

@@ -7,13 +7,14 @@ use super::bound::{Bound, Env, Node};
 use super::convert::cast;
 use super::eval::{eval, test};
 use super::failures::{error, invalid_column, invalid_object};
-use super::host::Sink;
+use super::host::{Sink, TableRules};
 use super::interpret::{Flow, Outcome, Run};
-use super::parse::object_name;
+use super::parse::{object_name, parse_value};
 use super::plan::{HIDDEN, SourcePlan};
 use super::state::{Context, Table};
 use super::tree::{
-    Change, ColumnDefinition, Expr, Insert, InsertSource, Item, Output, Path, Source, same_name,
+    ArgumentValue, Change, ColumnDefinition, Expr, Insert, InsertSource, Item, Output, Path,
+    Source, same_name,
 };
 use crate::message::SqlFailure;
 use crate::value::{Column, Relation, Row, SqlType, Value};
@@ -34,13 +35,17 @@ impl Run<'_> {
     ) -> Result<(Vec<Column>, Option<usize>, Vec<Option<Expr>>), SqlFailure> {
         if let Some(table) = self.kept(name)? {
             let identity = table.definitions.iter().position(|d| d.identity.is_some());
-            let defaults = table.definitions.iter().map(|d| d.default.clone()).collect();
+            let default = |d: &ColumnDefinition| d.default.as_ref().map(|(value, _)| value.clone());
+            let defaults = table.definitions.iter().map(default).collect();
             return Ok((table.columns(), identity, defaults));
         }
         let name = object_name(name);
         let relation = self.host.relation(&name, None)?;
-        let defaults = vec![None; relation.columns.len()];
-        Ok((relation.columns, self.host.identity_column(&name), defaults))
+        let rules = self.host.table_rules(&name).unwrap_or_default();
+        let defaults = (0..relation.columns.len())
+            .map(|i| rules.defaults.get(&i).map(|text| parse_value(text)).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok((relation.columns, rules.identity.map(|(column, ..)| column), defaults))
     }
 
     /// The temporary table or table variable of that name; `Ok(None)` for a user table.
@@ -296,6 +301,12 @@ impl Run<'_> {
     }
 
     fn changes(&self, change: &Change, table: &Path) -> Result<Changed, SqlFailure> {
+        let assigned = change.assignments.as_deref().unwrap_or_default();
+        let defaults = if assigned.iter().any(|a| a.value == ArgumentValue::Default) {
+            self.target(table)?.2
+        } else {
+            Vec::new()
+        };
         self.with_context(|context| {
             let binder = Binder::new(context).with_ctes(&change.ctes)?;
             let relation = Binder::new(context).table(table)?;
@@ -331,7 +342,8 @@ impl Run<'_> {
                 None => None,
             };
             let start = scope.columns.iter().position(|c| c.name == mark).map_or(0, |i| i - width);
-            let assignments = bind_assignments(&binder, change, &scope, &columns, context)?;
+            let assignments =
+                bind_assignments(&binder, change, &scope, &columns, &defaults, context)?;
             let limit = match &change.top {
                 Some(top) => {
                     let bound = coerce(binder.scalar(top, &Scope::default())?, SqlType::BigInt)?;
@@ -463,7 +475,13 @@ impl Run<'_> {
             .iter()
             .enumerate()
             .find_map(|(i, d)| d.identity.map(|(seed, step)| (i, seed, step)));
-        self.host.create_table(&object_name(name), table.columns(), identity)
+        let defaults = definitions
+            .iter()
+            .enumerate()
+            .filter_map(|(i, d)| d.default.as_ref().map(|(_, text)| (i, text.clone())))
+            .collect();
+        let rules = TableRules { identity, defaults };
+        self.host.create_table(&object_name(name), table.columns(), rules)
     }
 
     /// SELECT … INTO.
@@ -551,6 +569,7 @@ fn bind_assignments(
     change: &Change,
     scope: &Scope<'_>,
     columns: &[Column],
+    defaults: &[Option<Expr>],
     context: &Context<'_>,
 ) -> Result<Option<Vec<BoundAssignment>>, SqlFailure> {
     let Some(assignments) = &change.assignments else {
@@ -576,7 +595,12 @@ fn bind_assignments(
                 }
                 (None, None) => SqlType::Int,
             };
-            let value = coerce(binder.scalar(&assignment.value, scope)?, ty)?;
+            let default = column.and_then(|column| defaults.get(column)).and_then(Option::as_ref);
+            let value = match (&assignment.value, default) {
+                (ArgumentValue::Value(value), _) | (ArgumentValue::Default, Some(value)) => value,
+                (ArgumentValue::Default, None) => &Expr::Null,
+            };
+            let value = coerce(binder.scalar(value, scope)?, ty)?;
             Ok((column, variable, value))
         })
         .collect::<Result<Vec<_>, SqlFailure>>()

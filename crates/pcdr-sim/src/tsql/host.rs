@@ -4,11 +4,22 @@
 //! views, procedures, administrative statements, server functions) it asks of its [`Host`], which
 //! speaks for one session.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::ast::{Admin, ObjectName};
 use crate::message::SqlFailure;
 use crate::value::{Column, Relation, Row, SqlType, Value};
+
+/// What fills the columns of a user table that an INSERT leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableRules {
+    /// Index, seed and increment of the identity column.
+    pub identity: Option<(usize, i64, i64)>,
+    /// The text of each column's DEFAULT, by index.
+    pub defaults: BTreeMap<usize, String>,
+}
 
 /// A parameter of a procedure.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,9 +101,9 @@ pub trait Host: Send {
     /// 208, 229, 515 (NULL into NOT NULL), 3906 (read-only) …
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure>;
 
-    /// The index of a user table's identity column. The interpreter leaves that column NULL in the
-    /// rows it inserts, and the server fills it in.
-    fn identity_column(&self, _table: &ObjectName) -> Option<usize> {
+    /// The identity column and the defaults of a user table; `None` when it has neither. The
+    /// interpreter leaves an identity column NULL in the rows it inserts, and the server fills it in.
+    fn table_rules(&self, _table: &ObjectName) -> Option<TableRules> {
         None
     }
 
@@ -107,7 +118,7 @@ pub trait Host: Send {
         changes: Vec<(Row, Option<Row>)>,
     ) -> Result<u64, SqlFailure>;
 
-    /// Creates a user table. `identity` is the index of an identity column, with seed and increment.
+    /// Creates a user table.
     ///
     /// # Errors
     ///
@@ -116,7 +127,7 @@ pub trait Host: Send {
         &mut self,
         name: &ObjectName,
         columns: Vec<Column>,
-        identity: Option<(usize, i64, i64)>,
+        rules: TableRules,
     ) -> Result<(), SqlFailure>;
 
     /// Drops a user table.
@@ -162,7 +173,7 @@ pub trait Host: Send {
     /// The interpreter keeps `@@ERROR`, `@@ROWCOUNT`, `@@TRANCOUNT` and `@@NESTLEVEL` itself.
     fn global(&self, name: &str) -> Option<(SqlType, Value)>;
 
-    /// Begins a transaction; `savepoint` names a `SAVE TRANSACTION`.
+    /// Begins a transaction.
     ///
     /// # Errors
     ///
@@ -178,6 +189,20 @@ pub trait Host: Send {
 
     /// Undoes everything since [`Host::begin`].
     fn rollback(&mut self);
+
+    /// Sets a savepoint in the open transaction; a name may be used again, and the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// 596 when the session is gone.
+    fn save(&mut self, name: &str) -> Result<(), SqlFailure>;
+
+    /// Undoes everything since a savepoint, which stays; `false` when there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// 596 when the session is gone.
+    fn rollback_to(&mut self, name: &str) -> Result<bool, SqlFailure>;
 
     /// Waits, in the server's time, and ends early when the request is cancelled.
     async fn wait(&mut self, duration: std::time::Duration);

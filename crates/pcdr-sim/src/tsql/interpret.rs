@@ -61,6 +61,8 @@ pub(super) struct Run<'a> {
     /// Enclosing TRY blocks.
     tries: u32,
     steps: u32,
+    /// The code in DONE of the statement that runs, for the DONE of its failure.
+    command: u16,
 }
 
 impl Interpreter {
@@ -92,6 +94,7 @@ impl Interpreter {
             frames: vec![Frame::default()],
             tries: 0,
             steps: 0,
+            command: 0,
         };
         run.out.no_count = run.session.options.no_count;
         match request {
@@ -175,7 +178,7 @@ impl Run<'_> {
         {
             self.roll_back().await;
         }
-        self.out.done(0, None, true).await;
+        self.out.done(self.command, None, true).await;
         if !ends {
             Flow::Next
         } else if is_compile_error(number) && self.session.level > 0 && !doomed && severity < 20 {
@@ -276,6 +279,7 @@ impl Run<'_> {
         {
             return Ok(Flow::Next);
         }
+        self.command = statement_code(&statement.kind);
         let raised = match self.carry_out(statement).await {
             Ok(flow) => {
                 // Statements that only steer leave the error of the one before.
@@ -487,28 +491,24 @@ impl Run<'_> {
                     .await;
                 self.out.done(226, None, false).await;
             }
-            StatementKind::BeginTransaction => {
-                self.begin_transaction().await?;
+            StatementKind::BeginTransaction(name) => {
+                let name = self.transaction_name(name)?;
+                self.begin_transaction(name).await?;
                 self.out.done(212, None, false).await;
             }
             StatementKind::Commit => {
                 self.commit().await?;
                 self.out.done(213, None, false).await;
             }
-            StatementKind::Rollback(_) => {
-                self.rollback().await?;
+            StatementKind::Rollback(name) => {
+                let name = self.transaction_name(name)?;
+                self.rollback(name).await?;
                 self.out.done(210, None, false).await;
             }
-            StatementKind::Save(_) => {
-                if self.session.transactions == 0 {
-                    return Err(error(
-                        628,
-                        16,
-                        "Cannot issue SAVE TRANSACTION when there is no active transaction.",
-                    ));
-                }
-                // The engine cannot undo a part of a transaction: say so rather than pretend.
-                return Err(error(50001, 16, "SAVE TRANSACTION is not supported by this server."));
+            StatementKind::Save(name) => {
+                let name = self.transaction_name(&Some(name.clone()))?.unwrap_or_default();
+                self.save(&name)?;
+                self.out.done(0, None, false).await;
             }
             StatementKind::Admin(tokens) => {
                 let values = self.variable_texts();
@@ -538,11 +538,17 @@ impl Run<'_> {
 
     async fn admin(&mut self, admin: Admin) -> Result<(), SqlFailure> {
         let (name, code) = admin_code(&admin);
+        self.command = code;
         self.host.running(name);
         self.out.progress = matches!(admin, Admin::Backup(_) | Admin::Restore(_)).then_some(code);
         let result = self.host.admin(admin, &mut self.out).await;
         self.out.end_progress();
-        let code = result?;
+        let code = result.inspect_err(|failure| {
+            // An option that a system database cannot have is refused while compiling.
+            if failure.cause().number == CANNOT_BE_SET {
+                self.command = REFUSED_WHILE_COMPILING;
+            }
+        })?;
         self.out.done(code, None, false).await;
         Ok(())
     }
@@ -659,6 +665,30 @@ impl Run<'_> {
 
 fn undeclared(name: &str) -> SqlFailure {
     error(137, 15, format!("Must declare the scalar variable \"{name}\"."))
+}
+
+/// "Option … cannot be set in database …".
+const CANNOT_BE_SET: i32 = 5058;
+/// The code in DONE of statements that are refused before they run.
+const REFUSED_WHILE_COMPILING: u16 = 253;
+
+/// The code in DONE of a statement that fails; 0 where none is known. Administrative statements set
+/// their own when they are parsed.
+fn statement_code(kind: &StatementKind) -> u16 {
+    match kind {
+        StatementKind::Select(_) => 193,
+        StatementKind::Insert(_) => 195,
+        StatementKind::Change(change) if change.assignments.is_none() => 196,
+        StatementKind::Change(_) => 197,
+        StatementKind::CreateTable(..) => 198,
+        StatementKind::DropTable(..) => 199,
+        StatementKind::Truncate(_) => 233,
+        StatementKind::Use(_) => REFUSED_WHILE_COMPILING,
+        StatementKind::Rollback(_) => 210,
+        StatementKind::BeginTransaction(_) => 212,
+        StatementKind::Commit => 213,
+        _ => 0,
+    }
 }
 
 /// The command's name in `sys.dm_exec_requests` and its code in DONE.

@@ -48,6 +48,18 @@ impl Token {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
+    /// The token as it could stand in a batch.
+    pub(super) fn source(&self) -> String {
+        let text = &self.text;
+        match self.kind {
+            Kind::Quoted => format!("[{}]", text.replace(']', "]]")),
+            Kind::String => format!("'{}'", text.replace('\'', "''")),
+            Kind::National => format!("N'{}'", text.replace('\'', "''")),
+            Kind::Binary => format!("0x{text}"),
+            _ => text.clone(),
+        }
+    }
+
     /// Whether this is the operator or separator `symbol`.
     pub(super) fn is_symbol(&self, symbol: &str) -> bool {
         self.kind == Kind::Symbol && self.text == symbol

@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) transactions: i32,
     /// What `Host::begin` returned for the open transaction.
     pub(super) descriptor: u64,
+    /// The name that the outermost BEGIN TRANSACTION gave.
+    pub(super) transaction_name: Option<String>,
     /// The open transaction can only be rolled back (`XACT_STATE()` = -1).
     pub(super) doomed: bool,
     pub(super) identity: Option<i64>,

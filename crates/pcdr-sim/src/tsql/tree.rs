@@ -265,7 +265,8 @@ pub(super) struct ColumnDefinition {
     pub(super) ty: SqlType,
     pub(super) nullable: bool,
     pub(super) identity: Option<(i64, i64)>,
-    pub(super) default: Option<Expr>,
+    /// The expression, and its text, as the catalog keeps it.
+    pub(super) default: Option<(Expr, String)>,
     /// PRIMARY KEY or UNIQUE on this column alone.
     pub(super) unique: bool,
 }
@@ -312,9 +313,10 @@ pub(super) struct Change {
 pub(super) struct Assignment {
     pub(super) variable: Option<String>,
     pub(super) column: Option<String>,
-    pub(super) value: Expr,
+    pub(super) value: ArgumentValue,
 }
 
+/// A value, or the word DEFAULT.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ArgumentValue {
     Default,
@@ -382,7 +384,8 @@ pub(super) enum StatementKind {
     /// Whether DELAY (else TIME), and the time text.
     WaitFor(bool, Expr),
     Use(String),
-    BeginTransaction,
+    /// With the transaction's name.
+    BeginTransaction(Option<String>),
     Commit,
     /// The name of a savepoint or of the transaction.
     Rollback(Option<String>),

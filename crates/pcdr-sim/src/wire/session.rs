@@ -134,8 +134,8 @@ where
     };
     match outcome {
         Ok(session) => {
-            if let Some((host, port)) = front.route(&login.login) {
-                connection.redirect(&login, &host, port).await?;
+            if let Some((host, port)) = front.redirect(&login.login) {
+                connection.send_elsewhere(&login, &host, port).await?;
                 return Ok(None);
             }
             Metrics::count(&config.metrics.logins);
@@ -230,8 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(())
     }
 
-    /// Accepts the login and sends the client elsewhere.
-    async fn redirect(&mut self, login: &Login7, host: &str, port: u16) -> io::Result<()> {
+    async fn send_elsewhere(&mut self, login: &Login7, host: &str, port: u16) -> io::Result<()> {
         self.outbox.push(&tokens::login_ack(login.version, &self.identity));
         self.outbox.push(&tokens::routing(host, port));
         self.done(0);

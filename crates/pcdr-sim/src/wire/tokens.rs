@@ -167,6 +167,18 @@ pub(super) fn packet_size_change(new: usize, old: usize) -> Vec<u8> {
     text_change(4, &new.to_string(), &old.to_string())
 }
 
+/// ENVCHANGE 20: the client is to log in elsewhere, over TCP.
+pub(super) fn routing(host: &str, port: u16) -> Vec<u8> {
+    let host: Vec<u16> = host.encode_utf16().take(1024).collect();
+    let mut route = vec![0];
+    route.extend(port.to_le_bytes());
+    route.extend((host.len() as u16).to_le_bytes());
+    route.extend(host.iter().flat_map(|unit| unit.to_le_bytes()));
+    let mut new = (route.len() as u16).to_le_bytes().to_vec();
+    new.extend(route);
+    env_change(20, &new, &[0, 0])
+}
+
 /// ENVCHANGE 7.
 pub(super) fn collation_change() -> Vec<u8> {
     let mut new = vec![5];
@@ -198,17 +210,6 @@ pub(super) fn transaction_committed(transaction: u64) -> Vec<u8> {
 /// ENVCHANGE 10.
 pub(super) fn transaction_rolled_back(transaction: u64) -> Vec<u8> {
     env_change(10, &[0], &descriptor(transaction))
-}
-
-/// ENVCHANGE 20: where to go instead.
-pub(super) fn routing(host: &str, port: u16) -> Vec<u8> {
-    const TCP: u8 = 0;
-    let mut value = vec![TCP];
-    value.extend(port.to_le_bytes());
-    us_varchar(&mut value, host);
-    let mut new = (value.len() as u16).to_le_bytes().to_vec();
-    new.append(&mut value);
-    env_change(20, &new, &[0, 0])
 }
 
 /// FEATUREEXTACK of a federated login, without a nonce.

@@ -42,8 +42,8 @@ pub struct Fake {
     pub refusals: AtomicU32,
     /// Access token that is accepted.
     pub token: Mutex<Option<String>>,
-    /// Where logins that were accepted are sent.
-    pub route: Mutex<Option<(String, u16)>>,
+    /// Where logins are sent on to.
+    pub redirect: Mutex<Option<(String, u16)>>,
     next: AtomicU16,
 }
 
@@ -83,7 +83,7 @@ impl Server {
             attempts: AtomicU32::default(),
             refusals: AtomicU32::default(),
             token: Mutex::default(),
-            route: Mutex::default(),
+            redirect: Mutex::default(),
             next: AtomicU16::default(),
         });
         let authority = CertificateAuthority::new("test").unwrap();
@@ -175,8 +175,8 @@ impl Front for Shared {
         }))
     }
 
-    fn route(&self, _login: &Login) -> Option<(String, u16)> {
-        self.0.route.lock().unwrap().clone()
+    fn redirect(&self, _login: &Login) -> Option<(String, u16)> {
+        self.0.redirect.lock().unwrap().clone()
     }
 }
 

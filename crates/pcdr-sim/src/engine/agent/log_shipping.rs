@@ -282,7 +282,7 @@ impl Session<'_> {
         name: &str,
         what: Admin,
     ) -> Result<(), SqlFailure> {
-        host.begin_request(name, self.run.cancel.clone());
+        host.begin_request(name, name, self.run.cancel.clone());
         let result = host.admin(what, &mut Quiet).await;
         host.end_request();
         result.map(|_| ())

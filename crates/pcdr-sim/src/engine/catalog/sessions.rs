@@ -140,7 +140,7 @@ fn handle(session: u16) -> Value {
     Value::Binary(bytes.into())
 }
 
-/// `sys.dm_exec_sql_text(handle)`: the statement's kind; the text itself is not kept.
+/// `sys.dm_exec_sql_text(handle)`: the text of a request that runs; none is kept after its end.
 ///
 /// # Errors
 ///
@@ -155,7 +155,7 @@ pub(super) fn sql_text(view: View<'_>, arguments: &[Value]) -> Result<Relation, 
     };
     let running =
         session.and_then(|id| view.instance.sessions.get(&id)).and_then(|s| s.request.as_ref());
-    let named = running.map(|r| vec![("text", Value::string(&r.command))]).into_iter().collect();
+    let named = running.map(|r| vec![("text", Value::string(&*r.text))]).into_iter().collect();
     Ok(rows(DM_EXEC_SQL_TEXT, view.major(), named))
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::text::{SETUP, batch, client, ok};
 use super::*;
 use crate::engine::errors::OsError;
 use crate::engine::state::{Costs, Status};
+use crate::front::Front as _;
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_file_is_error_2_and_a_missing_folder_error_3() {
@@ -245,4 +247,72 @@ async fn files_of_another_database_are_not_overwritten() {
     .unwrap();
     let own = lab.database("SQL1", "mgc", |d| d.database_guid);
     assert_ne!(lab.database("SQL1", "drill", |d| d.database_guid), own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_drive_takes_no_backup_until_it_has_space_again() {
+    let lab = Lab::new();
+    let mut session = client(&lab, "SQL1").await;
+    ok(&mut session, SETUP).await;
+    lab.world.fill_drive("SQL1", "D:", true);
+    let to_drive = r"BACKUP DATABASE mgc TO DISK = N'D:\MSSQL\DATA\x.bak'";
+    assert_eq!(batch(&mut session, to_drive).await.1.last(), Some(&3013));
+    lab.world.fill_drive("SQL1", "D:", false);
+    ok(&mut session, to_drive).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_killed_inside_its_next_statement_answers_nothing_more_and_leaves_nothing() {
+    let lab = Lab::new();
+    let mut session = client(&lab, "SQL1").await;
+    ok(&mut session, SETUP).await;
+    lab.world.kill_inside_next_statement("SQL1", session.session_id());
+    let (rows, _) = batch(&mut session, "DELETE FROM mgc.dbo.t; SELECT 1").await;
+    assert!(rows.is_empty(), "{rows:?}");
+    assert!(session.ended().is_cancelled());
+    let mut other = client(&lab, "SQL1").await;
+    assert_eq!(ok(&mut other, "SELECT COUNT(*) FROM mgc.dbo.t").await, [[Value::Int(2)]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_next_request_is_delayed() {
+    let lab = Lab::new();
+    let mut session = client(&lab, "SQL1").await;
+    lab.world.delay_next_request("SQL1", Duration::from_secs(40));
+    for expected in [true, false] {
+        let began = tokio::time::Instant::now();
+        ok(&mut session, "SELECT 1").await;
+        assert_eq!(began.elapsed() >= Duration::from_secs(40), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_password_refuses_the_login_with_its_own_error() {
+    let lab = Lab::new();
+    let mut session = client(&lab, "SQL1").await;
+    ok(&mut session, "CREATE LOGIN app WITH PASSWORD = N'Secret!1'").await;
+    let mut app = login("");
+    app.user_name = "app".to_owned();
+    app.password = "Secret!1".to_owned();
+    lab.instance("SQL1").login(&app).await.unwrap();
+    lab.world.expire_login("SQL1", "app");
+    let Err(failure) = lab.instance("SQL1").login(&app).await else {
+        panic!("the login was accepted");
+    };
+    assert_eq!(failure.cause().number, 18487);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_ten_times_larger_takes_longer_to_back_up() {
+    let lab = Lab::new();
+    let mut session = client(&lab, "SQL1").await;
+    ok(&mut session, SETUP).await;
+    let mut times = Vec::new();
+    for gigabytes in [1_u64, 10] {
+        lab.world.set_data_bytes("SQL1", "mgc", gigabytes << 30);
+        let began = tokio::time::Instant::now();
+        ok(&mut session, r"BACKUP DATABASE mgc TO DISK = N'\\FS1\backup\size.bak' WITH INIT").await;
+        times.push(began.elapsed());
+    }
+    assert!(times[1] > times[0] * 5, "{times:?}");
 }

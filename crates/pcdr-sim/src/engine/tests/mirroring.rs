@@ -243,3 +243,24 @@ async fn suspended_mirroring_catches_up_on_resume() {
     assert_eq!(lab.ids("SQL2", "mgc"), [1, 2]);
     assert_eq!(mirroring(&lab, "SQL1").state, MirroringState::Synchronized);
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_safety_a_commit_waits_for_nobody_and_only_force_fails_over() {
+    let lab = Lab::new();
+    let mut host = mirrored(&lab).await;
+    partner(&mut host, PartnerOption::Safety(false)).await.unwrap();
+    assert!(!mirroring(&lab, "SQL1").safety_full);
+    assert!(!mirroring(&lab, "SQL2").safety_full);
+    assert_eq!(mirroring(&lab, "SQL1").safety_sequence, 2);
+    settle().await;
+    // Never SYNCHRONIZED without safety: the principal does not know what the mirror has.
+    assert_eq!(mirroring(&lab, "SQL1").state, MirroringState::Synchronizing);
+    add(&mut host, 2);
+    settle().await;
+    assert_eq!(lab.ids("SQL2", "mgc"), [1, 2]);
+    fails(partner(&mut host, PartnerOption::Failover).await, &[1477]);
+    partner(&mut host, PartnerOption::Safety(true)).await.unwrap();
+    settle().await;
+    assert_eq!(mirroring(&lab, "SQL1").state, MirroringState::Synchronized);
+    partner(&mut host, PartnerOption::Failover).await.unwrap();
+}

@@ -2,6 +2,8 @@
 
 mod chain;
 mod failures;
+mod language;
+mod media;
 mod mirroring;
 mod random;
 mod sessions;
@@ -135,7 +137,7 @@ impl Lab {
         host.create_table(
             &table(),
             vec![Column { name: "id".to_owned(), ty: SqlType::Int, nullable: false }],
-            None,
+            Default::default(),
         )
         .unwrap();
         add(&mut host, 1);
@@ -154,7 +156,7 @@ fn add(host: &mut SessionHost, id: i32) {
 
 async fn run(host: &mut SessionHost, statement: Admin) -> Result<Heard, SqlFailure> {
     let mut heard = Heard::default();
-    host.begin_request("", tokio_util::sync::CancellationToken::new());
+    host.begin_request("", "", tokio_util::sync::CancellationToken::new());
     let result = host.admin(statement, &mut heard).await;
     host.end_request();
     result.map(|_| heard)

@@ -10,7 +10,10 @@ use crate::engine::state::{Costs, Status};
 use crate::front::{Front, FrontSession, Replies, Reply, Request};
 
 /// Runs a batch; rows and the numbers of the errors.
-async fn batch(session: &mut Box<dyn FrontSession>, text: &str) -> (Vec<Vec<Value>>, Vec<i32>) {
+pub(super) async fn batch(
+    session: &mut Box<dyn FrontSession>,
+    text: &str,
+) -> (Vec<Vec<Value>>, Vec<i32>) {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(16);
     let run =
         session.run(Request::Batch(text.to_owned()), Replies(sender), CancellationToken::new());
@@ -31,17 +34,17 @@ async fn batch(session: &mut Box<dyn FrontSession>, text: &str) -> (Vec<Vec<Valu
     tokio::join!(run, collect).1
 }
 
-async fn ok(session: &mut Box<dyn FrontSession>, text: &str) -> Vec<Vec<Value>> {
+pub(super) async fn ok(session: &mut Box<dyn FrontSession>, text: &str) -> Vec<Vec<Value>> {
     let (rows, errors) = batch(session, text).await;
     assert_eq!(errors, [0_i32; 0], "{text}");
     rows
 }
 
-async fn client(lab: &Lab, instance: &str) -> Box<dyn FrontSession> {
+pub(super) async fn client(lab: &Lab, instance: &str) -> Box<dyn FrontSession> {
     lab.instance(instance).login(&login("")).await.unwrap()
 }
 
-const SETUP: &str = r"
+pub(super) const SETUP: &str = r"
 CREATE DATABASE mgc;
 ALTER DATABASE mgc SET RECOVERY FULL;
 CREATE TABLE mgc.dbo.t (id int NOT NULL, name nvarchar(40) NULL);

@@ -3,18 +3,24 @@
 use super::Run;
 use crate::front::{Reply, TransactionRequest};
 use crate::message::SqlFailure;
+use crate::tsql::eval::display;
 use crate::tsql::failures::error;
+use crate::tsql::tree::Expr;
 
 impl Run<'_> {
     pub(super) async fn begin_implicit(&mut self) {
         if self.session.options.implicit_transactions && self.session.transactions == 0 {
-            let _failed = self.begin_transaction().await;
+            let _failed = self.begin_transaction(None).await;
         }
     }
 
-    pub(super) async fn begin_transaction(&mut self) -> Result<(), SqlFailure> {
+    pub(super) async fn begin_transaction(
+        &mut self,
+        name: Option<String>,
+    ) -> Result<(), SqlFailure> {
         if self.session.transactions == 0 {
             self.session.descriptor = self.host.begin()?;
+            self.session.transaction_name = name;
             let descriptor = self.session.descriptor;
             self.out.send(Reply::TransactionBegun(descriptor)).await;
         }
@@ -48,7 +54,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn rollback(&mut self) -> Result<(), SqlFailure> {
+    pub(super) async fn rollback(&mut self, name: Option<String>) -> Result<(), SqlFailure> {
         if self.session.transactions == 0 {
             return Err(error(
                 3903,
@@ -56,15 +62,66 @@ impl Run<'_> {
                 "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
             ));
         }
-        self.roll_back().await;
-        Ok(())
+        let Some(name) = name else {
+            self.roll_back().await;
+            return Ok(());
+        };
+        // The name of a savepoint undoes what came after it; the outermost transaction's, all of it.
+        if self.session.doomed {
+            return Err(error(
+                3931,
+                16,
+                "The current transaction cannot be committed and cannot be rolled back to a savepoint. Roll back the entire transaction.",
+            ));
+        }
+        if self.host.rollback_to(&name)? {
+            return Ok(());
+        }
+        if self.session.transaction_name.as_ref() == Some(&name) {
+            self.roll_back().await;
+            return Ok(());
+        }
+        Err(error(
+            6401,
+            16,
+            format!("Cannot roll back {name}. No transaction or savepoint of that name was found."),
+        ))
+    }
+
+    /// SAVE TRANSACTION: a place to which ROLLBACK can return.
+    pub(super) fn save(&mut self, name: &str) -> Result<(), SqlFailure> {
+        if self.session.transactions == 0 {
+            return Err(error(
+                628,
+                16,
+                "Cannot issue SAVE TRANSACTION when there is no active transaction.",
+            ));
+        }
+        self.host.save(name)
+    }
+
+    /// The name of a transaction or savepoint, which a variable may hold; 32 characters count.
+    pub(super) fn transaction_name(
+        &self,
+        name: &Option<String>,
+    ) -> Result<Option<String>, SqlFailure> {
+        let Some(name) = name else {
+            return Ok(None);
+        };
+        let text = if name.starts_with('@') {
+            let (ty, value) = self.scalar(&Expr::Variable(name.clone()))?;
+            display(&value, ty)
+        } else {
+            name.clone()
+        };
+        Ok(Some(text.chars().take(32).collect()))
     }
 
     pub(super) async fn transaction(&mut self, request: TransactionRequest) {
         let (command, result) = match request {
-            TransactionRequest::Begin => (212, self.begin_transaction().await),
+            TransactionRequest::Begin => (212, self.begin_transaction(None).await),
             TransactionRequest::Commit => (213, self.commit().await),
-            TransactionRequest::Rollback => (210, self.rollback().await),
+            TransactionRequest::Rollback => (210, self.rollback(None).await),
         };
         if let Err(failure) = &result {
             self.out.fail(failure).await;

@@ -87,6 +87,19 @@ pub(super) fn parse_parameters(text: &str) -> Parsed<Vec<(String, SqlType, bool)
     Ok(parameters)
 }
 
+/// Parses one expression, as the catalog keeps a column's default.
+pub(super) fn parse_value(text: &str) -> Parsed<crate::tsql::tree::Expr> {
+    let mut parser = Parser {
+        tokens: tokenize(text)?,
+        at: 0,
+        depth: 0,
+        declared: BTreeSet::new(),
+        values: None,
+    };
+    let value = parser.value()?;
+    if parser.peek().kind == Kind::End { Ok(value) } else { Err(parser.unexpected()) }
+}
+
 /// Parses an object name as the text of a variable or of `OBJECT_ID` gives it.
 pub(super) fn parse_path(text: &str) -> Parsed<Path> {
     let mut parser = Parser {

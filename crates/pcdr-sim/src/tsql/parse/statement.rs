@@ -257,13 +257,13 @@ impl Parser {
         self.expect("BEGIN")?;
         if self.is("TRAN") || self.is("TRANSACTION") {
             self.take();
-            self.transaction_name()?;
+            let name = self.transaction_name()?;
             if self.accept_all(&["WITH", "MARK"])
                 && matches!(self.peek().kind, Kind::String | Kind::National)
             {
                 self.take();
             }
-            return Ok(StatementKind::BeginTransaction);
+            return Ok(StatementKind::BeginTransaction(name));
         }
         let mut body = Vec::new();
         let ends = |p: &Parser| p.is("END") || p.peek().kind == Kind::End;

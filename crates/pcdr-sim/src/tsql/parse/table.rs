@@ -2,9 +2,10 @@
 
 use super::query::{assignment_operator, undeclared_table};
 use super::{Parsed, Parser};
-use crate::tsql::lex::Kind;
+use crate::tsql::lex::{Kind, Token};
 use crate::tsql::tree::{
-    Assignment, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output, Path,
+    ArgumentValue, Assignment, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output,
+    Path,
 };
 
 impl Parser {
@@ -59,7 +60,11 @@ impl Parser {
             } else if self.accept("CONSTRAINT") || self.accept("COLLATE") {
                 self.identifier()?;
             } else if self.accept("DEFAULT") {
-                column.default = Some(self.value()?);
+                let from = self.at;
+                let value = self.value()?;
+                let text: Vec<String> =
+                    self.tokens[from..self.at].iter().map(Token::source).collect();
+                column.default = Some((value, text.join(" ")));
             } else if self.accept_all(&["PRIMARY", "KEY"]) {
                 column.nullable = false;
                 column.unique = true;
@@ -217,7 +222,7 @@ impl Parser {
                 return Ok(Assignment {
                     variable: Some(variable),
                     column: value.0,
-                    value: value.1,
+                    value: ArgumentValue::Value(value.1),
                 });
             }
             return Err(self.unexpected());
@@ -227,11 +232,14 @@ impl Parser {
             return Err(self.unexpected());
         };
         self.take();
-        let value = if self.accept("DEFAULT") { Expr::Null } else { self.value()? };
         let name = column.last().to_string();
         let value = match op {
-            None => value,
-            Some(op) => Expr::Binary(op, Box::new(Expr::Column(column)), Box::new(value)),
+            None if self.accept("DEFAULT") => ArgumentValue::Default,
+            None => ArgumentValue::Value(self.value()?),
+            Some(op) => {
+                let value = Box::new(self.value()?);
+                ArgumentValue::Value(Expr::Binary(op, Box::new(Expr::Column(column)), value))
+            }
         };
         Ok(Assignment { variable: None, column: Some(name), value })
     }

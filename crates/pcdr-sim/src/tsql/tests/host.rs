@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::{Admin, ObjectName};
-use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink};
+use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink, TableRules};
 use crate::value::{Column, Length, Relation, Row, SqlType, Value};
 
 pub(super) struct Memory {
@@ -149,7 +149,7 @@ impl Host for Memory {
         &mut self,
         name: &ObjectName,
         columns: Vec<Column>,
-        _identity: Option<(usize, i64, i64)>,
+        _rules: TableRules,
     ) -> Result<(), SqlFailure> {
         let rows = Vec::new();
         self.tables.insert(name.name.to_lowercase(), Relation { columns, rows });
@@ -274,6 +274,14 @@ impl Host for Memory {
 
     fn commit(&mut self) -> Result<(), SqlFailure> {
         Ok(())
+    }
+
+    fn save(&mut self, _name: &str) -> Result<(), SqlFailure> {
+        Ok(())
+    }
+
+    fn rollback_to(&mut self, _name: &str) -> Result<bool, SqlFailure> {
+        Ok(false)
     }
 
     fn rollback(&mut self) {}
