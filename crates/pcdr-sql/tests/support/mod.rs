@@ -86,7 +86,10 @@ impl Server {
             redirect: Mutex::default(),
             next: AtomicU16::default(),
         });
-        let authority = CertificateAuthority::new("test").unwrap();
+        // Each under a name of its own: OpenSSL looks for an issuer by name alone.
+        static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        let authority = CertificateAuthority::new(&format!("test {number}")).unwrap();
         let localhost = Ipv4Addr::LOCALHOST;
         let identity = authority.issue(&["sql1.example.com"], &[localhost.into()]).unwrap();
         let config = Arc::new(WireConfig { encryption, ..WireConfig::with_identity(identity) });
