@@ -8,6 +8,7 @@ mod bench;
 mod docs;
 mod licences;
 mod lint;
+mod official_parser;
 mod purity;
 mod report;
 mod scan;
@@ -30,8 +31,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Set the machine up and run every test: unit, integration, documentation, examples
-    Test,
+    /// Set the machine up and run every test: unit, integration, documentation, parser, examples
+    Test {
+        /// Leave out the vendor's own T-SQL parser, where it cannot be installed
+        #[arg(long)]
+        skip_official_parser: bool,
+    },
+    /// Set up the vendor's own T-SQL parser and judge every statement that pcdr sends
+    Tsql {
+        /// Do nothing, and say so
+        #[arg(long)]
+        skip_official_parser: bool,
+    },
     /// Check format, clippy, documentation, purity of the core, licences, links and the book
     Lint,
     /// Prove that pcdr-core holds nothing that does I/O, reads a clock, spawns or draws a number
@@ -43,7 +54,11 @@ enum Chore {
         criterion: Vec<String>,
     },
     /// Lint, then test, both to their end
-    Ci,
+    Ci {
+        /// Leave out the vendor's own T-SQL parser, where it cannot be installed
+        #[arg(long)]
+        skip_official_parser: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -56,7 +71,14 @@ fn main() -> ExitCode {
         }
     };
     let succeeded = match arguments.chore {
-        Chore::Test => testing::run(&shell),
+        Chore::Test { skip_official_parser } => testing::run(&shell, skip_official_parser),
+        Chore::Tsql { skip_official_parser } => {
+            let mut report = report::Report::new();
+            let counts = official_parser::run(&shell, &mut report, skip_official_parser);
+            let succeeded = report.finish();
+            println!("{} passed, {} failed", counts.passed, counts.failed);
+            succeeded
+        }
         Chore::Lint => lint::run(&shell),
         Chore::Purity => {
             let mut report = report::Report::new();
@@ -64,9 +86,9 @@ fn main() -> ExitCode {
             report.finish()
         }
         Chore::Bench { criterion } => bench::run(&shell, &criterion),
-        Chore::Ci => {
+        Chore::Ci { skip_official_parser } => {
             let clean = lint::run(&shell);
-            testing::run(&shell) && clean
+            testing::run(&shell, skip_official_parser) && clean
         }
     };
     if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }

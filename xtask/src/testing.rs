@@ -6,18 +6,19 @@ use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 
 use crate::report::{Checked, Report};
-use crate::setup;
+use crate::{official_parser, setup};
 
 /// What `cargo test` counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Counts {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) ignored: u64,
 }
 
 /// Sets up, runs every test and every example, and ends with the line `N passed, N failed`.
-pub(crate) fn run(shell: &Shell) -> bool {
+/// `skip_parser` leaves out what needs the vendor's own T-SQL parser.
+pub(crate) fn run(shell: &Shell, skip_parser: bool) -> bool {
     let mut report = Report::new();
     setup::run(shell, &mut report);
 
@@ -25,13 +26,24 @@ pub(crate) fn run(shell: &Shell) -> bool {
     let held = report.check(
         "tests: unit, integration, documentation",
         "cargo test --workspace --locked --no-fail-fast",
-        || cargo_test(shell, &mut counts),
+        || {
+            let all = cmd!(shell, "cargo test --workspace --locked --no-fail-fast");
+            cargo_test(all.into(), &mut counts)
+        },
     );
-    let tests = counts;
     if !held && counts.failed == 0 {
         // Nothing is counted for what did not compile, or for a test process that died.
         counts.failed = 1;
     }
+
+    let parser = official_parser::run(shell, &mut report, skip_parser);
+    counts.passed += parser.passed;
+    counts.failed += parser.failed;
+    // Where that ran, what the run of all tests left out has run after all.
+    if parser.passed > 0 {
+        counts.ignored = counts.ignored.saturating_sub(parser.passed + parser.failed);
+    }
+    let tests = counts;
 
     // Each example counts as one test.
     let examples = examples(shell);
@@ -58,9 +70,8 @@ pub(crate) fn run(shell: &Shell) -> bool {
     all_held
 }
 
-/// Runs `cargo test`, showing its output as it comes, and adds up its results in `counts`.
-fn cargo_test(shell: &Shell, counts: &mut Counts) -> Checked {
-    let mut command: Command = cmd!(shell, "cargo test --workspace --locked --no-fail-fast").into();
+/// Runs a `cargo test`, showing its output as it comes, and adds up its results in `counts`.
+pub(crate) fn cargo_test(mut command: Command, counts: &mut Counts) -> Checked {
     let cannot = |error: std::io::Error| format!("cannot run cargo test: {error}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
     if let Some(output) = child.stdout.take() {

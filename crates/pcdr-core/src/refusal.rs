@@ -94,6 +94,13 @@ pub enum Refusal {
     #[error("the header of {file} was needed, but it cannot be read: {reason}")]
     LogBackupUnreadable { database: DatabaseName, file: String, reason: Reason },
 
+    /// Another file has the name that the copy of a needed log backup has to have.
+    #[error(
+        "{file} of {database} was needed in the copy destination, but another log backup has its \
+         name there: {occupied_by}"
+    )]
+    CopyNameTaken { database: DatabaseName, file: String, occupied_by: String },
+
     /// The backup share cannot be read.
     #[error("the log backups of {database} in the backup share were needed, but: {reason}")]
     BackupShareUnreadable { database: DatabaseName, reason: Reason },
@@ -133,6 +140,7 @@ impl Refusal {
             Refusal::LogChainForked { .. } => "log_chain_forked",
             Refusal::LogBackupDamaged { .. } => "log_backup_damaged",
             Refusal::LogBackupUnreadable { .. } => "log_backup_unreadable",
+            Refusal::CopyNameTaken { .. } => "copy_name_taken",
             Refusal::BackupShareUnreadable { .. } => "backup_share_unreadable",
             Refusal::ConfigurationStoreNotWritable => "configuration_store_not_writable",
             Refusal::MirrorNotAvailable { .. } => "mirror_not_available",
@@ -182,6 +190,10 @@ impl Refusal {
                 is broken, copy it again from its source, or give the consent: whatever only this \
                 file holds is lost."
                 .into(),
+            Refusal::CopyNameTaken { occupied_by, .. } => format!(
+                "Find out whose {occupied_by} is and move it to another folder, then plan again: \
+                 pcdr overwrites no backup."
+            ),
             Refusal::BackupShareUnreadable { .. } => "Make the share reachable from here and from \
                 the secondary, or give the consent: log backups that were not copied are lost."
                 .into(),
@@ -238,6 +250,7 @@ impl Refusal {
             | Refusal::DatabaseMissing { .. }
             | Refusal::WrongDatabaseState { .. }
             | Refusal::LogChainForked { .. }
+            | Refusal::CopyNameTaken { .. }
             | Refusal::ConfigurationStoreNotWritable
             | Refusal::FactsChanged { .. }
             | Refusal::NotProvable { .. } => return None,

@@ -130,11 +130,35 @@ pub async fn apply(
         files_named_after: reviewed.planned_at,
     };
     let plan = plan(reviewed.intent, &situation)?;
-    let differences = plan.departures_from(reviewed);
+    let entries = ports.store.entries().await.map_err(RunError::Store)?;
+    let differences = plan.departures_from(&as_begun(reviewed, &entries));
     if !differences.is_empty() {
         return Err(Refusal::FactsChanged { differences }.into());
     }
     Run { plan: &plan, topology, ports, owner, watcher }.carry_out(observation).await
+}
+
+/// The reviewed plan as it may go on after runs of it: a mirror whose installation was begun and not
+/// finished leaves a copy behind, which is the plan's own to drop.
+fn as_begun(reviewed: &PlanContent, entries: &[Entry]) -> PlanContent {
+    let mut begun = reviewed.clone();
+    let since = entries.iter().filter(|entry| entry.at >= reviewed.planned_at);
+    let started: BTreeSet<&str> = since
+        .filter_map(|entry| match &entry.event {
+            Event::StepStarted { action, .. } => Some(action.as_str()),
+            _ => None,
+        })
+        .collect();
+    for step in &reviewed.steps {
+        let mut again = step.clone();
+        if let Action::Pool(_, PoolAction::InstallMirror { drops_existing, .. }) = &mut again.action
+            && started.contains(step.to_string().as_str())
+        {
+            *drops_existing = true;
+            begun.steps.push(again);
+        }
+    }
+    begun
 }
 
 struct Run<'a> {

@@ -69,6 +69,16 @@ fn answer(question: &str) -> String {
                 file.header = Known::unknown("backup_damaged", "unexpected end of file");
                 world.change_copied(database, |files| files.push(file));
             }
+            ["shadowed", database, range] => {
+                let (first, last) = positions(range);
+                let mut file = log_backup(database, first, last, world.now());
+                if let Known::Known(header) = &mut file.header {
+                    header.family = pcdr_core::Guid(0xBAD);
+                    header.backup_set = pcdr_core::Guid(0xBAD);
+                }
+                file.path = format!("\\\\sql-s1.example.net\\logcopies\\{}", file.name);
+                world.change_copied(database, |files| files.push(file));
+            }
             ["damaged", database, range] => {
                 let (first, last) = positions(range);
                 world.change_share(database, |files| {

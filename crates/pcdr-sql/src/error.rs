@@ -23,6 +23,17 @@ pub struct ServerError {
     pub procedure: String,
 }
 
+impl ServerError {
+    /// Whether a file could not be opened or written because there is no space: the operating
+    /// system's number stands in the text in every language.
+    ///
+    /// Source: Windows system error codes, 39 (`ERROR_HANDLE_DISK_FULL`) and 112
+    /// (`ERROR_DISK_FULL`); on Linux SQL Server reports the same.
+    fn is_disk_full(&self) -> bool {
+        [" 112(", " 39("].iter().any(|number| self.message.contains(number))
+    }
+}
+
 /// What can go wrong between pcdr and one instance, before anyone says what it means for a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
@@ -185,7 +196,10 @@ impl SqlError {
                  encrypt = \"strict\" needs SQL Server 2022",
             ),
             SqlError::Server(error) => {
-                let (code, remedy) = meaning(error.number);
+                let (code, remedy) = match meaning(error.number) {
+                    (ErrorCode::FileInaccessible, _) if error.is_disk_full() => meaning(3257),
+                    other => other,
+                };
                 let found = format!("{} (error {})", one_line(&error.message), error.number);
                 (code, found, remedy)
             }
@@ -256,7 +270,7 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
         17892 => (LoginFailed, "a logon trigger refuses the login: let it pass"),
         18451 | 18461 | 18401 | 17142 | 17187 => (Unreachable, "wait until the server accepts connections again"),
         // Permissions.
-        229 | 230 | 262 | 297 | 300 | 916 | 3110 | 5011 | 6102 | 14252 | 14260 | 14390 | 14393
+        229 | 230 | 262 | crate::statement::HIDDEN | 297 | 300 | 916 | 3110 | 5011 | 6102 | 14252 | 14260 | 14390 | 14393
         | 14525 | 15151 | 15247 => (PermissionDenied, "grant the permission to pcdr's login; changes of log shipping need sysadmin"),
         // Others are in the way.
         3101 | 3102 | 3702 | 3703 | 924 | 5030 | 5061 | 5064 | 5070 | 5006 => (InUse, "end the sessions in the database, then try again"),
@@ -286,7 +300,8 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
         3257 | 1101 | 1105 | 9002 | 5149 | 3271 => (DiskFull, "free space on the disk or in the log, then try again"),
         3009 => (Server, "the backup or restore itself is done, its history is not: repair msdb, then observe again"),
         3013 | 5069 => (Server, "look into the server's error log for the cause"),
-        3204 => (Cancelled, "observe again, then plan again"),
+        // What pcdr itself cancels ends as `SqlError::Cancelled`: somebody else ended this one.
+        3204 => (ConnectionLost, "observe again: whether the statement took effect is not known"),
         // Mirroring.
         955 | 956 | 1402..=1500 => (Mirroring, "observe the mirroring session on both partners; take and restore a log backup if the mirror is behind"),
         // Log shipping and Agent.

@@ -28,6 +28,9 @@ pub enum QuoteError {
     /// A NUL character: the server would cut the text there.
     #[error("{0:?} contains a NUL character")]
     Nul(String),
+    /// The character U+FFFF: the server refers to nothing that has it in its name.
+    #[error("{0:?} contains the character U+FFFF, which no name on a server can have")]
+    NotInNames(String),
     /// A server network address that is not `TCP://host:port`.
     #[error("{0:?} is not a server network address: TCP://host:port is needed")]
     Address(String),
@@ -37,7 +40,7 @@ pub enum QuoteError {
 ///
 /// # Errors
 ///
-/// Empty, longer than 128 UTF-16 units, or with a NUL character.
+/// Empty, longer than 128 UTF-16 units, or with a character that no batch can carry: NUL or U+FFFF.
 pub fn identifier(name: &str) -> Result<String, QuoteError> {
     check(name, MAX_IDENTIFIER)?;
     Ok(format!("[{}]", name.replace(']', "]]")))
@@ -57,11 +60,9 @@ pub fn name(name: &str) -> Result<String, QuoteError> {
 ///
 /// # Errors
 ///
-/// With a NUL character.
+/// With a character that no batch can carry: NUL or U+FFFF.
 pub fn literal(text: &str) -> Result<String, QuoteError> {
-    if text.contains('\0') {
-        return Err(QuoteError::Nul(text.to_owned()));
-    }
+    check_characters(text)?;
     Ok(format!("N'{}'", text.replace('\'', "''")))
 }
 
@@ -69,7 +70,7 @@ pub fn literal(text: &str) -> Result<String, QuoteError> {
 ///
 /// # Errors
 ///
-/// Empty, longer than the server takes, or with a NUL character.
+/// Empty, longer than the server takes, or with a character that no batch can carry: NUL or U+FFFF.
 pub fn path(path: &str) -> Result<String, QuoteError> {
     check(path, MAX_PATH)?;
     literal(path)
@@ -98,12 +99,24 @@ fn check(text: &str, limit: usize) -> Result<(), QuoteError> {
     if text.is_empty() {
         return Err(QuoteError::Empty);
     }
-    if text.contains('\0') {
-        return Err(QuoteError::Nul(text.to_owned()));
-    }
+    check_characters(text)?;
     let length = text.encode_utf16().count();
     if length > limit {
         return Err(QuoteError::TooLong { text: text.to_owned(), length, limit });
+    }
+    Ok(())
+}
+
+/// U+FFFF is where the vendor's own parser takes a batch to end, inside of quotes too.
+///
+/// Source: "0xFFFF character is not valid as an object identifier" (SQL Server 2014, Upgrade Advisor):
+/// since SQL Server 2005, what has it in its name cannot be referenced.
+fn check_characters(text: &str) -> Result<(), QuoteError> {
+    if text.contains('\0') {
+        return Err(QuoteError::Nul(text.to_owned()));
+    }
+    if text.contains('\u{ffff}') {
+        return Err(QuoteError::NotInNames(text.to_owned()));
     }
     Ok(())
 }
@@ -317,10 +330,14 @@ mod tests {
     }
 
     #[test]
-    fn nul_and_empty_names_are_refused() {
+    fn empty_names_and_characters_that_end_a_batch_are_refused() {
         assert_eq!(identifier(""), Err(QuoteError::Empty));
-        assert!(identifier("a\0b").is_err());
-        assert!(literal("a\0b").is_err());
+        for text in ["a\0b", "a\u{ffff}b"] {
+            assert!(identifier(text).is_err());
+            assert!(name(text).is_err());
+            assert!(path(text).is_err());
+            assert!(literal(text).is_err());
+        }
         assert_eq!(literal("").unwrap(), "N''");
     }
 

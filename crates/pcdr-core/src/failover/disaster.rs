@@ -4,7 +4,7 @@
 //! that the log chain is whole, the loss predicted before the first change, copies and restores side by
 //! side, and read-back of every effect.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::backup::BackupFile;
 use crate::chain::{self, Broken, Chain, SetAside, Start};
@@ -274,6 +274,7 @@ impl<'a> Runbook<'a> {
 
         let files = self.log_backups(database)?;
         let chain = self.resolve(database, start, &files.all)?;
+        self.require_free_names(database, &chain, &files)?;
         self.predict_loss(database, &chain, &files.all);
         let names: Vec<&str> = chain.restore.iter().map(|i| files.all[*i].name.as_str()).collect();
         self.draft.fact(format!("log backups to restore into {database}"), names.join(", "));
@@ -358,9 +359,35 @@ impl<'a> Runbook<'a> {
             }
         }
         files.copied = files.all.len();
-        let there: BTreeSet<&str> = files.all.iter().map(|file| file.name.as_str()).collect();
-        files.all.extend(share.iter().filter(|file| !there.contains(file.name.as_str())));
+        // The same name is not yet the same log backup: what is only in the share counts.
+        let there: BTreeMap<&str, &BackupFile> =
+            files.all.iter().map(|file| (file.name.as_str(), *file)).collect();
+        files.all.extend(share.iter().filter(|original| {
+            there.get(original.name.as_str()).is_none_or(|copy| is_another(original, copy))
+        }));
         Ok(files)
+    }
+
+    /// A log backup that has to be copied needs its name in the copy destination: nothing is
+    /// overwritten.
+    fn require_free_names(
+        &self,
+        database: &DatabaseName,
+        chain: &Chain,
+        files: &Files<'a>,
+    ) -> Result<(), Refusal> {
+        let copied = &files.all[..files.copied];
+        for &index in chain.restore.iter().filter(|index| **index >= files.copied) {
+            let needed = files.all[index];
+            if let Some(other) = copied.iter().find(|copy| copy.name == needed.name) {
+                return Err(Refusal::CopyNameTaken {
+                    database: database.clone(),
+                    file: needed.path.clone(),
+                    occupied_by: other.path.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The log chain, whole; or as far as the operator's consents allow.
@@ -692,6 +719,14 @@ impl<'a> Runbook<'a> {
         };
         let action = Action::Pool(pool.fqdn.clone(), action);
         self.pool = Some(self.draft.step(action, after, source, expected));
+    }
+}
+
+/// Whether two files are known to hold different backups.
+fn is_another(one: &BackupFile, other: &BackupFile) -> bool {
+    match (one.header.known(), other.header.known()) {
+        (Some(one), Some(other)) => one.backup_set != other.backup_set,
+        _ => false,
     }
 }
 

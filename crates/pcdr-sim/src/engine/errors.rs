@@ -351,6 +351,8 @@ messages! {
     others_using() = 5070, 16, 2, "Database state cannot be changed while other users are using the database.";
     /// 5123.
     create_file(os: OsError, file: &str) = 5123, 16, 1, "CREATE FILE encountered operating system error {os} while attempting to open or create the physical file '{file}'.";
+    /// 5149.
+    expand_file(os: OsError, file: &str) = 5149, 16, 3, "MODIFY FILE encountered operating system error {os} while attempting to expand the physical file '{file}'.";
     /// 5120.
     open_file(file: &str, os: OsError) = 5120, 16, 101, "Unable to open the physical file \"{file}\". Operating system error {os}.";
     /// 5133.

@@ -417,6 +417,7 @@ fn prepare(
         (BackupKind::Database, SetKind::Differential) | (BackupKind::Log, SetKind::Log) => {
             check_standby_file(host, state, key, &statement.database).map_err(one)?;
             check_chain(state, key, statement, &chosen, &device, stop_at).map_err(one)?;
+            check_space(state, &root, key, &statement.database).map_err(one)?;
         }
     }
     if let Some(database) = database_mut(state, key, &statement.database) {
@@ -434,6 +435,25 @@ fn prepare(
     let duration = state.costs.device
         + Duration::from_secs_f64(chosen.header.compressed_size as f64 / rate as f64);
     Ok((chosen, duration))
+}
+
+/// Redo writes to the files of the database and has to be able to expand them.
+fn check_space(
+    state: &WorldState,
+    root: &Path,
+    key: &str,
+    database: &str,
+) -> Result<(), SqlMessage> {
+    let Some(instance) = state.instances.get(key) else { return Ok(()) };
+    let files = instance.database(database).map(|own| own.files.as_slice()).unwrap_or_default();
+    let full = files.iter().find(|file| {
+        paths::resolve(state, root, instance, &file.physical)
+            .is_ok_and(|place| place.write_error == Some(OsError::DISK_FULL))
+    });
+    match full {
+        Some(file) => Err(errors::expand_file(OsError::DISK_FULL, &file.physical)),
+        None => Ok(()),
+    }
 }
 
 /// The rules for logs and differential backups.

@@ -3,6 +3,9 @@
 //! Each function returns one [`Statement`]; [`samples`] lists one of each kind with hostile names, so
 //! that the vendor's parser and the stand-in can judge them all.
 
+/// The error that pcdr's own observation raises where a login may not see every database.
+pub(crate) const HIDDEN: i32 = 50_229;
+
 pub mod database;
 pub mod files;
 pub mod jobs;
@@ -110,6 +113,23 @@ mod tests {
     fn every_statement_of_every_batch_ends_with_a_semicolon() {
         for (name, statement) in samples("mgc", "C:\\b\\mgc.trn").unwrap() {
             assert!(statement.batch.trim_end().ends_with(';'), "{name}: {}", statement.batch);
+        }
+    }
+
+    #[test]
+    fn every_builder_has_a_sample() {
+        for file in [
+            include_str!("database.rs"),
+            include_str!("files.rs"),
+            include_str!("jobs.rs"),
+            include_str!("log_shipping.rs"),
+        ] {
+            let (builders, samples) = file.split_once("pub(super) fn samples(").unwrap();
+            for line in builders.lines().filter_map(|line| line.strip_prefix("pub fn ")) {
+                let name = line.split(['(', '<']).next().unwrap();
+                let is_called = samples.contains(&format!(" {name}("));
+                assert!(is_called, "{name} is in no sample, so that no parser judges it");
+            }
         }
     }
 

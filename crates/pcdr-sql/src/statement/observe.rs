@@ -5,7 +5,7 @@
 //! missing object or permission that is found while a batch is compiled cannot be caught on the same
 //! level.
 
-use super::Statement;
+use super::{HIDDEN, Statement};
 use crate::quote::{self, QuoteError};
 
 /// The column that a failed section has.
@@ -57,7 +57,9 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
         (
             "pcdr_databases",
             format!(
-                "SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
+                "IF HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW ANY DATABASE') = 0 \
+                 THROW {HIDDEN}, N'VIEW ANY DATABASE is missing: a database that is not shown may exist.', 1; \
+                 SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
                  CAST(d.user_access AS int) AS user_access, CAST(d.recovery_model AS int) AS recovery_model \
                  FROM sys.databases AS d WHERE d.name IN ({names});"
             ),

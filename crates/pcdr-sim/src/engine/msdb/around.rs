@@ -29,7 +29,8 @@ pub fn procedure(name: &ObjectName) -> Option<Vec<ProcedureParameter>> {
 /// The parameters of a procedure as a session finds it: by its current database and its server's
 /// release; `None` when there is no such procedure there.
 pub fn procedure_for(session: &SessionRef, name: &ObjectName) -> Option<Vec<ProcedureParameter>> {
-    let (database, major) = place(session)?;
+    // A session that ended meanwhile learns so from the call, not from a missing procedure.
+    let (database, major) = place(session).unwrap_or_else(|| ("master".to_owned(), 15));
     resolve(name, &database, major).map(|s| s.parameters(major))
 }
 
@@ -196,7 +197,8 @@ pub async fn call(
     sink: &mut dyn Sink,
 ) -> Result<CallResult, SqlFailure> {
     let missing = || SqlFailure::from(crate::engine::errors::no_procedure(&name.name));
-    let (database, major) = place(session).ok_or_else(missing)?;
+    let (database, major) =
+        place(session).ok_or_else(|| SqlFailure::from(crate::engine::errors::killed()))?;
     let signature = resolve(name, &database, major).ok_or_else(missing)?;
     let ran = {
         let now = session.world.now();
