@@ -13,7 +13,7 @@ use pcdr_sql::connection::ResultSet;
 use pcdr_sql::pool::Pool;
 use pcdr_sql::quote;
 use pcdr_sql::statement::{Kind, Statement};
-use pcdr_sql::{Dialer, Endpoint, Password, SqlError, Trace};
+use pcdr_sql::{Credentials, Dialer, Endpoint, SqlError, Trace};
 
 /// Limit for one statement of the workload.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ impl Workload {
     ) -> Result<Workload, InstanceError> {
         let settings = topology.connection();
         let secret = |error: SqlError| error.at("[connection]", "the settings were needed");
-        let password = Password::read(settings).map_err(secret)?;
+        let credentials = Credentials::read(&settings.authentication).map_err(secret)?;
         let ca_bundle = match &settings.ca_file {
             None => None,
             Some(file) => {
@@ -68,7 +68,7 @@ impl Workload {
             let mut endpoint = Endpoint::new(
                 instance,
                 settings,
-                password.clone(),
+                credentials.clone(),
                 ca_bundle.clone(),
                 Arc::clone(dialer),
             );

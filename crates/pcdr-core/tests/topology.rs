@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pcdr_core::topology::{ALL_CODES, Place, Role, Topology, Violations};
+use pcdr_core::topology::{
+    ALL_CODES, Authentication, Encryption, Place, Role, SecretSource, Topology, Violations,
+};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
@@ -155,7 +157,11 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     assert_eq!(shipping.history_retention_minutes, 5760);
     assert_eq!(shipping.restore_every, Duration::from_secs(900));
     assert_eq!(topology.mirroring().timeout_seconds, 10);
-    assert_eq!(topology.connection().password_env.as_deref(), Some("PCDR_PASSWORD"));
+    let connection = topology.connection();
+    assert_eq!(connection.encryption, Encryption::Mandatory);
+    let password = SecretSource::Environment("PCDR_PASSWORD".to_owned());
+    let login = "pcdr".to_owned();
+    assert_eq!(connection.authentication, Authentication::SqlLogin { login, password });
     let shell = topology.management_shell().unwrap();
     assert_eq!(shell.command[0], "powershell.exe");
     assert_eq!(shell.timeout, Duration::from_secs(600));

@@ -29,6 +29,8 @@ pub struct Login {
     pub user_name: String,
     /// Clear text, compared by the engine and dropped.
     pub password: String,
+    /// Access token of a federated login, which has neither name nor password.
+    pub access_token: Option<String>,
     /// `program_name` of the session.
     pub application_name: String,
     /// Requested database; empty for the login's default database.
@@ -46,6 +48,7 @@ impl std::fmt::Debug for Login {
         f.debug_struct("Login")
             .field("user_name", &self.user_name)
             .field("password", &"…")
+            .field("access_token", &self.access_token.as_ref().map(|_| "…"))
             .field("database", &self.database)
             .field("application_name", &self.application_name)
             .finish_non_exhaustive()

@@ -52,6 +52,7 @@ impl Client {
             host_name: "TEST".to_owned(),
             user_name: user.to_owned(),
             password: password.to_owned(),
+            access_token: None,
             application_name: "test".to_owned(),
             database: String::new(),
             interface_name: "test".to_owned(),

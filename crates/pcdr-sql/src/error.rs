@@ -37,9 +37,15 @@ impl ServerError {
 /// What can go wrong between pcdr and one instance, before anyone says what it means for a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
-    /// The password cannot be read.
-    #[error("the password cannot be read: {0}")]
+    /// The password or token cannot be read.
+    #[error("the password or access token cannot be read: {0}")]
     Secret(String),
+    /// Kerberos is needed, and this program was built without it.
+    #[error("this pcdr was built without Kerberos")]
+    NotBuiltIn,
+    /// Kerberos gave no ticket for the instance.
+    #[error("no Kerberos ticket: {0}")]
+    Kerberos(String),
     /// No connection could be made.
     #[error("no connection to {address}: {message}")]
     Unreachable {
@@ -145,6 +151,8 @@ impl SqlError {
             tiberius::error::Error::Conversion(_) => {
                 SqlError::Protocol("a value is not of the expected type".to_owned())
             }
+            #[cfg(all(unix, feature = "kerberos"))]
+            tiberius::error::Error::Gssapi(message) => SqlError::Kerberos(message),
             other => SqlError::Protocol(other.to_string()),
         }
     }
@@ -156,8 +164,21 @@ impl SqlError {
         let (code, found, remedy) = match self {
             SqlError::Secret(message) => (
                 ErrorCode::LoginFailed,
-                format!("the password cannot be read: {message}"),
+                format!("the password or access token cannot be read: {message}"),
                 "set the environment variable or file that the topology names under [connection]",
+            ),
+            SqlError::NotBuiltIn => (
+                ErrorCode::LoginFailed,
+                self.to_string(),
+                "build it with `cargo install --features kerberos` on a Unix system with the MIT \
+                 Kerberos headers (libkrb5-dev) and libclang, or use another authentication",
+            ),
+            SqlError::Kerberos(message) => (
+                ErrorCode::LoginFailed,
+                format!("Kerberos gave no ticket: {}", one_line(message)),
+                "get a ticket with kinit; check that the instance's service principal name is \
+                 MSSQLSvc/host:port with the host as the topology spells it, and the realm of that \
+                 host in krb5.conf",
             ),
             SqlError::Unreachable { address, message } => (
                 ErrorCode::Unreachable,
@@ -171,7 +192,8 @@ impl SqlError {
                 "name the signing certificate as ca_file, or the name in the certificate as \
                  host_name_in_certificate; a server that offers neither TLS 1.2 nor 1.3 with ECDHE, \
                  or an X.509 v1 certificate (SQL Server 2014 and older on old Windows), needs a \
-                 newer certificate and TLS settings",
+                 newer certificate and TLS settings, or a pcdr built with the feature tls-native; \
+                 encrypt = \"strict\" needs SQL Server 2022",
             ),
             SqlError::Server(error) => {
                 let (code, remedy) = match meaning(error.number) {
@@ -240,7 +262,7 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
     match number {
         // Logins.
         18456 => (LoginFailed, "check login and password; the server's error log has the true reason"),
-        18452 | 17806 => (LoginFailed, "use a SQL login: this one is from an untrusted domain"),
+        18452 | 17806 => (LoginFailed, "use a login of a trusted domain, or a SQL login"),
         18470 => (LoginFailed, "enable the login"),
         18486 => (LoginFailed, "unlock the login, and find out who tries wrong passwords"),
         18487 | 18488 => (LoginFailed, "set a new password for the login"),

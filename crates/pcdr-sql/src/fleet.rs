@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs};
+use pcdr_core::topology::Authentication;
 use pcdr_core::{InstanceError, InstanceName, Topology};
 
-use crate::connection::{Dialer, Endpoint, Password, TcpDialer};
+use crate::connection::{Credentials, Dialer, Endpoint, Password, TcpDialer};
 use crate::error::SqlError;
 use crate::files::ShareFiles;
 use crate::instance::{Limits, SqlInstance};
@@ -19,7 +20,7 @@ pub struct FleetOptions {
     pub dialer: Arc<dyn Dialer>,
     /// Where to write batches.
     pub trace: Option<Trace>,
-    /// The password, when it does not come from where the topology says.
+    /// The password of the SQL login, when it does not come from where the topology says.
     pub password: Option<Password>,
     /// How long things may take.
     pub limits: Limits,
@@ -44,7 +45,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Reads password and certificates; connects to nothing yet.
+    /// Reads password and certificates, but no access token; connects to nothing yet.
     ///
     /// # Errors
     ///
@@ -52,9 +53,11 @@ impl Fleet {
     pub fn connect(topology: &Topology, options: &FleetOptions) -> Result<Fleet, InstanceError> {
         let settings = topology.connection();
         let failed = |error: SqlError| error.at("[connection]", "the settings were needed");
-        let password = match &options.password {
-            Some(password) => password.clone(),
-            None => Password::read(settings).map_err(failed)?,
+        let credentials = match (&options.password, &settings.authentication) {
+            (Some(password), Authentication::SqlLogin { login, .. }) => {
+                Credentials::SqlLogin { login: login.clone(), password: password.clone() }
+            }
+            (_, authentication) => Credentials::read(authentication).map_err(failed)?,
         };
         let ca_bundle = match &settings.ca_file {
             Some(file) => {
@@ -64,14 +67,16 @@ impl Fleet {
             }
             None => None,
         };
-        if let Some(trace) = &options.trace {
-            trace.mask(&password);
+        if let (Some(trace), Credentials::SqlLogin { password, .. }) =
+            (&options.trace, &credentials)
+        {
+            trace.mask(password);
         }
         let instance = |instance: &pcdr_core::topology::Instance| {
             let mut endpoint = Endpoint::new(
                 instance,
                 settings,
-                password.clone(),
+                credentials.clone(),
                 ca_bundle.clone(),
                 Arc::clone(&options.dialer),
             );
@@ -142,5 +147,19 @@ mod tests {
         let error = Fleet::connect(&topology, &FleetOptions::default()).unwrap_err();
         assert_eq!(error.code, ErrorCode::LoginFailed);
         assert!(error.found.contains("PCDR_NO_SUCH_VARIABLE"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_there_yet_fails_the_connection_and_not_the_fleet() {
+        let text = TOPOLOGY
+            .replace("login = \"pcdr\"", "authentication = \"access-token\"")
+            .replace("password_env = ", "access_token_env = ")
+            .replace("PCDR_PASSWORD", "PCDR_NO_SUCH_TOKEN");
+        let topology = Topology::parse(&text).unwrap();
+        let fleet = Fleet::connect(&topology, &FleetOptions::default()).unwrap();
+        let error = fleet.instance(&topology.primary().name).unwrap().observe(&[]).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code, ErrorCode::LoginFailed);
+        assert!(error.found.contains("PCDR_NO_SUCH_TOKEN"), "{error}");
     }
 }

@@ -3,6 +3,11 @@
 //! All T-SQL that pcdr sends is built in [`statement`] and quoted in [`quote`]; the driver is known
 //! only to [`connection`].
 
+#[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
+compile_error!("pcdr-sql needs one of the features tls-rustls and tls-native");
+#[cfg(all(feature = "tls-rustls", feature = "tls-native"))]
+compile_error!("pcdr-sql takes one of the features tls-rustls (a default) and tls-native");
+
 pub mod connection;
 mod copy;
 pub mod error;
@@ -16,7 +21,7 @@ pub mod quote;
 pub mod statement;
 pub mod trace;
 
-pub use connection::{Dialer, Endpoint, NetStream, Password, TcpDialer};
+pub use connection::{Credentials, Dialer, Endpoint, NetStream, Password, TcpDialer};
 pub use error::{ServerError, SqlError};
 pub use files::ShareFiles;
 pub use fleet::{Fleet, FleetOptions};

@@ -54,7 +54,9 @@ impl Trace {
     /// Masks a secret wherever a batch would show it.
     pub fn mask(&self, secret: &Password) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.secrets.push(secret.clone());
+        if !inner.secrets.iter().any(|known| known.is(secret)) {
+            inner.secrets.push(secret.clone());
+        }
     }
 
     /// Writes one batch, after it ended, so that a reader finds its outcome before it. A trace that

@@ -12,14 +12,20 @@ use pcdr_core::ports::{BackupFiles, DatabaseInstance, LogShippingJobs, Unwatched
 use pcdr_core::step::{
     DatabaseAction, LogRange, LogShippingAction, PrimarySettings, SecondarySettings,
 };
-use pcdr_core::topology::Share;
+use pcdr_core::topology::{Encryption, Share};
 use pcdr_core::{DatabaseName, ErrorCode, Lsn};
 use pcdr_sim::engine::state::InstanceConfig;
 use pcdr_sim::engine::world::World;
 use pcdr_sim::wire::{CertificateAuthority, Listener, WireConfig};
 use pcdr_sql::connection::{Connection, ResultSet};
 use pcdr_sql::statement::{self, Kind, Statement};
-use pcdr_sql::{Endpoint, Limits, Password, ShareFiles, SqlError, SqlInstance, TcpDialer};
+use pcdr_sql::{
+    Credentials, Endpoint, Limits, Password, ShareFiles, SqlError, SqlInstance, TcpDialer,
+};
+
+fn sa(password: &str) -> Credentials {
+    Credentials::SqlLogin { login: "sa".to_owned(), password: Password::new(password) }
+}
 
 const PRIMARY: &str = "SQL1";
 const SECONDARY: &str = "SQL3";
@@ -68,8 +74,8 @@ impl Lab {
             host: "127.0.0.1".to_owned(),
             tcp_port: Some(listener.address().port()),
             instance: None,
-            login: "sa".to_owned(),
-            password: Password::new(password),
+            credentials: sa(password),
+            encryption: Encryption::Mandatory,
             ca_bundle: Some(Arc::new(self.authority.pem().as_bytes().to_vec())),
             host_name_in_certificate: None,
             connect_timeout: Duration::from_secs(15),
@@ -489,7 +495,7 @@ async fn a_refused_login_a_lost_server_and_a_damaged_file_have_codes_of_their_ow
     assert_eq!(damaged.code, ErrorCode::BackupDamaged, "{damaged}");
 
     let mut endpoint = lab.endpoint(PRIMARY);
-    endpoint.password = Password::new("not the password");
+    endpoint.credentials = sa("not the password");
     let stranger = SqlInstance::new("sql1".into(), endpoint, Limits::default());
     let refused = stranger.observe(&[]).await.unwrap_err();
     assert_eq!((refused.code, refused.number), (ErrorCode::LoginFailed, Some(18456)));

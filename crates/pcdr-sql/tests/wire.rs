@@ -81,7 +81,8 @@ async fn an_observation_is_one_round_trip_and_the_next_one_reuses_its_connection
 #[tokio::test]
 async fn a_wrong_password_is_one_login_attempt_and_fails_at_once() {
     let server = Server::start(|_| observation()).await;
-    let instance = server.instance_with(|endpoint| endpoint.password = Password::new("wrong"));
+    let instance =
+        server.instance_with(|endpoint| endpoint.credentials = support::password("wrong"));
     let started = Instant::now();
     let error = instance.observe(&[mgc()]).await.unwrap_err();
     assert_eq!((error.code, error.number), (ErrorCode::LoginFailed, Some(18456)));

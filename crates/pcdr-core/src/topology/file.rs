@@ -8,9 +8,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::Role;
-use super::read::{Fields, Findings, Span, Text};
+use super::read::{Fields, Findings, Span, Text, quoted};
 use super::violation::Code;
+use super::{Encryption, Role};
 
 pub(super) struct File {
     pub(super) sites: Vec<SiteRow>,
@@ -113,15 +113,31 @@ pub(super) struct MirroringRow {
 
 pub(super) struct ConnectionRow {
     pub(super) head: Span,
+    pub(super) encrypt: Option<Encryption>,
+    /// `None`: written, and not understood.
+    pub(super) authentication: Option<Method>,
     pub(super) login: Option<Text>,
-    /// `has_…`: the key is there, readable or not.
-    pub(super) has_password_env: bool,
-    pub(super) has_password_file: bool,
-    pub(super) password_env: Option<Text>,
-    pub(super) password_file: Option<Text>,
+    pub(super) password: SecretRow,
+    pub(super) access_token: SecretRow,
     pub(super) ca_file: Option<Text>,
     pub(super) host_name_in_certificate: Option<Text>,
     pub(super) connect_timeout: Option<Duration>,
+}
+
+/// How an instance is told who pcdr is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    SqlLogin,
+    AccessToken,
+    Kerberos,
+}
+
+/// Where a secret is. Both may be written; one may be unreadable.
+pub(super) struct SecretRow {
+    /// The key is there, readable or not.
+    pub(super) is_written: bool,
+    pub(super) env: Option<Text>,
+    pub(super) file: Option<Text>,
 }
 
 pub(super) struct ManagementShellRow {
@@ -373,17 +389,79 @@ fn mirroring(fields: &mut Fields<'_, '_>, _: Span) -> MirroringRow {
 }
 
 fn connection(fields: &mut Fields<'_, '_>, head: Span) -> ConnectionRow {
+    let encrypt = match fields.text("encrypt", NAME) {
+        Some(text) => encryption(fields, &text),
+        None => None,
+    };
+    let authentication = match fields.text("authentication", NAME) {
+        Some(text) => method(fields, &text),
+        None => (!fields.has("authentication")).then_some(Method::SqlLogin),
+    };
+    let login = match authentication {
+        Some(Method::SqlLogin) => fields.required_text("login", NAME),
+        _ => fields.text("login", NAME),
+    };
     ConnectionRow {
         head,
-        login: fields.required_text("login", NAME),
-        has_password_env: fields.has("password_env"),
-        has_password_file: fields.has("password_file"),
-        password_env: fields.text("password_env", LOCAL),
-        password_file: fields.text("password_file", LOCAL),
+        encrypt,
+        authentication,
+        login,
+        password: secret(fields, "password_env", "password_file"),
+        access_token: secret(fields, "access_token_env", "access_token_file"),
         ca_file: fields.text("ca_file", LOCAL),
         host_name_in_certificate: fields.text("host_name_in_certificate", HOST),
         connect_timeout: fields.duration("connect_timeout", CONNECT).map(Spanned::into_inner),
     }
+}
+
+fn secret(fields: &mut Fields<'_, '_>, env: &'static str, file: &'static str) -> SecretRow {
+    SecretRow {
+        is_written: fields.has(env) || fields.has(file),
+        env: fields.text(env, LOCAL),
+        file: fields.text(file, LOCAL),
+    }
+}
+
+fn encryption(fields: &mut Fields<'_, '_>, text: &Text) -> Option<Encryption> {
+    match text.get_ref().as_str() {
+        "mandatory" => Some(Encryption::Mandatory),
+        "strict" => Some(Encryption::Strict),
+        _ => {
+            let message =
+                format!("`encrypt` needs mandatory or strict, found {}", quoted(text.get_ref()));
+            let remedy = "Write \"mandatory\", or \"strict\" for TDS 8.0 (SQL Server 2022 and \
+                          later). Encryption cannot be switched off.";
+            fields.report(Code::UnknownEncryption, text.span(), message, remedy.to_owned());
+            None
+        }
+    }
+}
+
+const METHODS: [(&str, Method); 3] = [
+    ("sql-login", Method::SqlLogin),
+    ("access-token", Method::AccessToken),
+    ("kerberos", Method::Kerberos),
+];
+
+fn method(fields: &mut Fields<'_, '_>, text: &Text) -> Option<Method> {
+    let found = METHODS.iter().find(|(name, _)| name == text.get_ref());
+    if found.is_none() {
+        let names: Vec<_> = METHODS.iter().map(|(name, _)| *name).collect();
+        let message = format!(
+            "`authentication` needs one of {}, found {}",
+            names.join(", "),
+            quoted(text.get_ref())
+        );
+        let remedy = "Write one of them, or take the line out for sql-login.".to_owned();
+        fields.report(Code::UnknownAuthentication, text.span(), message, remedy);
+    }
+    found.map(|(_, method)| *method)
+}
+
+/// An authentication as the file spells it.
+pub(super) fn method_name(method: Method) -> &'static str {
+    let found = METHODS.iter().find(|(_, known)| *known == method);
+    found.map_or("unknown", |(name, _)| name)
 }
 
 fn management_shell(fields: &mut Fields<'_, '_>, _: Span) -> ManagementShellRow {

@@ -191,18 +191,53 @@ pub struct Mirroring {
 /// How pcdr connects to the instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// SQL login.
-    pub login: String,
-    /// Environment variable with the password.
-    pub password_env: Option<String>,
-    /// File with the password (first line).
-    pub password_file: Option<String>,
+    /// When TLS starts. It cannot be switched off.
+    pub encryption: Encryption,
+    /// How an instance is told who pcdr is.
+    pub authentication: Authentication,
     /// File with the certificates (PEM) that may sign server certificates; `None`: the system's.
     pub ca_file: Option<String>,
     /// Expected host name in the certificates; `None`: the host connected to.
     pub host_name_in_certificate: Option<String>,
     /// Limit for opening a connection.
     pub connect_timeout: Duration,
+}
+
+/// When TLS starts on a connection. Certificates are verified in both cases.
+///
+/// Source: "Transport Layer Security and digital certificates", "TDS 8.0".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encryption {
+    /// After the first packet, as every version of SQL Server does; refused where the server has none.
+    #[default]
+    Mandatory,
+    /// Before the first packet (TDS 8.0); SQL Server 2022 and later.
+    Strict,
+}
+
+/// How an instance is told who pcdr is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authentication {
+    /// SQL Server authentication.
+    SqlLogin {
+        /// SQL login.
+        login: String,
+        /// Where its password is.
+        password: SecretSource,
+    },
+    /// An access token of Microsoft Entra, read anew for every connection because it expires.
+    AccessToken(SecretSource),
+    /// The Kerberos ticket of the account that pcdr runs under.
+    Kerberos,
+}
+
+/// Where a secret is. Never the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Name of an environment variable.
+    Environment(String),
+    /// Path of a file, whose first line it is.
+    File(String),
 }
 
 /// How pcdr reaches the product's Management Shell.

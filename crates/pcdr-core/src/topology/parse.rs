@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::file::{self, File, InstanceRow};
+use super::file::{self, ConnectionRow, File, InstanceRow, Method, SecretRow};
 use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
-    Connection, Instance, Link, LogShipping, ManagementShell, Mirroring, Pool, Role, Server, Share,
-    Site, Topology, Violations, rules,
+    Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
+    Mirroring, Pool, Role, SecretSource, Server, Share, Site, Topology, Violations, rules,
 };
 
 pub(super) fn parse(text: &str) -> Result<Topology, Violations> {
@@ -80,15 +80,29 @@ fn build(file: &File) -> Option<Topology> {
             timeout_seconds: file.mirroring.timeout_seconds.unwrap_or(10),
         },
         connection: Connection {
-            login: name(&connection.login)?,
-            password_env: text(&connection.password_env),
-            password_file: text(&connection.password_file),
+            encryption: connection.encrypt.unwrap_or(Encryption::Mandatory),
+            authentication: authentication(connection)?,
             ca_file: text(&connection.ca_file),
             host_name_in_certificate: text(&connection.host_name_in_certificate),
             connect_timeout: connection.connect_timeout.unwrap_or(Duration::from_secs(15)),
         },
         management_shell: needs_shell.then(|| management_shell(file)),
     })
+}
+
+fn authentication(row: &ConnectionRow) -> Option<Authentication> {
+    Some(match row.authentication? {
+        Method::SqlLogin => {
+            Authentication::SqlLogin { login: name(&row.login)?, password: source(&row.password)? }
+        }
+        Method::AccessToken => Authentication::AccessToken(source(&row.access_token)?),
+        Method::Kerberos => Authentication::Kerberos,
+    })
+}
+
+fn source(row: &SecretRow) -> Option<SecretSource> {
+    let env = text(&row.env).map(SecretSource::Environment);
+    env.or_else(|| text(&row.file).map(SecretSource::File))
 }
 
 fn name<T: From<String>>(text: &Option<Text>) -> Option<T> {

@@ -87,6 +87,7 @@ const MIRRORING: &str = "Deploy SQL mirroring for Back End Server high availabil
                          Business Server 2015";
 const IDENTIFIERS: &str = "Database Identifiers";
 const INSTANCE: &str = "Instance Configuration";
+const SPN: &str = "Register a Service Principal Name for Kerberos Connections";
 const ENDPOINT: &str = "The Database Mirroring Endpoint (SQL Server)";
 const LOG_SHIPPING: &str = "About Log Shipping (SQL Server)";
 const LOG_SHIPPING_PRIMARY: &str = "sp_add_log_shipping_primary_database (Transact-SQL)";
@@ -137,6 +138,12 @@ codes! {
     BadMirroringPort "bad_mirroring_port" ENDPOINT;
     NoPasswordSource "no_password_source" FORM;
     TwoPasswordSources "two_password_sources" FORM;
+    NoTokenSource "no_token_source" FORM;
+    TwoTokenSources "two_token_sources" FORM;
+    UnknownEncryption "unknown_encryption" FORM;
+    UnknownAuthentication "unknown_authentication" FORM;
+    KeyOfOtherAuthentication "key_of_other_authentication" FORM;
+    KerberosNeedsFullName "kerberos_needs_full_name" SPN;
     EmptyCommand "empty_command" FORM;
     // Names and references.
     DuplicateSite "duplicate_site" FORM;

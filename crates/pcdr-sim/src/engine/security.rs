@@ -57,6 +57,8 @@ pub struct Security {
     pub grants: Vec<Grant>,
     /// Next `principal_id`.
     pub next_id: i32,
+    /// Access tokens that are accepted, and the login (lower case) that each is of.
+    pub tokens: BTreeMap<String, String>,
 }
 
 /// Users, roles and grants of a database; they travel with its backups.
@@ -462,6 +464,25 @@ pub fn authenticate(
     }
     if login.must_change {
         return Err(refused(18_488, "The password of the account must be changed.").into());
+    }
+    Ok(login.clone())
+}
+
+/// The login of an access token.
+///
+/// # Errors
+///
+/// 18456, under the name that SQL Server gives to whoever brings a token; 18470 disabled.
+pub fn authenticate_token(instance: &InstanceState, token: &str) -> Result<LoginState, SqlFailure> {
+    let security = &instance.security;
+    let known = security.tokens.iter().find(|(t, _)| same_secret(t.as_bytes(), token.as_bytes()));
+    let login = known
+        .and_then(|(_, name)| security.logins.get(name))
+        .ok_or_else(|| SqlFailure::from(errors::login_failed("<token-identified principal>")))?;
+    if login.disabled {
+        let name = &login.name;
+        let text = format!("Login failed for user '{name}'.  Reason: The account is disabled.");
+        return Err(SqlMessage::new(18_470, 14, text).into());
     }
     Ok(login.clone())
 }

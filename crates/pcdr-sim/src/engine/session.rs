@@ -42,6 +42,14 @@ impl Instance {
         self.world.lock().instances.get(&self.key).map(f)
     }
 
+    /// Accepts an access token for a login from now on; one of a login that does not exist is refused
+    /// when it comes.
+    pub fn accept_token(&self, token: &str, login: &str) {
+        if let Some(instance) = self.world.lock().instances.get_mut(&self.key) {
+            instance.security.tokens.insert(token.to_owned(), login.to_lowercase());
+        }
+    }
+
     /// Whether the service runs.
     pub fn is_running(&self) -> bool {
         self.with(|instance| instance.running).unwrap_or(false)
@@ -98,7 +106,10 @@ impl Instance {
                 SqlMessage::new(6005, 14, "SHUTDOWN is in progress: the instance is not running.")
             })?;
         let (name, default_database) = if check_password {
-            let known = security::authenticate(instance, &login.user_name, &login.password)?;
+            let known = match &login.access_token {
+                Some(token) => security::authenticate_token(instance, token)?,
+                None => security::authenticate(instance, &login.user_name, &login.password)?,
+            };
             (known.name, known.default_database)
         } else {
             (login.user_name.clone(), "master".to_owned())

@@ -142,6 +142,7 @@ impl Sql {
             host_name: "management-shell".into(),
             user_name: login.user_name.clone(),
             password: login.password.clone(),
+            access_token: None,
             application_name: application.to_owned(),
             database: database.to_owned(),
             interface_name: ".Net SqlClient Data Provider".into(),

@@ -11,6 +11,7 @@ const ENCRYPTION: u8 = 1;
 const INSTANCE: u8 = 2;
 const THREAD_ID: u8 = 3;
 const MARS: u8 = 4;
+const FEDERATED_LOGIN: u8 = 6;
 const TERMINATOR: u8 = 0xFF;
 
 /// What a client asks for, as it is written in its option.
@@ -30,6 +31,8 @@ pub(super) struct Prelogin {
     pub(super) wish: Wish,
     /// Without its terminator; empty when the client names none.
     pub(super) instance: String,
+    /// The client is going to log in by a token.
+    pub(super) federated: bool,
 }
 
 /// What client and server agree on.
@@ -49,7 +52,8 @@ pub(super) enum Agreement {
 
 impl Prelogin {
     pub(super) fn decode(payload: &[u8]) -> Result<Prelogin, WireError> {
-        let mut prelogin = Prelogin { wish: Wish::Nothing, instance: String::new() };
+        let mut prelogin =
+            Prelogin { wish: Wish::Nothing, instance: String::new(), federated: false };
         let mut table = Cursor::new("PRELOGIN", payload);
         loop {
             let option = table.u8()?;
@@ -77,6 +81,7 @@ impl Prelogin {
                     let name = data.split(|byte| *byte == 0).next().unwrap_or_default();
                     prelogin.instance = String::from_utf8_lossy(name).into_owned();
                 }
+                FEDERATED_LOGIN => prelogin.federated = data.first() == Some(&1),
                 _ => {}
             }
         }
@@ -124,16 +129,20 @@ impl Prelogin {
 }
 
 /// The server's answer.
-pub(super) fn answer(identity: &ServerIdentity, encryption: u8, instance_is_ours: bool) -> Vec<u8> {
+pub(super) fn answer(identity: &ServerIdentity, encryption: u8, asked: &Prelogin) -> Vec<u8> {
+    let instance_is_ours = asked.names(identity);
     let (major, minor, build) = identity.version;
     let [high, low] = build.to_be_bytes();
-    let options: [(u8, &[u8]); 5] = [
-        (VERSION, &[major, minor, high, low, 0, 0]),
-        (ENCRYPTION, &[encryption]),
-        (INSTANCE, &[u8::from(!instance_is_ours)]),
-        (THREAD_ID, &[]),
-        (MARS, &[0]),
+    let mut options = vec![
+        (VERSION, vec![major, minor, high, low, 0, 0]),
+        (ENCRYPTION, vec![encryption]),
+        (INSTANCE, vec![u8::from(!instance_is_ours)]),
+        (THREAD_ID, vec![]),
+        (MARS, vec![0]),
     ];
+    if asked.federated {
+        options.push((FEDERATED_LOGIN, vec![1]));
+    }
     let mut offset = (options.len() * 5 + 1) as u16;
     let mut answer = Vec::new();
     for (option, data) in &options {

@@ -94,8 +94,7 @@ where
     }
     let prelogin = Prelogin::decode(&message.payload)?;
     let (agreement, encryption) = prelogin.agree(setting, strict);
-    let answer =
-        prelogin::answer(&connection.identity, encryption, prelogin.names(&connection.identity));
+    let answer = prelogin::answer(&connection.identity, encryption, &prelogin);
     connection.outbox.push(&answer);
     connection.finish_message().await?;
     match (agreement, &config.identity) {
@@ -222,6 +221,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.outbox.push(&tokens::login_ack(login.version, &self.identity));
         let size = usize::from(login.packet_size);
         self.outbox.push(&tokens::packet_size_change(size, FIRST_PACKET_SIZE));
+        if login.login.access_token.is_some() {
+            self.outbox.push(&tokens::federated_login_acknowledged());
+        }
         self.done(0);
         self.finish_message().await?;
         self.outbox.set_packet_size(size);

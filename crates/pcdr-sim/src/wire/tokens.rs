@@ -212,6 +212,11 @@ pub(super) fn transaction_rolled_back(transaction: u64) -> Vec<u8> {
     env_change(10, &[0], &descriptor(transaction))
 }
 
+/// FEATUREEXTACK of a federated login, without a nonce.
+pub(super) fn federated_login_acknowledged() -> Vec<u8> {
+    vec![0xAE, 0x02, 0, 0, 0, 0, 0xFF]
+}
+
 /// LOGINACK. The version is big-endian here, unlike everywhere else.
 pub(super) fn login_ack(tds_version: u32, identity: &ServerIdentity) -> Vec<u8> {
     const PROGRAM: &str = "Microsoft SQL Server\0\0";

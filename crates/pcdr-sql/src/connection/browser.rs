@@ -10,15 +10,21 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-const PORT: u16 = 1434;
+/// Where SQL Server Browser listens (UDP).
+pub(super) const PORT: u16 = 1434;
 const ASK: u8 = 0x04;
 const ANSWER: u8 = 0x05;
 const ATTEMPTS: usize = 3;
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Asks every address of the host, three times each.
-pub(super) async fn port_of(host: &str, instance: &str) -> io::Result<u16> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, PORT)).await?.collect();
+/// The TCP port of a named instance, asked of the browser at a UDP port, which is 1434 outside of
+/// tests: every address of the host, three times each.
+///
+/// # Errors
+///
+/// The name cannot be resolved, or nobody answers for this instance.
+pub async fn port_of(host: &str, browser: u16, instance: &str) -> io::Result<u16> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, browser)).await?.collect();
     for _ in 0..ATTEMPTS {
         for address in &addresses {
             if let Ok(Ok(port)) = tokio::time::timeout(WAIT, ask(*address, instance)).await {
@@ -29,7 +35,7 @@ pub(super) async fn port_of(host: &str, instance: &str) -> io::Result<u16> {
     Err(io::Error::new(
         io::ErrorKind::TimedOut,
         format!(
-            "SQL Server Browser on {host} (UDP {PORT}) does not tell the port of instance \
+            "SQL Server Browser on {host} (UDP {browser}) does not tell the port of instance \
              {instance}; name the port in the topology"
         ),
     ))

@@ -1,76 +1,15 @@
-//! Where an instance is, and with which secret to log in.
+//! Where an instance is, and how to log in there.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pcdr_core::topology::{Connection as Settings, Instance};
-use secrecy::{ExposeSecret, SecretString};
+use pcdr_core::topology::{Connection as Settings, Encryption, Instance};
 
+use super::credentials::Credentials;
 use super::dial::Dialer;
 use crate::error::SqlError;
 use crate::trace::Trace;
-
-/// A password. It has no [`Display`](fmt::Display), and its [`Debug`](fmt::Debug) shows nothing.
-#[derive(Clone)]
-pub struct Password(SecretString);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
-impl Password {
-    /// A password from somewhere else, for example a keyring.
-    pub fn new(password: impl Into<String>) -> Password {
-        Password(SecretString::from(password.into()))
-    }
-
-    /// The password that the topology's connection settings point to: an environment variable, or
-    /// the first line of a file.
-    ///
-    /// # Errors
-    ///
-    /// [`SqlError::Secret`], naming the variable or file, never its content.
-    pub fn read(settings: &Settings) -> Result<Password, SqlError> {
-        if let Some(variable) = &settings.password_env {
-            return match std::env::var(variable) {
-                Ok(password) if !password.is_empty() => Ok(Password::new(password)),
-                Ok(_) => Err(SqlError::Secret(format!("environment variable {variable} is empty"))),
-                Err(std::env::VarError::NotPresent) => {
-                    Err(SqlError::Secret(format!("environment variable {variable} is not set")))
-                }
-                Err(std::env::VarError::NotUnicode(_)) => {
-                    Err(SqlError::Secret(format!("environment variable {variable} is not Unicode")))
-                }
-            };
-        }
-        let Some(file) = &settings.password_file else {
-            return Err(SqlError::Secret(
-                "the topology names neither password_env nor password_file".to_owned(),
-            ));
-        };
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| SqlError::Secret(format!("file {file}: {error}")))?;
-        match text.lines().next() {
-            Some(line) if !line.is_empty() => Ok(Password::new(line)),
-            _ => Err(SqlError::Secret(format!("the first line of file {file} is empty"))),
-        }
-    }
-
-    pub(crate) fn authentication(&self, login: &str) -> tiberius::AuthMethod {
-        tiberius::AuthMethod::sql_server(login, self.0.expose_secret())
-    }
-
-    /// The text without the password.
-    pub(crate) fn mask(&self, text: &str) -> String {
-        match self.0.expose_secret() {
-            "" => text.to_owned(),
-            secret => text.replace(secret, "***"),
-        }
-    }
-}
 
 /// Everything that is needed to connect to one instance.
 #[derive(Debug, Clone)]
@@ -83,10 +22,10 @@ pub struct Endpoint {
     pub tcp_port: Option<u16>,
     /// Instance part of the name; `None` for the default instance.
     pub instance: Option<String>,
-    /// SQL login.
-    pub login: String,
-    /// Its password.
-    pub password: Password,
+    /// Who logs in.
+    pub credentials: Credentials,
+    /// When TLS starts.
+    pub encryption: Encryption,
     /// Certificates (PEM or DER) that may sign the server's, beside the system's.
     pub ca_bundle: Option<Arc<Vec<u8>>>,
     /// Expected name in the certificate; `None`: the host connected to.
@@ -106,7 +45,7 @@ impl Endpoint {
     pub fn new(
         instance: &Instance,
         settings: &Settings,
-        password: Password,
+        credentials: Credentials,
         ca_bundle: Option<Arc<Vec<u8>>>,
         dialer: Arc<dyn Dialer>,
     ) -> Endpoint {
@@ -116,8 +55,8 @@ impl Endpoint {
             host: host.clone(),
             tcp_port: instance.port,
             instance: instance.instance.clone(),
-            login: settings.login.clone(),
-            password,
+            credentials,
+            encryption: settings.encryption,
             ca_bundle,
             host_name_in_certificate: settings.host_name_in_certificate.clone(),
             connect_timeout: settings.connect_timeout,
@@ -150,45 +89,5 @@ impl fmt::Display for Endpoint {
             (None, Some(instance)) => write!(f, "\\{instance}"),
             (None, None) => f.write_str(":1433"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(env: Option<&str>, file: Option<String>) -> Settings {
-        Settings {
-            login: "pcdr".to_owned(),
-            password_env: env.map(str::to_owned),
-            password_file: file,
-            ca_file: None,
-            host_name_in_certificate: None,
-            connect_timeout: Duration::from_secs(15),
-        }
-    }
-
-    #[test]
-    fn a_password_shows_nothing_when_debugged() {
-        assert!(!format!("{:?}", Password::new("hunter2")).contains("hunter2"));
-    }
-
-    #[test]
-    fn only_the_first_line_of_a_password_file_is_the_password() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("secret");
-        std::fs::write(&file, "hunter2\r\nsecond line\n").unwrap();
-        let file = file.to_str().unwrap().to_owned();
-        let password = Password::read(&settings(None, Some(file))).unwrap();
-        assert_eq!(password.mask("a hunter2 b"), "a *** b");
-    }
-
-    #[test]
-    fn a_missing_variable_or_file_is_named() {
-        let error = Password::read(&settings(Some("PCDR_NO_SUCH_VARIABLE"), None)).unwrap_err();
-        assert!(error.to_string().contains("PCDR_NO_SUCH_VARIABLE"));
-        let missing = settings(None, Some("/no/such/file".to_owned()));
-        assert!(Password::read(&missing).unwrap_err().to_string().contains("/no/such/file"));
-        assert!(Password::read(&settings(None, None)).is_err());
     }
 }

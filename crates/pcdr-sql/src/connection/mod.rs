@@ -1,6 +1,7 @@
 //! One connection to one instance. The driver is known only here and in the files beside this one.
 
 mod browser;
+mod credentials;
 mod dial;
 mod endpoint;
 mod row;
@@ -9,12 +10,15 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tiberius::{Client, Config, EncryptionLevel, QueryItem};
+use pcdr_core::topology::Encryption;
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem};
 use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+pub use browser::port_of as ask_browser;
+pub use credentials::{Credentials, Password};
 pub use dial::{Dialer, NetStream, TcpDialer};
-pub use endpoint::{Endpoint, Password};
+pub use endpoint::Endpoint;
 pub use row::{Cell, FromCell, ResultSet, Row};
 pub(crate) use row::{LocalTime, ServerTime};
 
@@ -202,6 +206,7 @@ async fn read(
 async fn open(endpoint: &Endpoint) -> Result<Connection, SqlError> {
     let mut host = endpoint.host.clone();
     let mut port = endpoint.port().await?;
+    let method = endpoint.credentials.method(endpoint.trace.as_ref()).await?;
     for _ in 0..=REDIRECTS {
         let address = format!("{host}:{port}");
         let stream = endpoint.dialer.dial(&host, port).await;
@@ -209,7 +214,7 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, SqlError> {
             address: address.clone(),
             message: error.to_string(),
         })?;
-        let config = config(endpoint, &host, port)?;
+        let config = config(endpoint, &host, port, method.clone());
         match Client::connect(config, stream.compat_write()).await {
             Ok(client) => {
                 return Ok(Connection {
@@ -234,22 +239,28 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, SqlError> {
 }
 
 /// A configuration for one attempt; never changed from attempt to attempt.
-fn config(endpoint: &Endpoint, host: &str, port: u16) -> Result<Config, SqlError> {
+///
+/// The driver forms the service principal name of host and port, and so it gets the port that the
+/// instance listens on and no instance name: the server would compare that one after a redirect.
+fn config(endpoint: &Endpoint, host: &str, port: u16, method: AuthMethod) -> Config {
     let mut config = Config::new();
     config.host(host);
     config.port(port);
     config.database("master");
     config.application_name(&endpoint.application);
-    config.encryption(EncryptionLevel::Required);
+    config.encryption(match endpoint.encryption {
+        Encryption::Mandatory => EncryptionLevel::Required,
+        Encryption::Strict => EncryptionLevel::Strict,
+    });
     if let Some(bundle) = &endpoint.ca_bundle {
         config.trust_cert_ca_bundle(bundle.as_slice());
     }
     if let Some(name) = &endpoint.host_name_in_certificate {
         config.hostname_in_certificate(name);
     }
-    config.authentication(endpoint.password.authentication(&endpoint.login));
+    config.authentication(method);
     // Both run on a wall clock of the driver's own, and the second would end a long RESTORE.
     config.handshake_timeout(None);
     config.command_timeout(None);
-    Ok(config)
+    config
 }

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pcdr_core::topology::Encryption;
 use pcdr_sim::front::{
     DoneKind, Front, FrontSession, Login, Replies, Reply, Request, ServerIdentity,
 };
 use pcdr_sim::message::{SqlFailure, SqlMessage};
 use pcdr_sim::value::{Column, SqlType, Value};
 use pcdr_sim::wire::inflight::InFlight;
-use pcdr_sim::wire::{CertificateAuthority, Listener, WireConfig};
-use pcdr_sql::{Endpoint, Limits, Password, SqlInstance, TcpDialer, Trace};
+use pcdr_sim::wire::{CertificateAuthority, Encryption as WireEncryption, Listener, WireConfig};
+use pcdr_sql::{Credentials, Endpoint, Limits, Password, SqlInstance, TcpDialer, Trace};
 use tokio_util::sync::CancellationToken;
 
 pub const LOGIN: &str = "pcdr";
@@ -39,6 +40,8 @@ pub struct Fake {
     pub attempts: AtomicU32,
     /// Logins that are still refused because the server is starting.
     pub refusals: AtomicU32,
+    /// Access token that is accepted.
+    pub token: Mutex<Option<String>>,
     /// Where logins are sent on to.
     pub redirect: Mutex<Option<(String, u16)>>,
     next: AtomicU16,
@@ -56,8 +59,21 @@ impl Server {
         Server::start_counted(InFlight::new(), answer).await
     }
 
+    /// A server that accepts nothing but TDS 8.0.
+    pub async fn start_strict(answer: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Server {
+        Server::start_as(WireEncryption::Strict, InFlight::new(), answer).await
+    }
+
     /// A server whose bytes are counted, for tests in virtual time.
     pub async fn start_counted(
+        in_flight: InFlight,
+        answer: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Server {
+        Server::start_as(WireEncryption::On, in_flight, answer).await
+    }
+
+    async fn start_as(
+        encryption: WireEncryption,
         in_flight: InFlight,
         answer: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static,
     ) -> Server {
@@ -66,13 +82,17 @@ impl Server {
             batches: Mutex::default(),
             attempts: AtomicU32::default(),
             refusals: AtomicU32::default(),
+            token: Mutex::default(),
             redirect: Mutex::default(),
             next: AtomicU16::default(),
         });
-        let authority = CertificateAuthority::new("test").unwrap();
+        // Each under a name of its own: OpenSSL looks for an issuer by name alone.
+        static AUTHORITIES: AtomicU32 = AtomicU32::new(0);
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        let authority = CertificateAuthority::new(&format!("test {number}")).unwrap();
         let localhost = Ipv4Addr::LOCALHOST;
         let identity = authority.issue(&["sql1.example.com"], &[localhost.into()]).unwrap();
-        let config = Arc::new(WireConfig::with_identity(identity));
+        let config = Arc::new(WireConfig { encryption, ..WireConfig::with_identity(identity) });
         let front = Arc::new(Shared(Arc::clone(&fake)));
         let address = (localhost, 0).into();
         let listener = Listener::bind_counted(address, front, config, in_flight).await.unwrap();
@@ -85,8 +105,8 @@ impl Server {
             host: "127.0.0.1".to_owned(),
             tcp_port: Some(self.listener.address().port()),
             instance: None,
-            login: LOGIN.to_owned(),
-            password: Password::new(PASSWORD),
+            credentials: password(PASSWORD),
+            encryption: Encryption::Mandatory,
             ca_bundle: Some(Arc::new(self.authority.pem().as_bytes().to_vec())),
             host_name_in_certificate: None,
             connect_timeout: Duration::from_secs(15),
@@ -143,7 +163,11 @@ impl Front for Shared {
         if refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
             return Err(SqlMessage::new(18401, 14, "Server is in script upgrade mode.").into());
         }
-        if login.user_name != LOGIN || login.password != PASSWORD {
+        let is_known = match &login.access_token {
+            Some(token) => self.0.token.lock().unwrap().as_ref() == Some(token),
+            None => login.user_name == LOGIN && login.password == PASSWORD,
+        };
+        if !is_known {
             let text = format!("Login failed for user '{}'.", login.user_name);
             return Err(SqlMessage::new(18456, 14, text).into());
         }
@@ -157,6 +181,11 @@ impl Front for Shared {
     fn redirect(&self, _login: &Login) -> Option<(String, u16)> {
         self.0.redirect.lock().unwrap().clone()
     }
+}
+
+/// The login of the tests with a password.
+pub fn password(password: &str) -> Credentials {
+    Credentials::SqlLogin { login: LOGIN.to_owned(), password: Password::new(password) }
 }
 
 struct Session {

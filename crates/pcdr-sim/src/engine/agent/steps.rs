@@ -272,6 +272,7 @@ impl Run {
             host_name: self.server(),
             user_name: account.to_owned(),
             password: String::new(),
+            access_token: None,
             application_name: program.to_owned(),
             database: database.to_owned(),
             interface_name: "ODBC".to_owned(),

@@ -57,6 +57,7 @@ fn login(database: &str) -> Login {
         host_name: "admin".to_owned(),
         user_name: "sa".to_owned(),
         password: "Sa-Passw0rd!".to_owned(),
+        access_token: None,
         application_name: "test".to_owned(),
         database: database.to_owned(),
         interface_name: "ODBC".to_owned(),

@@ -26,6 +26,25 @@ async fn a_login_that_names_an_unavailable_database_gets_4060_and_18456() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_access_token_opens_a_session_of_its_login_and_any_other_is_refused() {
+    let lab = Lab::new();
+    let instance = lab.instance("SQL1");
+    instance.accept_token("eyJ0.good", "SA");
+    instance.accept_token("eyJ0.orphan", "nobody");
+    let mut federated = login("");
+    federated.user_name.clear();
+    federated.password.clear();
+    federated.access_token = Some("eyJ0.good".to_owned());
+    assert_eq!(instance.open(&federated).await.unwrap().login, "sa");
+    for token in ["eyJ0.orphan", "eyJ0.goo", ""] {
+        federated.access_token = Some(token.to_owned());
+        let failure = instance.open(&federated).await.unwrap_err();
+        assert_eq!(numbers(&failure), [18456]);
+        assert!(failure.cause().text.contains("<token-identified principal>"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn kill_says_what_it_cannot_kill() {
     let lab = Lab::new();
     let mut host = lab.mgc().await;

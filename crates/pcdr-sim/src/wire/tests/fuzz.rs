@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::front::{ScriptServer, Scripts, done};
-use super::raw::{batch, call, login, packet, prelogin, utf16};
+use super::raw::{batch, call, login, login_with, packet, prelogin, token_features, utf16};
 use crate::front::DoneKind;
 use crate::wire::{WireConfig, serve};
 
@@ -118,6 +118,9 @@ async fn no_bytes_make_the_server_panic_or_hang() {
                 messages = vec![(0..count).map(|_| random.next() as u8).collect()];
             }
             1 => {
+                if random.below(2) == 0 {
+                    messages[1] = login_with(&token_features("eyJ0.token"));
+                }
                 let target = random.below(2);
                 random.mutate(&mut messages[target]);
             }

@@ -52,6 +52,32 @@ pub(crate) fn login() -> Vec<u8> {
     packet(0x10, 1, &payload)
 }
 
+/// A login whose feature extension block is `features`.
+pub(crate) fn login_with(features: &[u8]) -> Vec<u8> {
+    let mut payload = login()[8..].to_vec();
+    let at = payload.len() as u16;
+    payload[27] |= 0x10;
+    payload[56..58].copy_from_slice(&at.to_le_bytes());
+    payload[58..60].copy_from_slice(&4_u16.to_le_bytes());
+    payload.extend((u32::from(at) + 4).to_le_bytes());
+    payload.extend_from_slice(features);
+    let length = (payload.len() as u32).to_le_bytes();
+    payload[..4].copy_from_slice(&length);
+    packet(0x10, 1, &payload)
+}
+
+/// FEATUREEXT: a session recovery that nobody has to grant, and a token.
+pub(crate) fn token_features(token: &str) -> Vec<u8> {
+    let token = utf16(token);
+    let mut features = vec![0x01, 2, 0, 0, 0, 7, 7, 0x02];
+    features.extend((token.len() as u32 + 5).to_le_bytes());
+    features.push(0x01 << 1 | 1);
+    features.extend((token.len() as u32).to_le_bytes());
+    features.extend(token);
+    features.push(0xFF);
+    features
+}
+
 pub(crate) fn batch(text: &str) -> Vec<u8> {
     let mut payload = 22_u32.to_le_bytes().to_vec();
     payload.extend([18, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
@@ -344,4 +370,48 @@ async fn a_message_beyond_the_limit_closes_the_connection() {
     }
     let error = served.await.unwrap().unwrap_err();
     assert!(matches!(error, WireError::TooLong { .. }), "{error}");
+}
+
+/// What the server made of a login, and how it ended the connection if it did.
+async fn outcome_of(login: Vec<u8>) -> (Option<Option<String>>, Vec<u8>, Served) {
+    let scripts = Scripts::new();
+    let (mut near, far) = tokio::io::duplex(64 << 10);
+    let server = Arc::new(ScriptServer(Arc::clone(&scripts)));
+    let served = tokio::spawn(serve(far, server, Arc::new(WireConfig::default())));
+    near.write_all(&prelogin()).await.unwrap();
+    message(&mut near).await;
+    near.write_all(&login).await.unwrap();
+    near.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _cut = near.read_to_end(&mut answer).await;
+    let seen = scripts.logins.lock().unwrap().pop();
+    (seen.map(|login| login.access_token), answer, served)
+}
+
+#[tokio::test]
+async fn the_token_of_a_federated_login_is_found_among_other_features_and_acknowledged() {
+    let (seen, answer, _served) = outcome_of(login_with(&token_features("eyJ0"))).await;
+    assert_eq!(seen, Some(Some("eyJ0".to_owned())));
+    let acknowledgement = [0xAE, 0x02, 0, 0, 0, 0, 0xFF];
+    assert!(answer.windows(7).any(|window| window == acknowledgement));
+    let (seen, answer, _served) = outcome_of(login_with(&[0x01, 0, 0, 0, 0, 0xFF])).await;
+    assert_eq!(seen, Some(None));
+    assert!(!answer.windows(7).any(|window| window == acknowledgement));
+}
+
+#[tokio::test]
+async fn features_that_do_not_end_or_lie_outside_are_malformed() {
+    let whole = token_features("eyJ0");
+    let mut other_library = whole.clone();
+    other_library[12] = 0x02 << 1;
+    let mut too_long = whole.clone();
+    too_long[13] = 0xFF;
+    let mut cases = vec![other_library, too_long];
+    cases.extend((0..whole.len()).map(|length| whole[..length].to_vec()));
+    for features in cases {
+        let (seen, answer, served) = outcome_of(login_with(&features)).await;
+        assert_eq!((seen, answer.len()), (None, 0), "{features:?}");
+        let error = served.await.unwrap().unwrap_err();
+        assert!(matches!(error, WireError::Malformed { .. }), "{error}");
+    }
 }
