@@ -4,12 +4,16 @@
 
 use pcdr_core::conformance;
 use pcdr_core::{DatabaseName, InstanceName};
-use pcdr_tests::Stretched;
+use pcdr_tests::{STRETCHED, Stage, virtually};
 
-#[tokio::test(start_paused = true)]
-async fn every_port_keeps_its_contract_over_the_wire() {
-    let stretched = Stretched::configured().await;
-    let ports = stretched.ports();
+#[test]
+fn every_port_keeps_its_contract_over_the_wire() {
+    virtually(every_port());
+}
+
+async fn every_port() {
+    let stage = Stage::working(STRETCHED).await;
+    let ports = stage.ports();
     let mgc: DatabaseName = "mgc".into();
     let primary: InstanceName = "sql-n1".into();
     let elsewhere: InstanceName = "sql-s2".into();

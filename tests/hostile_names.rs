@@ -1,10 +1,8 @@
 //! Names and paths that are legal and hostile, from configuration to proof.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that unwraps fails with the place")]
 
-mod stage;
-
-use stage::{STRETCHED, Stage, Unseen, name, virtually, with_databases};
+use pcdr_tests::{STRETCHED, Stage, Unseen, name, virtually, with_databases};
 
 /// Databases beside `mgc`, each shipped on its own.
 fn databases() -> Vec<String> {
@@ -47,7 +45,7 @@ fn a_run_over_hostile_names_that_was_dropped_is_finished() {
     virtually(async {
         let stage = Stage::struck(&shares(&with_databases(&["m]gc", "o'brien"]))).await;
         let plan = stage.planned().await;
-        let (ended, _) = stage::Counted::new(stage.apply(&plan, &Unseen), 150).await;
+        let (ended, _) = pcdr_tests::Counted::new(stage.apply(&plan, &Unseen), 150).await;
         assert!(ended.is_none());
         stage.succeeds(&plan).await;
         stage.prove().await;

@@ -1,9 +1,7 @@
 //! Bad input, end to end over the wire in virtual time: broken log chains, servers that are lost,
 //! shut or changed. What is refused changes nothing, and after a repair the failover is proved.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
-
-mod stage;
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that unwraps fails with the place")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +15,7 @@ use pcdr_core::run::RunError;
 use pcdr_core::{Consent, Intent, Refusal};
 use pcdr_sim::shell::CmsAvailability;
 use pcdr_sim::wire::CertificateAuthority;
-use stage::{AtStep, STRETCHED, Stage, Unseen, name, virtually, with_databases};
+use pcdr_tests::{AtStep, STRETCHED, Stage, Unseen, name, virtually, with_databases};
 
 const LOST: &[Consent] = &[Consent::PrimarySiteLost];
 

@@ -1,17 +1,15 @@
 //! A fault inside every step of a failover, and a run that is dropped anywhere: running again
 //! finishes with the same proof.
 
-#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that unwraps fails with the place")]
 #![allow(clippy::print_stdout, reason = "a randomised test prints its seed")]
-
-mod stage;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use pcdr_core::Plan;
 use pcdr_core::run::RunError;
-use stage::{
+use pcdr_tests::{
     AtStep, Counted, Random, STRETCHED, ShellFault, Stage, Unseen, virtually, with_databases,
 };
 
