@@ -43,6 +43,23 @@ pub struct Login {
     pub process_id: u32,
 }
 
+impl Login {
+    /// A login with name and password, and nothing else said.
+    pub fn sql(user_name: &str, password: &str) -> Login {
+        Login {
+            host_name: String::new(),
+            user_name: user_name.to_owned(),
+            password: password.to_owned(),
+            access_token: None,
+            application_name: String::new(),
+            database: String::new(),
+            interface_name: String::new(),
+            read_only_intent: false,
+            process_id: 0,
+        }
+    }
+}
+
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Login")

@@ -47,6 +47,17 @@ pub struct Fleet {
 impl Fleet {
     /// Reads password and certificates, but no access token; connects to nothing yet.
     ///
+    /// ```
+    /// use pcdr_core::Topology;
+    /// use pcdr_sql::{Fleet, FleetOptions, Password};
+    ///
+    /// let topology = Topology::parse(pcdr_core::topology::EXAMPLE)?;
+    /// let password = Some(Password::new("from a keyring"));
+    /// let fleet = Fleet::connect(&topology, &FleetOptions { password, ..FleetOptions::default() })?;
+    /// assert_eq!(fleet.database_instances().len(), 5); // ready for `pcdr_core::ports::Ports`
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The password or the certificate file cannot be read.

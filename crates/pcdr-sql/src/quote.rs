@@ -38,6 +38,14 @@ pub enum QuoteError {
 
 /// A name as a bracketed identifier: `m]gc` becomes `[m]]gc]`.
 ///
+/// ```
+/// use pcdr_sql::quote::{identifier, literal};
+///
+/// assert_eq!(identifier("m]gc").unwrap(), "[m]]gc]");
+/// assert_eq!(literal("o'brien").unwrap(), "N'o''brien'");
+/// assert!(identifier("").is_err());
+/// ```
+///
 /// # Errors
 ///
 /// Empty, longer than 128 UTF-16 units, or with a character that no batch can carry: NUL or U+FFFF.
