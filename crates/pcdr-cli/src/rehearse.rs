@@ -120,7 +120,7 @@ impl Rehearsal<'_> {
 
         let phase = self.phase("write, and ship the log");
         let mut written = Written::new();
-        self.work(&stage, &mut random, &mut written).await?;
+        let shipped = self.work(&stage, &mut random, &mut written).await?;
         let records: u64 = written.values().sum();
         phase.done(&format!("{ROUNDS} log backups shipped, {records} chat records written"))?;
 
@@ -140,7 +140,7 @@ impl Rehearsal<'_> {
         phase.done(&format!("{} steps, each read back", applied.steps.len()))?;
 
         let phase = self.phase("prove");
-        let proofs = proof::prove(&stage, &plan, &written).await?;
+        let proofs = proof::prove(&stage, &plan, &written, &shipped).await?;
         let held = proofs.claims.iter().filter(|proof| proof.held).count();
         phase.done(&format!("{held} of {} claims held", proofs.claims.len()))?;
 
@@ -228,13 +228,13 @@ impl Rehearsal<'_> {
         Ok(report.map_err(|error| failed("configure", error))?.steps.len())
     }
 
-    /// Writes between log backups, and after the last one.
+    /// Writes between log backups, and after the last one; gives what the last one holds.
     async fn work(
         &self,
         stage: &Stage,
         random: &mut Random,
         written: &mut Written,
-    ) -> Result<(), Failure> {
+    ) -> Result<Written, Failure> {
         for round in 1..=ROUNDS {
             self.write(stage, random, written).await?;
             let topology = stage.topology();
@@ -250,8 +250,10 @@ impl Rehearsal<'_> {
                 workload::ship(topology, stage.ports(), primary, database, reach).await?;
             }
         }
+        let shipped = written.clone();
         // What comes now is in no log backup when the disaster strikes.
-        self.write(stage, random, written).await
+        self.write(stage, random, written).await?;
+        Ok(shipped)
     }
 
     async fn write(

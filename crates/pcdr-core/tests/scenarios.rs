@@ -122,6 +122,13 @@ fn answer(question: &str) -> String {
                 seen.databases =
                     Known::unknown("permission_denied", "VIEW ANY DATABASE is missing");
             }),
+            ["forget-history", instance, database] => world.change_instance(instance, |seen| {
+                let Known::Known(databases) = &mut seen.databases else { return };
+                let copy = databases.get_mut(&database.into()).unwrap();
+                if let Known::Known(position) = &mut copy.log_position {
+                    position.last_restored_lsn = None;
+                }
+            }),
             ["drop", instance, database] => world.change_instance(instance, |seen| {
                 let Known::Known(databases) = &mut seen.databases else { return };
                 databases.remove(&database.into());

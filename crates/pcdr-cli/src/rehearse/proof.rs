@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use pcdr_core::effect::is_mirrored_to;
+use pcdr_core::effect::{has_pinged_since_recovery, is_mirrored_to};
 use pcdr_core::journal::first_broken;
 use pcdr_core::observation::{MirroringState, PoolState};
 use pcdr_core::observe::observe;
@@ -39,13 +39,14 @@ pub(super) async fn prove(
     stage: &Stage,
     plan: &PlanContent,
     written: &Written,
+    shipped: &Written,
 ) -> Result<Proofs, Failure> {
     let topology = stage.topology();
     let mut proofs = Proofs { claims: Vec::new(), written: 0, saved: 0, lost: 0 };
     let seen = observe(topology, stage.ports(), &plan::who(), None).await;
     for database in topology.databases() {
         let records = records(stage, plan, database).await?;
-        on_records(&mut proofs, database, &records, written);
+        on_records(&mut proofs, database, &records, written, shipped);
         on_copies(&mut proofs, stage, &seen, database);
     }
     on_pool(&mut proofs, stage, &seen);
@@ -101,7 +102,13 @@ fn number(value: &pcdr_sim::value::Value) -> Option<u64> {
     }
 }
 
-fn on_records(proofs: &mut Proofs, database: &DatabaseName, records: &Records, sent: &Written) {
+fn on_records(
+    proofs: &mut Proofs,
+    database: &DatabaseName,
+    records: &Records,
+    sent: &Written,
+    shipped: &Written,
+) {
     let Records { written, doomed, found } = records;
     let accepted = sent.get(database).copied().unwrap_or(0);
     proofs.claim(
@@ -109,7 +116,9 @@ fn on_records(proofs: &mut Proofs, database: &DatabaseName, records: &Records, s
         written.len() as u64 == accepted,
         format!("{accepted} sent, {} accepted", written.len()),
     );
-    let shipped: BTreeSet<u64> = written.difference(doomed).copied().collect();
+    // By what was written before the last log backup, not by what the plan says of itself: a plan
+    // that restores too little would predict its own loss.
+    let shipped: BTreeSet<u64> = (1..=shipped.get(database).copied().unwrap_or(0)).collect();
     let missing = shipped.difference(found).count();
     proofs.claim(
         format!("{database}: every record that a shipped backup held is in the new primary"),
@@ -179,15 +188,21 @@ fn on_pool(proofs: &mut Proofs, stage: &Stage, seen: &Observation) {
     );
     let copy = seen.database(&topology.secondary().name, &pool.database);
     let copy = copy.known().copied().flatten();
-    let pinging = copy.and_then(|copy| copy.server_pings.known()).map_or(0, |pings| {
-        let serves =
-            |server: &&pcdr_core::ServerName| wanted.contains(&server.as_str().to_lowercase());
-        pings.keys().filter(serves).count()
-    });
+    let files = seen.log_backups.get(&pool.database);
+    let secondary = seen.instance(&topology.secondary().name);
+    let pinging = pool
+        .servers
+        .iter()
+        .filter(|server| server.is_active_after_failover)
+        .filter(|server| match (secondary.known(), copy) {
+            (Some(seen), Some(copy)) => has_pinged_since_recovery(seen, copy, files, &server.fqdn),
+            _ => false,
+        })
+        .count();
     proofs.claim(
         "every active server writes to the new primary",
         pinging == wanted.len(),
-        format!("{pinging} of {} have pinged it", wanted.len()),
+        format!("{pinging} of {} have pinged it since", wanted.len()),
     );
     if let Some(mirror) = topology.role(Role::SecondaryMirror) {
         let session = copy.and_then(|copy| copy.mirroring.known()).and_then(Option::as_ref);

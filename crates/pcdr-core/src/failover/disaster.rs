@@ -288,7 +288,9 @@ impl<'a> Runbook<'a> {
         copy: &DatabaseObservation,
     ) -> Result<(), Refusal> {
         let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
-        let Some(recovered_at) = position.last_restored_lsn else { return Ok(()) };
+        let Some(recovered_at) = position.last_restored_lsn else {
+            return self.accept_without_history(database);
+        };
         let files = self.log_backups(database)?;
         let known_until = files
             .all
@@ -312,6 +314,24 @@ impl<'a> Runbook<'a> {
             database: database.clone(),
             recovered_at,
             known_until,
+        })
+    }
+
+    /// Nobody can say up to which position the copy was restored before it was recovered.
+    fn accept_without_history(&mut self, database: &DatabaseName) -> Result<(), Refusal> {
+        let consent = Consent::AcceptRecoveredCopy;
+        if self.situation.accepts(consent) {
+            self.draft.consent(consent);
+            return Ok(());
+        }
+        let name = &self.secondary.name;
+        let message = format!(
+            "msdb on {name} has no record of a log backup restored into it; compare its newest \
+             records with the log backups, then give the consent {consent}"
+        );
+        Err(Refusal::FactUnknown {
+            what: format!("the log position at which {database} on {name} was recovered"),
+            reason: crate::Reason::new("no_restore_history", message),
         })
     }
 
