@@ -10,6 +10,7 @@ mod licences;
 mod lint;
 mod official_parser;
 mod purity;
+mod real;
 mod report;
 mod scan;
 mod setup;
@@ -42,6 +43,12 @@ enum Chore {
         /// Do nothing, and say so
         #[arg(long)]
         skip_official_parser: bool,
+    },
+    /// Run the suite against the servers that PCDR_TEST_ variables name, or against the stand-in
+    Real {
+        /// Passed on to the suite, for example a part of a check's name, or --list
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Check format, clippy, documentation, purity of the core, licences, links and the book
     Lint,
@@ -79,6 +86,7 @@ fn main() -> ExitCode {
             println!("{} passed, {} failed", counts.passed, counts.failed);
             succeeded
         }
+        Chore::Real { arguments } => real::run(&shell, &arguments),
         Chore::Lint => lint::run(&shell),
         Chore::Purity => {
             let mut report = report::Report::new();
