@@ -167,9 +167,9 @@ impl<'a> Runbook<'a> {
             .map(|c| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' })
             .take(80)
             .collect();
-        let share = &self.topology.backup_share().unc;
-        let full = format!("{share}\\{safe}_initial_{stamp}.bak");
-        let log = format!("{share}\\{safe}_initial_{stamp}.trn");
+        let share = self.topology.backup_share();
+        let full = share.path_of(&format!("{safe}_initial_{stamp}.bak"));
+        let log = share.path_of(&format!("{safe}_initial_{stamp}.trn"));
         let source = Source::new(MIRRORING, "full backup and log backup of the primary");
         let primary = &self.primary.name;
         self.on(primary, DatabaseAction::SetRecoveryFull, source.clone(), estimate::STATEMENT);

@@ -190,6 +190,27 @@ fn hostile_database_names_are_names_like_any_other() {
     assert_eq!(codes(&text), ["text_too_long"]);
 }
 
+#[test]
+fn a_share_may_be_a_mounted_folder_where_there_is_no_pool() {
+    let (before, rest) = STRETCHED.split_once("[pool]").unwrap();
+    let (_, after) = rest.split_once("# Log backups are written here.").unwrap();
+    let without_pool = format!("{before}# {after}");
+    let mounted = |text: &str, folder: &str| {
+        let copies = r"'\\sql-s1.example.net\logcopies'";
+        assert!(text.contains(copies));
+        text.replace(copies, &format!("'{folder}'"))
+    };
+    let topology = Topology::parse(&mounted(&without_pool, "/srv/copies/")).unwrap();
+    assert_eq!(topology.copy_share().path_of("a.trn"), "/srv/copies/a.trn");
+    let windows = topology.backup_share();
+    assert_eq!(windows.path_of("a b.trn"), format!("{}\\a b.trn", windows.unc));
+    for bad in ["/", "srv", "/srv//copies", "/srv/../copies", "/srv/.", r"/srv\copies"] {
+        assert_eq!(codes(&mounted(&without_pool, bad)), ["bad_unc"], "{bad}");
+    }
+    // The servers of a pool are on Windows.
+    assert_eq!(codes(&mounted(STRETCHED, "/srv/copies")), ["bad_unc"]);
+}
+
 fn codes(text: &str) -> Vec<&'static str> {
     let violations = Topology::parse(text).unwrap_err();
     violations.0.iter().map(|violation| violation.code).collect()

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 struct Folder {
     /// As the instances see it.
-    unc: String,
+    share: Share,
     /// As pcdr sees it.
     mount: PathBuf,
 }
@@ -35,14 +35,7 @@ struct Folder {
 impl Folder {
     fn new(share: &Share) -> Folder {
         let mount = share.mount.as_ref().unwrap_or(&share.unc);
-        Folder { unc: share.unc.clone(), mount: PathBuf::from(mount) }
-    }
-
-    /// A file's path as the instances see it.
-    fn path(&self, name: &str) -> String {
-        let is_windows = self.unc.contains('\\') || !self.unc.contains('/');
-        let separator = if is_windows { '\\' } else { '/' };
-        format!("{}{separator}{name}", self.unc.trim_end_matches(['\\', '/']))
+        Folder { mount: PathBuf::from(mount), share: share.clone() }
     }
 }
 
@@ -105,7 +98,7 @@ impl ShareFiles {
         let mut files = Vec::new();
         let mut unread = Vec::new();
         for entry in found {
-            let path = folder.path(&entry.name);
+            let path = folder.share.path_of(&entry.name);
             let key = (path.clone(), entry.size_bytes, entry.modified_at);
             let header = match headers.get(&key) {
                 _ if entry.is_growing() => Known::unknown(
@@ -256,7 +249,7 @@ impl ShareFiles {
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         let needed = format!("log backup {name} of {database} had to be copied");
-        let at = &self.copied.unc;
+        let at = &self.copied.share.unc;
         let is_plain =
             !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";
         if !is_plain {
@@ -271,7 +264,8 @@ impl ShareFiles {
         let source = self.share.mount.join(name);
         let target = self.copied.mount.join(name);
         // The plan was made some time ago: only a file that still is unreadable may be replaced.
-        let replace = replaces_unreadable && self.is_unreadable(&self.copied.path(name)).await;
+        let replace =
+            replaces_unreadable && self.is_unreadable(&self.copied.share.path_of(name)).await;
         let state = Arc::new(CopyState::default());
         let working = Arc::clone(&state);
         // The copy ends soon after its future is dropped.
@@ -386,12 +380,5 @@ mod tests {
         assert!(belongs(&file("MGC_20260301104500.trn"), &mgc));
         assert!(!belongs(&file("mgc_archive_20260301104500.trn"), &mgc));
         assert!(!belongs(&file("mgccomp_20260301104500.trn"), &mgc));
-    }
-
-    #[test]
-    fn paths_are_written_in_the_style_of_their_share() {
-        let folder = |unc: &str| Folder { unc: unc.to_owned(), mount: PathBuf::new() };
-        assert_eq!(folder("\\\\srv\\log backups").path("a.trn"), "\\\\srv\\log backups\\a.trn");
-        assert_eq!(folder("/mnt/logs/").path("a.trn"), "/mnt/logs/a.trn");
     }
 }

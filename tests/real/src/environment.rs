@@ -16,6 +16,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PCDR_TEST_WITNESS", "address of the mirroring witness (optional)"),
     ("PCDR_TEST_LOGIN", "SQL login, the same on every server"),
     ("PCDR_TEST_PASSWORD", "its password; never printed"),
+    ("PCDR_TEST_PASSWORD_FILE", "or a file whose first line it is"),
     (
         "PCDR_TEST_CA_FILE",
         "PEM file of the authority that signed the certificates (default: the system's)",
@@ -34,6 +35,8 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "DOMAIN\\account of the SQL Server services, for mirroring (optional)",
     ),
 ];
+
+const PASSWORD_FILE: &str = "PCDR_TEST_PASSWORD_FILE";
 
 /// Where one server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub struct Folder {
     pub mount: PathBuf,
 }
 
-/// Servers that were named. Holds no password: only pcdr reads it, from [`Settings::PASSWORD`].
+/// Servers that were named. Holds no password, only where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is the variable of that name in VARIABLES")]
 pub struct Settings {
@@ -108,6 +111,8 @@ pub struct Settings {
     pub mirror: Option<Address>,
     pub witness: Option<Address>,
     pub login: String,
+    /// `None`: in the environment.
+    pub password_file: Option<String>,
     pub ca_file: Option<String>,
     pub certificate_host: Option<String>,
     pub encrypt: String,
@@ -138,8 +143,13 @@ impl Settings {
             let names: Vec<&str> = VARIABLES.iter().map(|(name, _)| *name).collect();
             return Err(format!("{unknown} is no variable of the suite: {}", names.join(", ")));
         }
-        if set.remove(Settings::PASSWORD).is_none() {
-            return Err(format!("{} is needed, but is not set", Settings::PASSWORD));
+        let is_in_environment = set.remove(Settings::PASSWORD).is_some();
+        let password_file = set.remove(PASSWORD_FILE);
+        if is_in_environment == password_file.is_some() {
+            return Err(format!(
+                "{} or {PASSWORD_FILE} is needed, and not both",
+                Settings::PASSWORD
+            ));
         }
         let take = |name: &str| set.get(name).map(|value| value.trim().to_owned());
         let needed = |name: &str| take(name).ok_or(format!("{name} is needed, but is not set"));
@@ -164,6 +174,7 @@ impl Settings {
             mirror: address("PCDR_TEST_MIRROR")?,
             witness: address("PCDR_TEST_WITNESS")?,
             login: needed("PCDR_TEST_LOGIN")?,
+            password_file,
             ca_file: take("PCDR_TEST_CA_FILE"),
             certificate_host: take("PCDR_TEST_CERTIFICATE_HOST"),
             encrypt,
@@ -188,7 +199,8 @@ impl fmt::Display for Settings {
         writeln!(f, "monitor    {}", address(&self.monitor))?;
         writeln!(f, "mirror     {}", address(&self.mirror))?;
         writeln!(f, "witness    {}", address(&self.witness))?;
-        writeln!(f, "login      {}, password from {}", self.login, Settings::PASSWORD)?;
+        let password = self.password_file.as_deref().unwrap_or(Settings::PASSWORD);
+        writeln!(f, "login      {}, password from {password}", self.login)?;
         let authority = self.ca_file.as_deref().unwrap_or("the system's authorities");
         let host = self.certificate_host.as_deref().unwrap_or("the host connected to");
         writeln!(f, "encrypt    {}, verified by {authority}, for {host}", self.encrypt)?;
@@ -237,6 +249,9 @@ mod tests {
             let (name, _) = half.remove(left_out);
             assert!(read(&half).unwrap_err().contains(name), "{name}");
         }
+        let mut both = WHOLE.to_vec();
+        both.push(("PCDR_TEST_PASSWORD_FILE", "/secret"));
+        assert!(read(&both).unwrap_err().contains("not both"));
         let mut misspelt = WHOLE.to_vec();
         misspelt.push(("PCDR_TEST_MIROR", "c"));
         assert!(read(&misspelt).unwrap_err().contains("PCDR_TEST_MIROR"));

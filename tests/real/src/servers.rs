@@ -32,7 +32,8 @@ use crate::survey::Facts;
 /// Limit for one statement of the suite.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// Port of a mirroring endpoint that the suite creates.
+/// Port of the first mirroring endpoint that the suite creates; servers may share a host, so that each
+/// gets its own.
 const MIRRORING_PORT: u16 = 5022;
 
 /// The servers of one check.
@@ -165,7 +166,10 @@ impl Servers {
             quoted(&settings.encrypt),
             quoted(&settings.login)
         );
-        connection.push_str(&format!("password_env = {}\n", quoted(Settings::PASSWORD)));
+        connection.push_str(&match &settings.password_file {
+            Some(file) => format!("password_file = {}\n", quoted(file)),
+            None => format!("password_env = {}\n", quoted(Settings::PASSWORD)),
+        });
         for (key, value) in [
             ("ca_file", &settings.ca_file),
             ("host_name_in_certificate", &settings.certificate_host),
@@ -356,7 +360,7 @@ impl Servers {
 
     /// A file of that name in the backup folder, as the servers see it.
     pub fn in_backups(&self, name: &str) -> String {
-        join(&self.topology.backup_share().unc, name)
+        self.topology.backup_share().path_of(name)
     }
 
     /// The backup folder as this process sees it.
@@ -573,7 +577,7 @@ fn design(
     account: Option<&str>,
 ) -> String {
     let mut text = String::from("[[sites]]\nname = \"here\"\n[[sites]]\nname = \"there\"\n");
-    for Member { name, role, address, facts } in members {
+    for (own_port, Member { name, role, address, facts }) in (MIRRORING_PORT..).zip(members) {
         let site = if ["secondary", "monitor"].contains(name) { "there" } else { "here" };
         text.push_str(&format!(
             "[[instances]]\nname = {}\nsite = {}\nrole = {}\nhost = {}\n",
@@ -593,7 +597,7 @@ fn design(
         text.push_str(&format!("server_name = {}\n", quoted(&server_name)));
         if *name != "monitor" {
             let port = facts.as_ref().and_then(|facts| facts.endpoint_port);
-            text.push_str(&format!("mirroring_port = {}\n", port.unwrap_or(MIRRORING_PORT)));
+            text.push_str(&format!("mirroring_port = {}\n", port.unwrap_or(own_port)));
         }
         if let Some(folder) = facts.as_ref().and_then(|facts| facts.data_path.as_ref()) {
             text.push_str(&format!("data_directory = {}\n", quoted(folder)));
@@ -662,11 +666,6 @@ fn endpoints(
         (instance.name.to_string(), endpoint)
     };
     Ok(topology.instances().map(endpoint).collect())
-}
-
-fn join(folder: &str, name: &str) -> String {
-    let separator = if folder.contains('\\') { '\\' } else { '/' };
-    format!("{}{separator}{name}", folder.trim_end_matches(['\\', '/']))
 }
 
 fn mount(share: &pcdr_core::topology::Share) -> PathBuf {

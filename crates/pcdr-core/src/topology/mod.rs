@@ -144,10 +144,19 @@ pub struct Share {
     pub name: ShareName,
     /// The site of its file server.
     pub site: SiteName,
-    /// `\\server\share\folder`, as SQL Server instances see it.
+    /// `\\server\share\folder`, as SQL Server instances see it; on Linux, where they take no UNC path,
+    /// the absolute path under which every one of them has it mounted.
     pub unc: String,
     /// The same folder as pcdr sees it, where it is mounted; `None`: pcdr uses the UNC path itself.
     pub mount: Option<String>,
+}
+
+impl Share {
+    /// The path of a file in it, as SQL Server instances see it.
+    pub fn path_of(&self, file: &str) -> String {
+        let separator = if self.unc.starts_with('/') { '/' } else { '\\' };
+        format!("{}{separator}{file}", self.unc.trim_end_matches(['\\', '/']))
+    }
 }
 
 /// Log shipping settings, the same for every database and for the primary and its mirror.

@@ -392,6 +392,13 @@ fn unc_server(unc: &str) -> Option<&str> {
     parts.all(is_part).then_some(server)
 }
 
+/// An absolute path as Linux writes it, without empty parts, `.` and `..`.
+fn is_posix_folder(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let is_part = |part: &str| !part.trim().is_empty() && part != "." && part != "..";
+    !path.contains('\\') && rest.strip_suffix('/').unwrap_or(rest).split('/').all(is_part)
+}
+
 fn shares(file: &File, findings: &mut Findings) {
     let names = file.shares.iter().map(|row| &row.name);
     duplicates(findings, Code::DuplicateShare, "share", names, str::to_owned);
@@ -403,7 +410,9 @@ fn shares(file: &File, findings: &mut Findings) {
     let mount = |text: &str| text.trim_end_matches(['\\', '/']).to_owned();
     duplicates(findings, Code::DuplicateMount, "mount", mounts, mount);
     for unc in file.shares.iter().filter_map(|row| row.unc.as_ref()) {
-        if unc_server(unc.get_ref()).is_none() {
+        // SQL Server on Linux has shares mounted and takes no UNC path; a pool is on Windows.
+        let is_mounted = file.pool.is_none() && is_posix_folder(unc.get_ref());
+        if !is_mounted && unc_server(unc.get_ref()).is_none() {
             let message =
                 format!("a UNC path \\\\server\\share is needed, found {}", quoted(unc.get_ref()));
             let remedy = "Write it in single quotes: '\\\\files.example.net\\logbackups'.";
