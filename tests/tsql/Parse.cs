@@ -7,6 +7,8 @@
 //      names       every identifier and variable; strings, integers, others: every literal; in the order of the tree
 //      shape       hash over the whole tree, with its options, but without those names and literals
 //      tree        that tree as text, when started with the argument --tree
+//      nodes       that tree as JSON, names and literals included, when started with --nodes: {"is": class, property:
+//                  text, node or list}; SQL inside of SQL is the property "sql" of the literal that it stands in
 // SQL inside of SQL belongs to the tree: what sp_executesql and EXEC () run, and the name inside OBJECT_ID.
 using System;
 using System.Collections.Generic;
@@ -19,10 +21,10 @@ static class Program {
     static void Main(string[] arguments) {
         var input = new BinaryReader(new BufferedStream(Console.OpenStandardInput()));
         var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false));
-        bool withTree = Array.IndexOf(arguments, "--tree") >= 0;
+        bool withTree = Array.IndexOf(arguments, "--tree") >= 0, withNodes = Array.IndexOf(arguments, "--nodes") >= 0;
         for (byte[] prefix; (prefix = input.ReadBytes(4)).Length == 4; output.Flush()) {
             string text = Encoding.UTF8.GetString(input.ReadBytes(BitConverter.ToInt32(prefix, 0)));
-            output.WriteLine(new Description(text).ToJson(withTree));
+            output.WriteLine(new Description(text, withNodes).ToJson(withTree));
         }
     }
 }
@@ -36,12 +38,14 @@ class Description {
     readonly Dictionary<string, string> variables = new Dictionary<string, string>(); // those made of literals
     readonly Dictionary<TSqlFragment, bool> inner = new Dictionary<TSqlFragment, bool>(); // SQL; true: a name only
     readonly int batches;
-    internal Description(string text) {
+    readonly string nodes;
+    internal Description(string text, bool withNodes) {
         var script = Parse(text, false) as TSqlScript;
         if (script == null) return;
         batches = script.Batches.Count;
         foreach (var batch in script.Batches) foreach (var top in batch.Statements) statements.Add(top.GetType().Name);
         Walk(script);
+        if (withNodes) nodes = Node(script);
     }
 
     TSqlFragment Parse(string text, bool isName) {
@@ -85,6 +89,24 @@ class Description {
         TSqlFragment read = inner.ContainsKey(node) ? Parse(value, inner[node]) : null;
         if (read != null) Walk(read);
         else if (!inner.ContainsKey(node)) (node is Literal ? literals : names).Add(value);
+    }
+
+    string Node(TSqlFragment node) {
+        FindInner(node);
+        var json = new StringBuilder("{\"is\":" + Quote(node.GetType().Name));
+        foreach (var property in PropertiesOf(node.GetType())) {
+            object value = property.GetValue(node);
+            if (value == null || false.Equals(value)) continue;
+            json.Append(",").Append(Quote(property.Name)).Append(":");
+            var list = value is string ? null : value as System.Collections.IEnumerable;
+            var items = new List<string>();
+            foreach (object item in list ?? new[] { value })
+                items.Add(item is TSqlFragment ? Node((TSqlFragment)item) : Quote(item.ToString()));
+            json.Append(list == null ? items[0] : "[" + string.Join(",", items) + "]");
+            TSqlFragment sql = value is string && inner.ContainsKey(node) && !inner[node] ? Parse((string)value, false) : null;
+            if (sql != null) json.Append(",\"sql\":").Append(Node(sql));
+        }
+        return json.Append('}').ToString();
     }
 
     void FindInner(TSqlFragment node) {
@@ -132,7 +154,8 @@ class Description {
         foreach (char c in tree.ToString()) hash = unchecked((hash ^ c) * 1099511628211);
         return "{\"errors\":[" + string.Join(",", errors) + "],\"batches\":" + batches + List("statements", statements)
             + List("names", names) + List("strings", strings) + List("integers", integers) + List("others", others)
-            + ",\"shape\":\"" + hash.ToString("x16") + "\"" + (withTree ? ",\"tree\":" + Quote(tree.ToString()) : "") + "}";
+            + ",\"shape\":\"" + hash.ToString("x16") + "\"" + (withTree ? ",\"tree\":" + Quote(tree.ToString()) : "")
+            + (nodes == null ? "" : ",\"nodes\":" + nodes) + "}";
     }
 
     static string List(string name, List<string> items) =>

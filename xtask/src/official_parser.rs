@@ -58,7 +58,7 @@ pub(crate) fn run(shell: &Shell, report: &mut Report, skip: bool) -> Counts {
         let command = target(shell)?.join("debug").join("pcdr").with_extension(std::env::consts::EXE_EXTENSION);
         let tests = cmd!(
             shell,
-            "cargo test --locked --package pcdr-official-parser --test official_parser -- --ignored --nocapture"
+            "cargo test --locked --package pcdr-official-parser --test official_parser --test documented -- --ignored --nocapture"
         );
         let tests = tests.env("PCDR_TSQL_PARSER", program).env("PCDR_COMMAND", command);
         testing::cargo_test(tests.into(), &mut counts)

@@ -86,12 +86,13 @@ struct File {
     results: Vec<ResultSet>,
 }
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("procedures_log_shipping.toml", include_str!("../data/procedures_log_shipping.toml")),
     ("procedures_agent.toml", include_str!("../data/procedures_agent.toml")),
     ("tables_log_shipping.toml", include_str!("../data/tables_log_shipping.toml")),
     ("views.toml", include_str!("../data/views.toml")),
     ("views_mirroring.toml", include_str!("../data/views_mirroring.toml")),
+    ("persistent_chat.toml", include_str!("../data/persistent_chat.toml")),
     ("result_sets.toml", include_str!("../data/result_sets.toml")),
 ];
 

@@ -60,6 +60,9 @@ pub struct Relation {
     /// It belongs to SQL Server 2000, and later releases only keep it.
     #[serde(default)]
     pub legacy: bool,
+    /// It belongs to the chat pool's own database, not to the server.
+    #[serde(default)]
+    pub of_the_pool: bool,
     /// The columns are not all that it has.
     #[serde(default)]
     pub part: bool,

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask tsql` sets it up and runs the tests of this package with [`PROGRAM`] set.
 
+pub mod documented;
 pub mod expected;
 pub mod hostile;
 
@@ -35,9 +36,23 @@ pub struct Description {
     pub others: Vec<String>,
     /// A hash over the whole tree with its options, but without names and literals.
     pub shape: String,
-    /// That tree, in a process that was started with it.
+    /// That tree, with [`Detail::Tree`].
     #[serde(default)]
     pub tree: String,
+    /// That tree with its names and literals, with [`Detail::Nodes`].
+    #[serde(default)]
+    pub nodes: serde_json::Value,
+}
+
+/// How much the parser tells of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Its hash.
+    Shape,
+    /// The tree as text, without names and literals.
+    Tree,
+    /// The tree as nodes, with them.
+    Nodes,
 }
 
 /// One error of the parser.
@@ -74,17 +89,21 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// Starts the parser that [`PROGRAM`] names; `with_tree` asks for [`Description::tree`].
+    /// Starts the parser that [`PROGRAM`] names.
     ///
     /// # Errors
     ///
     /// The variable is not set, or the program cannot be started.
-    pub fn start(with_tree: bool) -> io::Result<Parser> {
+    pub fn start(detail: Detail) -> io::Result<Parser> {
         let program = std::env::var_os(PROGRAM).map(PathBuf::from).ok_or_else(|| {
             io::Error::other(format!("{PROGRAM} is not set. Run: cargo xtask tsql"))
         })?;
         let mut process = Command::new(program)
-            .args(with_tree.then_some("--tree"))
+            .args(match detail {
+                Detail::Shape => None,
+                Detail::Tree => Some("--tree"),
+                Detail::Nodes => Some("--nodes"),
+            })
             // The package brings no library for the world's languages, and parsing needs none.
             .env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
             .stdin(Stdio::piped())

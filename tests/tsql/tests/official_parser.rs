@@ -2,46 +2,18 @@
 //! own T-SQL parser. Run by `cargo xtask tsql`, which sets the parser up.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place and the value")]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 use pcdr_official_parser::hostile::Names;
-use pcdr_official_parser::{Description, Parser, expected, split_script};
-use pcdr_sql::quote::{self, QuoteError};
-use pcdr_sql::statement::{self, Statement, database, files, jobs, observe};
-
-const NEEDS: &str = "cargo xtask tsql sets it up";
-
-/// What names and paths are called in ordinary statements.
-const NAME: &str = "orders";
-const PATH: &str = r"\\files.example.net\backups\orders.bak";
-const ADDRESS: &str = "TCP://sql1.example.net:5022";
+use pcdr_official_parser::{Description, Detail, Parser, expected, split_script};
+use pcdr_sql::quote;
+use support::{ADDRESS, NAME, NEEDS, PATH, rehearse, statements};
 
 /// How many hostile names are drawn.
 const HOSTILE_NAMES: usize = 12_000;
-
-/// Every sample, and what the samples leave out: other numbers of databases and files, and more
-/// places for a name.
-fn statements(
-    name: &str,
-    path: &str,
-    address: &str,
-) -> Result<Vec<(&'static str, Statement)>, QuoteError> {
-    let mut all = statement::samples(name, path)?;
-    all.push(("observe nothing", observe::observe(&[])?));
-    all.push(("observe one", observe::observe(&[name])?));
-    all.push(("observe three", observe::observe(&[name, "mgc", name])?));
-    all.push(("headers of none", files::headers([])?));
-    all.push(("activity of no job", jobs::activity(&[])));
-    all.push(("kill by any time", database::kill(57, name)?));
-    all.push(("grant on any endpoint", database::grant_connect(name, name)?));
-    all.push(("schedule by the second", jobs::add_schedule(name, 15)?));
-    all.push(("schedule by the hour", jobs::add_schedule(name, 7_200)?));
-    all.push(("partner at any address", database::set_partner(name, address)?));
-    all.push(("witness at any address", database::set_witness(name, address)?));
-    Ok(all)
-}
 
 /// Names worth trying on every statement, each a known way to break out of quotes.
 const WORST: [&str; 14] = [
@@ -100,7 +72,7 @@ fn ordinary(parser: &mut Parser) -> Vec<(&'static str, Description)> {
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn the_parser_tells_where_an_error_is_also_inside_of_dynamic_sql() {
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     let answers = parser
         .describe([
             "SELECT 1;\nSELECT 2 FORM t x;",
@@ -120,7 +92,7 @@ fn the_parser_tells_where_an_error_is_also_inside_of_dynamic_sql() {
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn a_name_that_leaves_its_quotes_is_noticed() {
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     let careless =
         |name: &str| format!("RESTORE LOG [{name}] FROM DISK = N'{PATH}' WITH NORECOVERY;");
     let hostile = [
@@ -138,7 +110,7 @@ fn a_name_that_leaves_its_quotes_is_noticed() {
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn every_statement_is_accepted_and_its_tree_is_the_approved_one() {
-    let mut parser = Parser::start(true).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Tree).expect(NEEDS);
     let trees = ordinary(&mut parser);
     let text = trees
         .iter()
@@ -172,7 +144,7 @@ fn every_statement_is_accepted_and_its_tree_is_the_approved_one() {
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn the_worst_names_change_no_tree_of_any_statement() {
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     let ordinary = ordinary(&mut parser);
     let mut count = 0;
     for hostile in WORST {
@@ -199,7 +171,7 @@ fn the_worst_names_change_no_tree_of_any_statement() {
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn every_character_is_one_that_a_name_keeps_or_one_that_is_refused() {
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     let characters = || ('\0'..='\u{ffff}').map(|c| format!("a{c}b"));
     let refused: Vec<String> =
         characters().filter(|name| quote::identifier(name).is_err()).collect();
@@ -238,7 +210,7 @@ struct Sent {
 fn no_hostile_name_changes_the_tree_of_a_statement() {
     let seed = std::env::var("PCDR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x7D5);
     println!("PCDR_SEED={seed}");
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     let ordinary = ordinary(&mut parser);
     let mut names = Names::new(seed);
     let mut seen = vec![0_usize; ordinary.len()];
@@ -310,36 +282,10 @@ fn written_as_scripts<'a>(
     wrapped.len()
 }
 
-/// Rehearses on stand-ins, with a second database of that name, and gives back what was sent.
-fn rehearse(name: &str) -> String {
-    let command = std::env::var_os("PCDR_COMMAND").expect("cargo xtask tsql builds the command");
-    let folder = tempfile::tempdir().unwrap();
-    let (topology, trace) = (folder.path().join("topology.toml"), folder.path().join("sent.sql"));
-    let built_in = pcdr_core::topology::EXAMPLE;
-    let two = built_in.replacen(
-        "[[databases]]",
-        &format!("[[databases]]\nname = \"{name}\"\n\n[[databases]]"),
-        1,
-    );
-    assert_ne!(two, built_in, "the example has a [[databases]] section");
-    std::fs::write(&topology, two).unwrap();
-    let output = Command::new(command)
-        .arg("rehearse")
-        .arg("--topology")
-        .arg(&topology)
-        .arg("--trace-sql")
-        .arg(&trace)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the rehearsal ended with {}: {said}", output.status);
-    std::fs::read_to_string(&trace).unwrap()
-}
-
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn everything_that_a_rehearsal_sends_is_accepted_whatever_a_database_is_called() {
-    let mut parser = Parser::start(false).expect(NEEDS);
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
     // Nothing in it that a script must wrap, so that the shapes can be compared; and no character that
     // Windows keeps out of the name of a file.
     let hostile = "m]g'c -- N' ; [y] é😀";

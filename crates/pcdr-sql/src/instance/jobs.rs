@@ -7,7 +7,7 @@ use pcdr_core::{ErrorCode, Guid, InstanceError};
 use tokio::time::Instant;
 
 use super::SqlInstance;
-use crate::connection::Row;
+use super::answers::{self, Outcome, Run};
 use crate::error::SqlError;
 use crate::statement;
 
@@ -26,12 +26,6 @@ const SUCCEEDED: i32 = 1;
 /// How often starting is tried while other runs are in the way.
 const STARTS: usize = 5;
 
-/// A job that was started.
-struct Run {
-    before: i32,
-    agent_session: Option<i32>,
-}
-
 impl SqlInstance {
     /// Starts a job and waits for the end of that run, which must succeed.
     pub(super) async fn run_job(
@@ -47,11 +41,11 @@ impl SqlInstance {
         loop {
             let row = self.read_row(&outcome).await.map_err(failed)?;
             let row = row.ok_or_else(|| failed(SqlError::Protocol("no answer".to_owned())))?;
-            if row.optional::<i32>("instance_id").map_err(failed)?.is_some() {
-                return self.judge(job, &run, &row, needed).await;
+            let outcome = answers::outcome(&row).map_err(failed)?;
+            if outcome.instance_id.is_some() {
+                return self.judge(job, &run, outcome, needed).await;
             }
-            let agent_session = row.optional::<i32>("agent_session").map_err(failed)?;
-            if agent_session != run.agent_session {
+            if outcome.agent_session != run.agent_session {
                 return Err(self.refuse(
                     ErrorCode::Agent,
                     needed,
@@ -67,23 +61,18 @@ impl SqlInstance {
         &self,
         job: Guid,
         run: &Run,
-        row: &Row,
+        outcome: Outcome,
         needed: &str,
     ) -> Result<(), InstanceError> {
-        let failed = |error: SqlError| self.error(&error, needed);
-        let status = row.optional::<i32>("run_status").map_err(failed)?;
-        if status == Some(SUCCEEDED) {
+        if outcome.status == Some(SUCCEEDED) {
             return Ok(());
         }
         // The outcome only names the step that failed; the step says why.
         let steps = statement::jobs::step_messages(job, run.before);
         let step = self.read_row(&steps).await.ok().flatten();
-        let step = step.and_then(|row| row.optional::<String>("message").ok().flatten());
-        let message = match step {
-            Some(message) => Some(message),
-            None => row.optional::<String>("message").map_err(failed)?,
-        };
-        let how = match status {
+        let step = step.and_then(|row| answers::step_message(&row).ok().flatten());
+        let message = step.or(outcome.message);
+        let how = match outcome.status {
             Some(3) => "was cancelled",
             _ => "failed",
         };
@@ -109,12 +98,7 @@ impl SqlInstance {
         let mut last = None;
         for _ in 0..STARTS {
             match self.call(&statement::jobs::start(job), "sp_start_job").await {
-                Ok(row) => {
-                    return Ok(Run {
-                        before: row.get("instance_id").map_err(failed)?,
-                        agent_session: row.optional("agent_session").map_err(failed)?,
-                    });
-                }
+                Ok(row) => return answers::run(&row).map_err(failed),
                 Err(error) if error.number() == Some(AGENT_REFUSES) => {
                     // The text that tells the two cases apart is localised; the activity is not.
                     if !self.any_runs(&[job]).await.map_err(failed)? {
@@ -170,13 +154,7 @@ impl SqlInstance {
     }
 
     async fn any_runs(&self, jobs: &[Guid]) -> Result<bool, SqlError> {
-        let sets = self.read(&statement::jobs::activity(jobs)).await?;
-        for row in sets.iter().flat_map(|set| &set.rows) {
-            if row.get::<i64>("running")? > 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        answers::any_runs(&self.read(&statement::jobs::activity(jobs)).await?)
     }
 
     /// Waits a moment, unless time is up or the operator wants to stop. The job itself goes on.

@@ -4,7 +4,7 @@ use pcdr_core::ports::Progress;
 use pcdr_core::step::{LogShippingAction, PrimarySettings, SecondarySettings};
 use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError};
 
-use super::SqlInstance;
+use super::{SqlInstance, answers};
 use crate::connection::Row;
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
@@ -14,7 +14,8 @@ use crate::statement::{self, Statement};
 struct Created(Vec<(Statement, &'static str)>);
 
 /// A difference between an entry and the settings that it should have.
-struct Difference(String);
+#[derive(Debug)]
+pub(super) struct Difference(String);
 
 /// Compares settings one by one and keeps the first difference.
 #[derive(Default)]
@@ -87,7 +88,7 @@ impl SqlInstance {
                 let entry = async {
                     let entry = statement::log_shipping::primary(database.as_str())?;
                     match self.read_row(&entry).await? {
-                        Some(row) => row.optional::<Guid>("backup_job_id"),
+                        Some(row) => answers::backup_job(&row).map(Some),
                         None => Ok(None),
                     }
                 };
@@ -138,7 +139,7 @@ impl SqlInstance {
         let entry = async {
             let entry = statement::log_shipping::secondary(database.as_str())?;
             match self.read_row(&entry).await? {
-                Some(row) => Ok(Some((row.get("copy_job_id")?, row.get("restore_job_id")?))),
+                Some(row) => answers::copy_and_restore_jobs(&row).map(Some),
                 None => Ok(None),
             }
         };
@@ -186,22 +187,10 @@ impl SqlInstance {
         &self,
         database: &DatabaseName,
         settings: &PrimarySettings,
-    ) -> Result<Option<Result<(Guid, bool), Difference>>, SqlError> {
+    ) -> Result<Option<Compared<(Guid, bool)>>, SqlError> {
         let entry = statement::log_shipping::primary(database.as_str())?;
-        let Some(row) = self.read_row(&entry).await? else {
-            return Ok(None);
-        };
-        let mut compared = Comparison::default();
-        compared.text(&row, "backup_directory", &settings.backup_directory)?;
-        compared.text(&row, "backup_share", &settings.backup_share)?;
-        compared.text(&row, "backup_job_name", &settings.backup_job_name)?;
-        compared.number(&row, "backup_retention_period", settings.backup_retention_minutes)?;
-        compared.number(&row, "backup_threshold", settings.backup_threshold_minutes)?;
-        compared.number(&row, "history_retention_period", settings.history_retention_minutes)?;
-        Ok(Some(match compared.0 {
-            Some(difference) => Err(difference),
-            None => Ok((row.get("backup_job_id")?, row.get("enabled")?)),
-        }))
+        let row = self.read_row(&entry).await?;
+        row.map(|row| compare_primary(&row, settings)).transpose()
     }
 
     async fn create_primary(
@@ -215,7 +204,7 @@ impl SqlInstance {
         let undo = statement::log_shipping::delete_primary(database.as_str())?;
         let row = self.call(&add, PROCEDURE).await?;
         created.0.push((undo, "sp_delete_log_shipping_primary_database"));
-        row.get("backup_job_id")
+        answers::backup_job(&row)
     }
 
     /// Gives a job its schedule, unless it has one.
@@ -227,13 +216,13 @@ impl SqlInstance {
         created: &mut Created,
     ) -> Result<(), SqlError> {
         let count = self.read_row(&statement::jobs::schedules(job)).await?;
-        let count = count.map(|row| row.get::<i64>("schedules")).transpose()?;
+        let count = count.map(|row| answers::schedules(&row)).transpose()?;
         if count.unwrap_or(0) > 0 {
             return Ok(());
         }
         let add = statement::jobs::add_schedule(name, every_seconds)?;
         let row = self.call(&add, "sp_add_schedule").await?;
-        let schedule: i32 = row.get("schedule_id")?;
+        let schedule = answers::schedule(&row)?;
         created.0.push((statement::jobs::delete_schedule(schedule), "sp_delete_schedule"));
         let attach = statement::jobs::attach_schedule(job, schedule);
         self.call(&attach, "sp_attach_schedule").await?;
@@ -305,7 +294,7 @@ impl SqlInstance {
                 )?;
                 let row = self.call(&add, "sp_add_log_shipping_secondary_primary").await?;
                 created.0.push((undo, "sp_delete_log_shipping_secondary_primary"));
-                (row.get("copy_job_id")?, row.get("restore_job_id")?)
+                answers::copy_and_restore_jobs(&row)?
             }
         };
         let (name, every) = (&settings.copy_schedule_name, settings.copy_every_seconds);
@@ -327,51 +316,25 @@ impl SqlInstance {
     }
 
     /// The jobs of an entry that is as wanted, and whether both are enabled; or the difference.
-    #[allow(clippy::type_complexity, reason = "read in one place, right above")]
     async fn existing_secondary(
         &self,
         database: &DatabaseName,
         settings: &SecondarySettings,
-    ) -> Result<Option<Result<((Guid, Guid), bool), Difference>>, SqlError> {
+    ) -> Result<Option<Compared<(Jobs, bool)>>, SqlError> {
         let entry = statement::log_shipping::secondary(database.as_str())?;
-        let Some(row) = self.read_row(&entry).await? else {
-            return Ok(None);
-        };
-        let mut compared = Comparison::default();
-        compared.text(&row, "primary_server", &settings.primary_server)?;
-        compared.text(&row, "primary_database", settings.primary_database.as_str())?;
-        compare_folders(&mut compared, &row, settings)?;
-        compared.text(&row, "copy_job_name", &settings.copy_job_name)?;
-        compared.text(&row, "restore_job_name", &settings.restore_job_name)?;
-        compared.number(&row, "restore_delay", settings.restore_delay_minutes)?;
-        compared.number(&row, "restore_mode", 0)?;
-        compared.number(&row, "restore_threshold", settings.restore_threshold_minutes)?;
-        compared.number(&row, "history_retention_period", settings.history_retention_minutes)?;
-        Ok(Some(match compared.0 {
-            Some(difference) => Err(difference),
-            None => {
-                let enabled = row.get::<bool>("copy_enabled")? && row.get("restore_enabled")?;
-                Ok(((row.get("copy_job_id")?, row.get("restore_job_id")?), enabled))
-            }
-        }))
+        let row = self.read_row(&entry).await?;
+        row.map(|row| compare_secondary(&row, settings)).transpose()
     }
 
     /// The jobs of a primary's entry that is as wanted, with other secondary databases or none.
     async fn existing_parent(
         &self,
         settings: &SecondarySettings,
-    ) -> Result<Option<Result<(Guid, Guid), Difference>>, SqlError> {
+    ) -> Result<Option<Compared<(Guid, Guid)>>, SqlError> {
         let (server, database) = (&settings.primary_server, settings.primary_database.as_str());
         let entry = statement::log_shipping::secondary_primary(server, database)?;
-        let Some(row) = self.read_row(&entry).await? else {
-            return Ok(None);
-        };
-        let mut compared = Comparison::default();
-        compare_folders(&mut compared, &row, settings)?;
-        Ok(Some(match compared.0 {
-            Some(difference) => Err(difference),
-            None => Ok((row.get("copy_job_id")?, row.get("restore_job_id")?)),
-        }))
+        let row = self.read_row(&entry).await?;
+        row.map(|row| compare_parent(&row, settings)).transpose()
     }
 
     async fn remove_secondary(&self, database: &DatabaseName) -> Result<(), SqlError> {
@@ -398,6 +361,67 @@ impl SqlInstance {
         }
         reported
     }
+}
+
+/// What an entry that is as wanted says, or the difference.
+pub(super) type Compared<T> = Result<T, Difference>;
+
+/// A copy and a restore job.
+type Jobs = (Guid, Guid);
+
+/// The job of a primary's entry, and whether it is enabled.
+pub(super) fn compare_primary(
+    row: &Row,
+    settings: &PrimarySettings,
+) -> Result<Compared<(Guid, bool)>, SqlError> {
+    let mut compared = Comparison::default();
+    compared.text(row, "backup_directory", &settings.backup_directory)?;
+    compared.text(row, "backup_share", &settings.backup_share)?;
+    compared.text(row, "backup_job_name", &settings.backup_job_name)?;
+    compared.number(row, "backup_retention_period", settings.backup_retention_minutes)?;
+    compared.number(row, "backup_threshold", settings.backup_threshold_minutes)?;
+    compared.number(row, "history_retention_period", settings.history_retention_minutes)?;
+    Ok(match compared.0 {
+        Some(difference) => Err(difference),
+        None => Ok((answers::backup_job(row)?, row.get("enabled")?)),
+    })
+}
+
+/// The jobs of a secondary's entry, and whether both are enabled.
+pub(super) fn compare_secondary(
+    row: &Row,
+    settings: &SecondarySettings,
+) -> Result<Compared<(Jobs, bool)>, SqlError> {
+    let mut compared = Comparison::default();
+    compared.text(row, "primary_server", &settings.primary_server)?;
+    compared.text(row, "primary_database", settings.primary_database.as_str())?;
+    compare_folders(&mut compared, row, settings)?;
+    compared.text(row, "copy_job_name", &settings.copy_job_name)?;
+    compared.text(row, "restore_job_name", &settings.restore_job_name)?;
+    compared.number(row, "restore_delay", settings.restore_delay_minutes)?;
+    compared.number(row, "restore_mode", 0)?;
+    compared.number(row, "restore_threshold", settings.restore_threshold_minutes)?;
+    compared.number(row, "history_retention_period", settings.history_retention_minutes)?;
+    Ok(match compared.0 {
+        Some(difference) => Err(difference),
+        None => {
+            let enabled = row.get::<bool>("copy_enabled")? && row.get("restore_enabled")?;
+            Ok((answers::copy_and_restore_jobs(row)?, enabled))
+        }
+    })
+}
+
+/// The jobs of a primary's entry on a secondary.
+pub(super) fn compare_parent(
+    row: &Row,
+    settings: &SecondarySettings,
+) -> Result<Compared<(Guid, Guid)>, SqlError> {
+    let mut compared = Comparison::default();
+    compare_folders(&mut compared, row, settings)?;
+    Ok(match compared.0 {
+        Some(difference) => Err(difference),
+        None => Ok(answers::copy_and_restore_jobs(row)?),
+    })
 }
 
 fn compare_folders(

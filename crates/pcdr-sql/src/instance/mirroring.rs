@@ -7,8 +7,8 @@ use pcdr_core::ports::Progress;
 use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
 use tokio::time::Instant;
 
-use super::SqlInstance;
 use super::work::MirroringStanding;
+use super::{SqlInstance, answers};
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
 
@@ -35,32 +35,29 @@ impl SqlInstance {
         let found = self.read_row(&statement::database::endpoint()).await;
         let row = found.map_err(failed)?;
         let row = row.ok_or_else(|| failed(SqlError::Protocol("no answer".to_owned())))?;
-        let existing = row.optional::<String>("name").map_err(failed)?;
-        let endpoint = match existing {
+        let found = answers::endpoint(&row).map_err(failed)?;
+        let endpoint = match found.name {
             Some(existing) => {
-                let found: Option<u16> = row.optional("port").map_err(failed)?;
-                if found != Some(port) {
+                if found.port != Some(port) {
                     return Err(self.refuse(
                         ErrorCode::Mirroring,
                         needed,
                         format!(
                             "endpoint {existing} exists on port {}",
-                            found.map_or_else(|| "?".to_owned(), |port| port.to_string())
+                            found.port.map_or_else(|| "?".to_owned(), |port| port.to_string())
                         ),
                         "set mirroring_port in the topology to that port; an endpoint in use must not \
                          be changed",
                     ));
                 }
-                let state: Option<i32> = row.optional("state").map_err(failed)?;
-                if state != Some(STARTED) {
+                if found.state != Some(STARTED) {
                     let start = statement::database::start_endpoint(&existing);
                     self.try_change(start).await.map_err(failed)?;
                 }
                 existing
             }
             None => {
-                let edition: Option<i32> = row.optional("engine_edition").map_err(failed)?;
-                let witness_only = edition == Some(EXPRESS);
+                let witness_only = found.engine_edition == Some(EXPRESS);
                 let create = statement::database::create_endpoint(name, port, witness_only);
                 self.try_change(create).await.map_err(failed)?;
                 name.to_owned()

@@ -1,9 +1,12 @@
 //! One SQL Server instance as the core's ports see it.
 
+mod answers;
 mod database;
 mod jobs;
 mod log_shipping;
 mod mirroring;
+#[cfg(test)]
+mod reading;
 mod restore;
 mod sessions;
 mod work;
@@ -162,20 +165,7 @@ impl SqlInstance {
 
     /// Runs a procedure whose batch ends with its return code, and gives that last row back.
     async fn call(&self, statement: &Statement, procedure: &str) -> Result<Row, SqlError> {
-        let sets = self.change(statement).await?;
-        let row = sets
-            .into_iter()
-            .rev()
-            .find(|set| set.has("return_code"))
-            .and_then(|set| set.rows.into_iter().next())
-            .ok_or_else(|| SqlError::Protocol(format!("{procedure} returned nothing")))?;
-        match row.optional::<i32>("return_code")? {
-            Some(0) => Ok(row),
-            code => Err(SqlError::Returned {
-                procedure: procedure.to_owned(),
-                code: code.map_or_else(|| "NULL".to_owned(), |code| code.to_string()),
-            }),
-        }
+        answers::returned(self.change(statement).await?, procedure)
     }
 
     fn error(&self, error: &SqlError, needed: &str) -> InstanceError {

@@ -5,7 +5,7 @@ use pcdr_core::ports::Progress;
 use pcdr_core::step::LogRange;
 use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
 
-use super::SqlInstance;
+use super::{SqlInstance, answers};
 use crate::error::SqlError;
 use crate::statement::{self, database::Move};
 
@@ -80,13 +80,7 @@ impl SqlInstance {
     /// Where the files of a backup go: each under its own name into the folder.
     async fn moves(&self, path: &str, folder: &str) -> Result<Vec<Move>, SqlError> {
         let sets = self.read(&statement::files::file_list(path)?).await?;
-        let mut files = Vec::new();
-        for row in sets.iter().flat_map(|set| &set.rows) {
-            let logical: String = row.get("LogicalName")?;
-            let physical: String = row.get("PhysicalName")?;
-            files.push((logical, physical));
-        }
-        Ok(place(&files, folder))
+        Ok(place(&answers::files(&sets)?, folder))
     }
 
     /// Restores a log backup. A backup that is already applied is success.

@@ -8,7 +8,7 @@ use pcdr_core::{DatabaseName, Guid, Lsn};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::SqlInstance;
+use super::{SqlInstance, answers};
 use crate::connection::{Connection, ResultSet, Row};
 use crate::error::SqlError;
 use crate::observation::{self, Restored};
@@ -79,7 +79,7 @@ pub(super) struct MirroringStanding {
     pub(super) witness: Option<String>,
 }
 
-fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
+pub(super) fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
     let Some(state) = row.optional::<i32>("state")? else {
         return Ok(None);
     };
@@ -152,12 +152,8 @@ impl SqlInstance {
                 .find_map(|set| set.rows.first())
                 .ok_or_else(|| SqlError::Protocol("the state was not answered".to_owned()))?;
             let standing = read_standing(row)?;
-            let work = Work {
-                session_id: row.get("session_id")?,
-                login_time: row.optional("login_time")?.unwrap_or_default(),
-                connection,
-            };
-            return Ok((work, standing));
+            let (session_id, login_time) = answers::session(row)?;
+            return Ok((Work { session_id, login_time, connection }, standing));
         }
     }
 
@@ -237,9 +233,7 @@ impl SqlInstance {
         let Ok(Some(row)) = self.read_row(&statement).await else {
             return;
         };
-        let percent = row.optional::<f64>("percent_complete").ok().flatten();
-        let command = row.optional::<String>("command").ok().flatten();
-        if let (Some(percent), Some(command)) = (percent, command) {
+        if let Ok(Some((percent, command))) = answers::progress(&row) {
             #[allow(clippy::cast_possible_truncation, reason = "a percentage")]
             progress.report(percent.clamp(0.0, 100.0) as f32, &command);
         }
@@ -264,7 +258,7 @@ impl SqlInstance {
             match self.read_row(&statement).await {
                 Ok(None) => return true,
                 Ok(Some(row)) => {
-                    let found: Option<String> = row.optional("login_time").ok().flatten();
+                    let found = answers::login_time(&row).ok().flatten();
                     if found.as_deref() != Some(login_time) {
                         return true; // the id belongs to another session now
                     }

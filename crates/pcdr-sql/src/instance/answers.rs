@@ -1,0 +1,125 @@
+//! What the small statements answer, read from their rows.
+
+use pcdr_core::Guid;
+
+use crate::connection::{ResultSet, Row};
+use crate::error::SqlError;
+
+/// The last row of a batch that runs a procedure, which must have returned 0.
+pub(super) fn returned(sets: Vec<ResultSet>, procedure: &str) -> Result<Row, SqlError> {
+    let row = sets
+        .into_iter()
+        .rev()
+        .find(|set| set.has("return_code"))
+        .and_then(|set| set.rows.into_iter().next())
+        .ok_or_else(|| SqlError::Protocol(format!("{procedure} returned nothing")))?;
+    match row.optional::<i32>("return_code")? {
+        Some(0) => Ok(row),
+        code => Err(SqlError::Returned {
+            procedure: procedure.to_owned(),
+            code: code.map_or_else(|| "NULL".to_owned(), |code| code.to_string()),
+        }),
+    }
+}
+
+/// A job that was started: the newest outcome before it, and the Agent session that runs it.
+pub(super) struct Run {
+    pub(super) before: i32,
+    pub(super) agent_session: Option<i32>,
+}
+
+pub(super) fn run(row: &Row) -> Result<Run, SqlError> {
+    Ok(Run { before: row.get("instance_id")?, agent_session: row.optional("agent_session")? })
+}
+
+/// The outcome of a run; without `instance_id` it has none yet.
+pub(super) struct Outcome {
+    pub(super) instance_id: Option<i32>,
+    pub(super) agent_session: Option<i32>,
+    pub(super) status: Option<i32>,
+    pub(super) message: Option<String>,
+}
+
+pub(super) fn outcome(row: &Row) -> Result<Outcome, SqlError> {
+    Ok(Outcome {
+        instance_id: row.optional("instance_id")?,
+        agent_session: row.optional("agent_session")?,
+        status: row.optional("run_status")?,
+        message: row.optional("message")?,
+    })
+}
+
+/// What a failed step said.
+pub(super) fn step_message(row: &Row) -> Result<Option<String>, SqlError> {
+    row.optional("message")
+}
+
+/// Whether one of the jobs runs.
+pub(super) fn any_runs(sets: &[ResultSet]) -> Result<bool, SqlError> {
+    for row in sets.iter().flat_map(|set| &set.rows) {
+        if row.get::<i64>("running")? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How many schedules a job has.
+pub(super) fn schedules(row: &Row) -> Result<i64, SqlError> {
+    row.get("schedules")
+}
+
+/// The schedule that was added.
+pub(super) fn schedule(row: &Row) -> Result<i32, SqlError> {
+    row.get("schedule_id")
+}
+
+/// The backup job of a primary's entry.
+pub(super) fn backup_job(row: &Row) -> Result<Guid, SqlError> {
+    row.get("backup_job_id")
+}
+
+/// The copy and the restore job of a secondary's entry.
+pub(super) fn copy_and_restore_jobs(row: &Row) -> Result<(Guid, Guid), SqlError> {
+    Ok((row.get("copy_job_id")?, row.get("restore_job_id")?))
+}
+
+/// The mirroring endpoint, and the edition of the instance.
+pub(super) struct FoundEndpoint {
+    /// `None`: there is no endpoint.
+    pub(super) name: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) state: Option<i32>,
+    pub(super) engine_edition: Option<i32>,
+}
+
+pub(super) fn endpoint(row: &Row) -> Result<FoundEndpoint, SqlError> {
+    Ok(FoundEndpoint {
+        name: row.optional("name")?,
+        port: row.optional("port")?,
+        state: row.optional("state")?,
+        engine_edition: row.optional("engine_edition")?,
+    })
+}
+
+/// Logical name and path of each file in a backup.
+pub(super) fn files(sets: &[ResultSet]) -> Result<Vec<(String, String)>, SqlError> {
+    let rows = sets.iter().flat_map(|set| &set.rows);
+    rows.map(|row| Ok((row.get("LogicalName")?, row.get("PhysicalName")?))).collect()
+}
+
+/// Session and login time of the asking connection.
+pub(super) fn session(row: &Row) -> Result<(i32, String), SqlError> {
+    Ok((row.get("session_id")?, row.optional("login_time")?.unwrap_or_default()))
+}
+
+/// How far the request of a session is: percent, and its command; `None` without a request.
+pub(super) fn progress(row: &Row) -> Result<Option<(f64, String)>, SqlError> {
+    let percent = row.optional("percent_complete")?;
+    Ok(percent.zip(row.optional("command")?))
+}
+
+/// Since when a session is logged in: ids are reused.
+pub(super) fn login_time(row: &Row) -> Result<Option<String>, SqlError> {
+    row.optional("login_time")
+}
