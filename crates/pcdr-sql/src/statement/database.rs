@@ -2,7 +2,7 @@
 
 use pcdr_core::Guid;
 
-use super::Statement;
+use super::{REDO_START, Statement};
 use crate::quote::{self, QuoteError};
 
 /// Where a database stands, in one row that is always there, and who asks.
@@ -23,7 +23,7 @@ pub fn state(database: &str) -> Result<Statement, QuoteError> {
          CAST(m.mirroring_safety_level AS int) AS mirroring_safety, m.mirroring_partner_name, m.mirroring_witness_name \
          FROM (SELECT 1 AS one) AS pcdr_one \
          LEFT JOIN sys.databases AS d ON d.name = {name} \
-         LEFT JOIN sys.master_files AS f ON f.database_id = d.database_id AND f.file_id = 1 \
+         {REDO_START} \
          LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id \
          LEFT JOIN sys.database_mirroring AS m ON m.database_id = d.database_id;"
     )))

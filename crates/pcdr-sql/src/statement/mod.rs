@@ -6,6 +6,11 @@
 /// The error that pcdr's own observation raises where a login may not see every database.
 pub(crate) const HIDDEN: i32 = 50_229;
 
+/// Where redo of the database `d` starts, as `f`: the data file that is furthest behind decides.
+pub(crate) const REDO_START: &str = "OUTER APPLY (SELECT TOP (1) x.redo_start_lsn, x.redo_start_fork_guid \
+    FROM sys.master_files AS x WHERE x.database_id = d.database_id AND x.type = 0 AND x.redo_start_lsn IS NOT NULL \
+    ORDER BY x.redo_start_lsn) AS f";
+
 pub mod database;
 pub mod files;
 pub mod jobs;

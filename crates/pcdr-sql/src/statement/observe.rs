@@ -5,7 +5,7 @@
 //! missing object or permission that is found while a batch is compiled cannot be caught on the same
 //! level.
 
-use super::{HIDDEN, Statement};
+use super::{HIDDEN, REDO_START, Statement};
 use crate::quote::{self, QuoteError};
 
 /// The column that a failed section has.
@@ -70,7 +70,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                 "SELECT 1 AS pcdr_positions, d.name, r.family_guid, r.recovery_fork_guid, r.last_log_backup_lsn, \
                  f.redo_start_lsn, f.redo_start_fork_guid FROM sys.databases AS d \
                  LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id \
-                 LEFT JOIN sys.master_files AS f ON f.database_id = d.database_id AND f.file_id = 1 \
+                 {REDO_START} \
                  WHERE d.name IN ({names});"
             ),
         ),

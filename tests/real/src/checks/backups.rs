@@ -15,7 +15,7 @@ use crate::servers::Servers;
 pub const CHECKS: &[Check] = &[
     check!(a_log_backup_starts_where_the_one_before_ended, needs: [Folders], decides: ["A1"]),
     check!(a_copy_stands_where_its_newest_log_backup_ends, needs: [Folders], decides: ["A2"]),
-    check!(the_first_data_file_tells_the_position_of_every_file, needs: [Folders], decides: ["A3"]),
+    check!(the_data_file_that_is_furthest_behind_tells_the_position, needs: [Folders], decides: ["A3"]),
     check!(a_standby_copy_tells_its_position_by_history, needs: [Folders], decides: ["A4"]),
     check!(a_waiting_copy_tells_family_and_fork, needs: [Folders], decides: ["A5"]),
     check!(restoring_the_newest_log_backup_again_changes_nothing, needs: [Folders], decides: ["A6"]),
@@ -83,7 +83,7 @@ async fn a_copy_stands_where_its_newest_log_backup_ends(servers: &Servers) {
     assert_eq!(primary.redo_start_lsn, None, "a database that is ONLINE waits for nothing");
 }
 
-async fn the_first_data_file_tells_the_position_of_every_file(servers: &Servers) {
+async fn the_data_file_that_is_furthest_behind_tells_the_position(servers: &Servers) {
     let literal = servers.literal();
     let folder = servers.facts["primary"].data_path.clone().expect("the folder of new databases");
     let file = |name: &str| {
