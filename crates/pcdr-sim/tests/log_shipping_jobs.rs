@@ -124,7 +124,7 @@ impl Client {
         self.admin(Admin::Backup(Backup {
             kind,
             database: database.to_owned(),
-            devices: vec![device.to_owned()],
+            devices: vec![device.to_owned().into()],
             options: Vec::new(),
         }))
         .await
@@ -201,7 +201,7 @@ async fn pair() -> Pair {
     on_b.admin(Admin::Restore(Restore {
         kind: BackupKind::Database,
         database: "mgc".to_owned(),
-        devices: vec![r"\\FS\logs\mgc.bak".to_owned()],
+        devices: vec![r"\\FS\logs\mgc.bak".to_owned().into()],
         options: vec![BackupOption::Flag("NORECOVERY".to_owned())],
     }))
     .await
@@ -443,7 +443,7 @@ async fn backup_job_of_a_database_that_is_not_online_succeeds_without_a_backup()
     a.admin(Admin::Backup(Backup {
         kind: BackupKind::Log,
         database: "mgc".to_owned(),
-        devices: vec![r"\\FS\logs\tail.trn".to_owned()],
+        devices: vec![r"\\FS\logs\tail.trn".to_owned().into()],
         options: vec![BackupOption::Flag("NORECOVERY".to_owned())],
     }))
     .await
@@ -555,6 +555,7 @@ async fn log_shipping_is_for_sysadmins_and_jobs_are_for_their_owners() {
         password: Some("Secret-1".to_owned()),
         sid: None,
         default_database: None,
+        must_change: false,
     })
     .await
     .expect("a login");

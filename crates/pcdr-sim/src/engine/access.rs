@@ -27,6 +27,14 @@ pub fn others_using(instance: &InstanceState, database: &str, me: u16) -> Vec<u1
         .collect()
 }
 
+/// Whether another session holds the one place of a single-user database.
+pub fn taken(instance: &InstanceState, database: &Database, session: u16) -> bool {
+    database.user_access == UserAccess::Single
+        && database
+            .single_user_holder
+            .is_some_and(|holder| holder != session && instance.sessions.contains_key(&holder))
+}
+
 /// Why a session cannot use a database, if it cannot.
 ///
 /// # Errors
@@ -65,10 +73,7 @@ pub fn check<'a>(
     }
     match database.user_access {
         UserAccess::Single => {
-            let taken = database
-                .single_user_holder
-                .is_some_and(|holder| holder != session && instance.sessions.contains_key(&holder));
-            if taken {
+            if taken(instance, database, session) {
                 return Err(errors::single_user(name));
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::errors::OsError;
+use super::errors::{self, OsError};
 use super::log::{Fork, Log, LogOp, LogRecord, RecoveryPath};
 use super::lsn::Lsn;
 use super::paths;
@@ -14,18 +14,20 @@ use super::state::{
     Database, DatabaseFile, InstanceState, Random, RecoveryModel, Status, UserAccess, WorldState,
 };
 use super::storage::{Storage, TransactionId, table_key};
+use crate::message::SqlMessage;
+use crate::tsql::ast::FileSpec;
 
 /// Bytes of a new database's data file.
-const NEW_DATA_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) const NEW_DATA_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of a new database's log file.
-const NEW_LOG_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) const NEW_LOG_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A new database of an instance, ONLINE, not yet registered and without its files on disk.
 pub fn new_database(
     random: &mut Random,
     instance: &mut InstanceState,
     name: &str,
-    files: &[(String, String)],
+    files: &[FileSpec],
     owner: &str,
     now: Timestamp,
 ) -> Database {
@@ -39,14 +41,15 @@ pub fn new_database(
     let mut list: Vec<DatabaseFile> = files
         .iter()
         .enumerate()
-        .map(|(i, (logical, physical))| DatabaseFile {
+        .map(|(i, spec)| DatabaseFile {
             id: i32::try_from(i).unwrap_or(i32::MAX - 1) + 1,
             guid: random.guid(),
-            is_log: (i > 0 && i + 1 == files.len()) || physical.to_lowercase().ends_with(".ldf"),
-            logical: logical.clone(),
-            physical: physical.clone(),
-            size: if i == 0 { NEW_DATA_BYTES } else { NEW_LOG_BYTES },
+            is_log: spec.is_log,
+            logical: spec.logical.clone(),
+            physical: spec.physical.clone(),
+            size: spec.size_bytes.unwrap_or(if i == 0 { NEW_DATA_BYTES } else { NEW_LOG_BYTES }),
             create_lsn,
+            offline: false,
         })
         .collect();
     if list.is_empty() {
@@ -58,6 +61,7 @@ pub fn new_database(
             physical: format!("{}{name}.mdf", instance.config.data_path),
             size: NEW_DATA_BYTES,
             create_lsn,
+            offline: false,
         });
     }
     if !list.iter().any(|file| file.is_log) {
@@ -69,6 +73,7 @@ pub fn new_database(
             physical: format!("{}{name}_log.ldf", instance.config.log_path),
             size: NEW_LOG_BYTES,
             create_lsn,
+            offline: false,
         });
     }
     list.sort_by_key(|file| file.is_log);
@@ -107,6 +112,7 @@ pub fn new_database(
         backup_running: None,
         log_lost: false,
         damaged: false,
+        condition: Default::default(),
     };
     database.checkpoint(now);
     database
@@ -156,6 +162,19 @@ pub fn delete_files(
     }
 }
 
+/// Which log file of a database cannot be opened, counted from 0.
+pub fn unreadable_log(
+    state: &WorldState,
+    root: &Path,
+    instance: &InstanceState,
+    database: &Database,
+) -> Option<usize> {
+    database.files.iter().filter(|file| file.is_log).position(|file| {
+        !paths::resolve(state, root, instance, &file.physical)
+            .is_ok_and(|place| place.path.exists())
+    })
+}
+
 /// The first file of a database that cannot be opened.
 pub fn unreadable_file(
     state: &WorldState,
@@ -195,7 +214,20 @@ impl Database {
         self.log.unflushed += bytes;
         self.changed_bytes += bytes;
         self.storage.apply(&record);
+        self.change_files(&record.op);
         self.log.records.push(record);
+    }
+
+    /// Carries out what a log record says about files. A file that is there already keeps its place.
+    pub fn change_files(&mut self, op: &LogOp) {
+        match op {
+            LogOp::AddFile { file } if self.files.iter().all(|own| own.guid != file.guid) => {
+                self.files.push(file.clone());
+                self.files.sort_by_key(|file| file.is_log);
+            }
+            LogOp::RemoveFile { guid } => self.files.retain(|own| own.guid != *guid),
+            _ => {}
+        }
     }
 
     /// Takes the log that a principal sends; `next` is the principal's end of log.
@@ -330,13 +362,26 @@ impl Database {
     }
 
     /// Ends a restore sequence or a mirror's redo: undoes what is open and goes ONLINE, on a new fork
-    /// when `fork` names one.
-    pub fn recover(&mut self, now: Timestamp, fork: Option<uuid::Uuid>) {
+    /// when `fork` names one. Returns what the error log tells of it.
+    pub fn recover(&mut self, now: Timestamp, fork: Option<uuid::Uuid>) -> Vec<SqlMessage> {
+        let mut told = Vec::new();
+        let forward = self
+            .log
+            .range(self.log.checkpoint, self.log.next)
+            .iter()
+            .filter(|record| record.op == LogOp::Commit)
+            .count();
+        if forward > 0 {
+            told.push(errors::rolled_forward(forward, &self.name));
+        }
         if let Some(guid) = fork {
             let start = self.redo.as_ref().map_or(self.log.next, |redo| redo.lsn);
             self.path.0.push(Fork { guid, start });
         }
         let open: Vec<TransactionId> = self.storage.open.keys().copied().collect();
+        if !open.is_empty() {
+            told.push(errors::rolled_back(open.len(), &self.name));
+        }
         for transaction in open {
             self.append(now, transaction, LogOp::Abort);
         }
@@ -344,7 +389,10 @@ impl Database {
         self.status = Status::Online;
         self.standby = None;
         self.redo = None;
+        told.push(errors::recovery_checkpoint(&self.name));
         self.checkpoint(now);
+        told.push(errors::recovery_completed(&self.name));
+        told
     }
 
     /// Bytes that a full backup holds.

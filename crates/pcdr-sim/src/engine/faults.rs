@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::access;
 use super::alter;
 use super::database;
-use super::errors::OsError;
+use super::errors::{self, OsError};
 use super::mirroring;
-use super::state::Status;
+use super::state::{Admission, Condition, Feature, Status};
 use super::world::World;
 
 impl World {
@@ -16,6 +16,7 @@ impl World {
         let key = name.to_lowercase();
         if let Some(instance) = self.lock().instances.get_mut(&key) {
             instance.running = false;
+            instance.admission = Admission::Open;
             for (_, session) in std::mem::take(&mut instance.sessions) {
                 session.ended.cancel();
             }
@@ -50,6 +51,7 @@ impl World {
                 return;
             };
             instance.running = true;
+            let (version, level) = instance.config.database_version();
             instance.down = tokio_util::sync::CancellationToken::new();
             instance.started = now;
             mirroring::instance_started(instance);
@@ -57,6 +59,7 @@ impl World {
                 let Some(own) = instance.databases.get_mut(&name) else {
                     continue;
                 };
+                let mut told = vec![errors::starting(&own.name)];
                 if name == "tempdb" {
                     own.storage.tables.clear();
                     own.storage.open.clear();
@@ -64,12 +67,39 @@ impl World {
                 let keeps =
                     matches!(own.status, Status::Offline | Status::Restoring | Status::Emergency)
                         || own.is_mirror();
-                if !keeps && let Err(error) = alter::start(own, missing, now) {
-                    let text = error.to_string();
-                    instance.log_error(now, text);
+                let bypassed = match &own.mirroring {
+                    Some(session) if own.is_mirror() && !session.waiting => {
+                        Some(errors::bypassed_as_mirror(&own.name))
+                    }
+                    Some(session) if session.quorum_lost => {
+                        Some(errors::bypassed_as_inaccessible(&own.name))
+                    }
+                    _ => None,
+                };
+                if let Some(bypassed) = bypassed {
+                    told = vec![bypassed];
+                } else if keeps {
+                    told = vec![errors::not_recovered(&own.name, own.status.code().1)];
+                } else if own.version < version && own.standby.is_some() {
+                    told.push(errors::standby_not_upgraded(&own.name));
+                } else if own.version < version && own.read_only {
+                    own.status = Status::RecoveryPending;
+                    told.push(errors::read_only_not_upgraded(&own.name));
+                } else {
+                    if own.version < version {
+                        told.push(errors::converting(&own.name, own.version, version));
+                        told.push(errors::upgrade_step(&own.name, own.version, version));
+                        own.version = version;
+                        own.compatibility_level = own.compatibility_level.min(level);
+                    }
+                    told.extend(alter::start(own, missing, now).1);
+                }
+                for message in told {
+                    instance.log_message(now, message);
                 }
             }
-            instance.log_error(now, "SQL Server is now ready for client connections.");
+            instance.log_message(now, errors::recovery_complete());
+            instance.log_message(now, errors::ready());
         }
         mirroring::look(self);
         super::agent::started(self, &key);
@@ -249,6 +279,21 @@ impl World {
         self.notify();
     }
 
+    /// Loses the log file of a database and nothing else: it becomes SUSPECT and no tail can be taken.
+    pub fn lose_log(&self, instance: &str, name: &str) {
+        let now = self.now();
+        if let Some(instance) = self.lock().instances.get_mut(&instance.to_lowercase()) {
+            for id in access::others_using(instance, name, 0) {
+                access::kill_session(instance, id, now);
+            }
+            if let Some(database) = instance.database_mut(name) {
+                database.log_lost = true;
+                database.status = Status::Suspect;
+            }
+        }
+        self.notify();
+    }
+
     /// A login can no longer log in because its password has expired.
     pub fn expire_login(&self, instance: &str, login: &str) {
         if let Some(login) = self
@@ -259,5 +304,86 @@ impl World {
         {
             login.expired = true;
         }
+    }
+
+    /// Whom the service of an instance lets in from now on. Sessions that are open stay.
+    pub fn admit(&self, instance: &str, whom: Admission) {
+        let now = self.now();
+        if let Some(instance) = self.lock().instances.get_mut(&instance.to_lowercase()) {
+            instance.admission = whom;
+            if whom == Admission::Paused {
+                instance.log_message(now, errors::pausing());
+            }
+        }
+    }
+
+    /// Stops an instance in an orderly way: as [`World::lose_instance`], but it says so in its log.
+    pub fn stop_instance(&self, name: &str) {
+        let now = self.now();
+        if let Some(instance) = self.lock().instances.get_mut(&name.to_lowercase()) {
+            instance.log_message(now, errors::stopping());
+        }
+        self.lose_instance(name);
+    }
+
+    /// Another release is installed on an instance that is stopped; its databases are upgraded when it
+    /// starts.
+    pub fn install_version(&self, instance: &str, version: (u8, u8, u16)) {
+        if let Some(instance) =
+            self.lock().instances.get_mut(&instance.to_lowercase()).filter(|i| !i.running)
+        {
+            instance.config.version = version;
+        }
+    }
+
+    /// A login is locked, as too many wrong passwords lock it.
+    pub fn lock_login(&self, instance: &str, login: &str) {
+        if let Some(login) = self
+            .lock()
+            .instances
+            .get_mut(&instance.to_lowercase())
+            .and_then(|instance| instance.security.logins.get_mut(&login.to_lowercase()))
+        {
+            login.locked = true;
+        }
+    }
+
+    fn worsen(&self, instance: &str, database: &str, how: impl FnOnce(&mut Condition)) {
+        if let Some(database) = self
+            .lock()
+            .instances
+            .get_mut(&instance.to_lowercase())
+            .and_then(|instance| instance.database_mut(database))
+        {
+            how(&mut database.condition);
+        }
+    }
+
+    /// A page of a database's data fails its checks from now on (824), or no longer; the database
+    /// stays as it is.
+    pub fn damage_page(&self, instance: &str, database: &str, damaged: bool) {
+        self.worsen(instance, database, |condition| condition.page_damaged = damaged);
+    }
+
+    /// The data file of a database cannot be read from now on (823), or can again.
+    pub fn fail_reads(&self, instance: &str, database: &str, error: Option<OsError>) {
+        self.worsen(instance, database, |condition| condition.unreadable = error);
+    }
+
+    /// The log file of a database cannot be written from now on (9001), or can again.
+    pub fn fail_log(&self, instance: &str, database: &str, fails: bool) {
+        self.worsen(instance, database, |condition| condition.log_unavailable = fails);
+    }
+
+    /// Records in the log of a database are damaged: no log backup (3049), no recovery (9004).
+    pub fn damage_log(&self, instance: &str, database: &str) {
+        self.worsen(instance, database, |condition| condition.log_corrupt = true);
+    }
+
+    /// A database uses something that not every edition has.
+    pub fn use_feature(&self, instance: &str, database: &str, feature: Feature) {
+        self.worsen(instance, database, |condition| {
+            condition.features.insert(feature);
+        });
     }
 }

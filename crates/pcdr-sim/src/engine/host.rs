@@ -62,6 +62,12 @@ impl SessionHost {
             let database = access::check(instance, &database_name, me, &login)?;
             let exact = database.name.clone();
             security::may(instance, &login, action)?;
+            if database.status == super::state::Status::Emergency {
+                return Err(errors::no_begin_in_emergency(&exact).into());
+            }
+            if database.condition.log_unavailable {
+                return Err(errors::log_unavailable(&exact).into());
+            }
             if database.read_only || database.standby.is_some() {
                 return Err(errors::read_only(&exact).into());
             }
@@ -140,6 +146,36 @@ impl SessionHost {
         self.me.world.notify();
         self.owed += result?;
         Ok(())
+    }
+
+    /// Why a KILL of something else than a session fails: the permission comes first.
+    fn kill_other(&self, cause: SqlMessage) -> SqlFailure {
+        let allowed = self.try_change(|state, key, _| {
+            let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+            security::may(instance, &self.login, Action::Kill)
+        });
+        allowed.err().unwrap_or_else(|| cause.into())
+    }
+
+    /// Room for new rows: the data files are on drives with space.
+    fn check_room(&self, database: &str, object: &str) -> Result<(), SqlFailure> {
+        let root = self.me.world.root().to_owned();
+        self.try_change(|state, key, _| {
+            let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+            let Some(own) = instance.database(database) else {
+                return Ok(());
+            };
+            let full = |file: &super::state::DatabaseFile| {
+                paths::resolve(state, &root, instance, &file.physical)
+                    .is_ok_and(|place| place.write_error.is_some())
+            };
+            let (logs, data): (Vec<_>, Vec<_>) = own.files.iter().partition(|file| file.is_log);
+            // A full log is found first, when the change is logged.
+            if data.into_iter().any(full) && !logs.into_iter().any(full) {
+                return Err(errors::filegroup_full(object, &own.name).into());
+            }
+            Ok(())
+        })
     }
 
     fn kill(&self, session_id: i64, status_only: bool) -> Result<Option<SqlMessage>, SqlFailure> {
@@ -293,6 +329,13 @@ impl Host for SessionHost {
         self.view(|view| {
             let own = access::check(view.instance, &database, me, &self.login)?;
             security::may(view.instance, &self.login, Action::Data(&own.name, false))?;
+            let file = own.files.first().map_or("", |file| file.physical.as_str());
+            if let Some(os) = own.condition.unreadable {
+                return Err(errors::io_failed(file, os).into());
+            }
+            if own.condition.page_damaged {
+                return Err(errors::page_failed(file).into());
+            }
             let transaction = view.session.transactions.get(&database.to_lowercase()).copied();
             let table = own
                 .storage
@@ -314,6 +357,7 @@ impl Host for SessionHost {
         }
         let database = self.database_of(table);
         let named = full_name(table);
+        self.check_room(&database, &named)?;
         self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
             let target = table_of(database, key, &named, Some(transaction))?;
             let mut identity = target.next_identity;
@@ -335,6 +379,19 @@ impl Host for SessionHost {
             }
             Ok(count)
         })
+    }
+
+    fn insert_minimally(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
+        let count = self.insert(table, rows)?;
+        let database = self.database_of(table);
+        self.update(|state, key, _| {
+            if let Some(own) = super::session::database_mut(state, key, &database)
+                && own.recovery_model == super::state::RecoveryModel::BulkLogged
+            {
+                own.condition.bulk_logged = true;
+            }
+        });
+        Ok(count)
     }
 
     fn table_rules(&self, table: &ObjectName) -> Option<TableRules> {
@@ -468,9 +525,15 @@ impl Host for SessionHost {
                 }
                 Ok(0)
             }
+            Admin::KillOutcome => Err(self.kill_other(errors::no_outcome())),
+            Admin::KillTransaction { unit_of_work } => {
+                Err(self.kill_other(errors::no_unit_of_work(&unit_of_work)))
+            }
             Admin::Checkpoint => {
                 let database = self.own_database();
                 self.try_change(|state, key, now| {
+                    let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+                    security::may(instance, &self.login, Action::Checkpoint(&database))?;
                     checkpoint(state, key, &database, now);
                     Ok(())
                 })?;

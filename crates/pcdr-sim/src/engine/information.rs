@@ -3,8 +3,8 @@
 use super::errors;
 use super::lsn::Lsn;
 use super::media::{Media, SetHeader};
-use super::options::With;
-use super::restore::{choose, damage, read_device};
+use super::options::{self, With};
+use super::restore::{check_media_name, choose, damage, read_device, refused_place};
 use super::security::{self, Action};
 use super::session::SessionHost;
 use super::state::{RecoveryModel, WorldState};
@@ -36,7 +36,7 @@ pub(crate) async fn run(
         })
         .unwrap_or_else(|| (Err(errors::killed()), std::time::Duration::ZERO));
     host.pause(wait).await.map_err(|_| errors::closed_by_3013(&name, [errors::aborted()]))?;
-    let (relation, position, bytes) =
+    let Answer { relation, position, bytes, may_lack_space } =
         result.map_err(|error| errors::closed_by_3013(&name, [error]))?;
     match verb.as_str() {
         "VERIFYONLY" => {
@@ -46,6 +46,9 @@ pub(crate) async fn run(
             host.work(duration, "master", sink, stats, |_| Ok(()))
                 .await
                 .map_err(|error| errors::closed_by_3013(&name, [error]))?;
+            if may_lack_space {
+                sink.message(errors::may_lack_space()).await;
+            }
             sink.message(errors::set_valid(position)).await;
             Ok(377)
         }
@@ -56,6 +59,24 @@ pub(crate) async fn run(
     }
 }
 
+/// What the media say.
+#[derive(Default)]
+struct Answer {
+    relation: Relation,
+    /// Of the set that was verified.
+    position: u16,
+    /// To be read for it.
+    bytes: u64,
+    /// A file of it could not be where it would go.
+    may_lack_space: bool,
+}
+
+impl Answer {
+    fn rows(relation: Relation) -> Answer {
+        Answer { relation, position: 1, ..Answer::default() }
+    }
+}
+
 fn answer(
     host: &SessionHost,
     state: &WorldState,
@@ -63,19 +84,20 @@ fn answer(
     verb: &str,
     statement: &RestoreInformation,
     with: &With,
-) -> Result<(Relation, u16, u64), SqlMessage> {
+) -> Result<Answer, SqlMessage> {
     let root = host.me.world.root();
     let instance = state.instances.get(key).ok_or_else(errors::killed)?;
     if security::may(instance, &host.login, Action::RestoreNew).is_err() {
         return Err(errors::permission(instance, Action::RestoreNew));
     }
-    super::backup::check_devices(&statement.devices)?;
+    let devices = options::devices(&statement.devices)?;
     let version = instance.config.version;
-    let first_device = statement.devices.first().cloned().unwrap_or_default();
+    let first_device = devices.first().cloned().unwrap_or_default();
     let position = with.number("FILE")?;
     match verb {
         "HEADERONLY" => {
             let media = read_device(state, root, key, &first_device)?;
+            check_media_name(with, &first_device, media.header.name.as_deref())?;
             if let Some(problem) = media.tail {
                 return Err(problem.message(&first_device));
             }
@@ -91,25 +113,41 @@ fn answer(
             if rows.is_empty() {
                 return Err(errors::no_position(&first_device));
             }
-            Ok((Relation { columns: header_columns(version), rows }, 1, 0))
+            Ok(Answer::rows(Relation { columns: header_columns(version), rows }))
         }
         "LABELONLY" => {
             let media = read_device(state, root, key, &first_device)?;
-            Ok((label(&media), 1, 0))
+            check_media_name(with, &first_device, media.header.name.as_deref())?;
+            Ok(Answer::rows(label(&media)))
         }
         "FILELISTONLY" => {
-            let chosen = choose(state, root, key, &statement.devices, position.unwrap_or(1))?;
-            Ok((file_list(&chosen.header, version), 1, 0))
+            let chosen = choose(state, root, key, &devices, position.unwrap_or(1))?;
+            Ok(Answer::rows(file_list(&chosen.header, version)))
         }
         _ => {
-            let chosen = choose(state, root, key, &statement.devices, position.unwrap_or(1))?;
+            let chosen = choose(state, root, key, &devices, position.unwrap_or(1))?;
             if with.has("CHECKSUM") && !chosen.header.checksums {
                 return Err(errors::no_checksums());
             }
             if chosen.damaged {
                 return Err(damage(&chosen.header, &first_device));
             }
-            Ok((Relation::default(), chosen.header.position, chosen.header.compressed_size))
+            check_media_name(with, &first_device, chosen.media_name.as_deref())?;
+            // Where a restore would put the files: told of, no error.
+            let name = chosen.header.database_name.to_lowercase();
+            let short = chosen.header.files.iter().any(|file| {
+                let moved =
+                    with.moves.iter().find(|(of, _)| of.eq_ignore_ascii_case(&file.logical));
+                let target = moved.map_or(&file.physical, |(_, to)| to);
+                let bytes = chosen.header.size;
+                refused_place(state, root, instance, &name, target, bytes, true).is_some()
+            });
+            Ok(Answer {
+                position: chosen.header.position,
+                bytes: chosen.header.compressed_size,
+                may_lack_space: short,
+                ..Answer::default()
+            })
         }
     }
 }

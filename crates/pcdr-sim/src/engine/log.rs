@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lsn::Lsn;
+use super::state::DatabaseFile;
 use super::storage::{TableDefinition, TransactionId};
 use crate::value::Row;
 
@@ -32,6 +33,10 @@ pub enum LogOp {
     Abort,
     /// Changed pages were written.
     Checkpoint,
+    /// A file is added.
+    AddFile { file: DatabaseFile },
+    /// A file is removed.
+    RemoveFile { guid: Uuid },
     /// Log volume without meaning: index maintenance and other work that tests need only as bytes.
     Filler { bytes: u64 },
 }
@@ -71,7 +76,7 @@ impl LogRecord {
             }
             LogOp::Delete { .. } => 120,
             LogOp::CreateTable { .. } | LogOp::DropTable { .. } | LogOp::KeepTable { .. } => 2_000,
-            LogOp::Checkpoint => 200,
+            LogOp::Checkpoint | LogOp::AddFile { .. } | LogOp::RemoveFile { .. } => 200,
             LogOp::Filler { bytes } => *bytes,
         }
     }

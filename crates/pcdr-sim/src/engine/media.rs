@@ -184,6 +184,12 @@ pub(crate) struct SetContent {
     pub(crate) owner: String,
     /// When the content was taken: what was committed later is not in it.
     pub(crate) captured: Timestamp,
+    /// A page of the data fails its checks, which a backup without checksums does not notice.
+    #[serde(default)]
+    pub(crate) page_damaged: bool,
+    /// What the database uses that not every edition has.
+    #[serde(default)]
+    pub(crate) features: std::collections::BTreeSet<super::state::Feature>,
 }
 
 /// The first line of a backup file.

@@ -10,18 +10,20 @@ use uuid::Uuid;
 
 use super::access;
 use super::errors;
-use super::log::RecoveryPath;
 use super::lsn::Lsn;
 use super::mirroring_state::{
     EndpointState, Mirroring, MirroringRole, MirroringState, WitnessSession,
 };
 use super::session::database_mut;
-use super::state::{Database, InstanceState, Redo, Status, WorldState};
+use super::state::{InstanceState, Redo, Status, WorldState};
 use super::world::World;
-use crate::message::SqlFailure;
+use crate::message::{SqlFailure, SqlMessage};
 
+mod shipping;
 mod statements;
 
+use shipping::{catch_up, stop_on_error};
+pub(crate) use shipping::{log_needed, share_metadata, ship};
 pub(crate) use statements::{
     alter_endpoint, create_endpoint, drop_endpoint, set_partner, set_witness,
 };
@@ -114,47 +116,6 @@ fn witness_supports(state: &WorldState, key: &str, mirroring: &Mirroring) -> boo
             .is_some_and(|watched| watched.role_sequence <= mirroring.role_sequence)
 }
 
-/// The LSN from which a mirror still needs log, when the database is a principal.
-pub(crate) fn log_needed(state: &WorldState, key: &str, database: &str) -> Option<Lsn> {
-    let lower = database.to_lowercase();
-    let mirroring = session(state, key, &lower)?;
-    let mirror = state.instances.get(&mirroring.partner)?.database(&lower)?;
-    Some(mirror.log.next)
-}
-
-/// Takes what a backup changed to the mirror, whose log carries it in SQL Server.
-pub(crate) fn share_metadata(state: &mut WorldState, key: &str, database: &str) {
-    ship(state, key, database);
-    let lower = database.to_lowercase();
-    let Some(mirroring) = session(state, key, &lower).cloned() else {
-        return;
-    };
-    if mirroring.state != MirroringState::Synchronized {
-        return;
-    }
-    let Some(own) = database_mut(state, key, &lower).cloned() else {
-        return;
-    };
-    if let Some(mirror) = database_mut(state, &mirroring.partner, &lower) {
-        copy_metadata(&own, mirror);
-        mirror.log.truncate(own.log.truncated_to);
-    }
-}
-
-fn copy_metadata(from: &Database, to: &mut Database) {
-    to.last_log_backup_lsn = from.last_log_backup_lsn;
-    to.begins_log_chain = from.begins_log_chain;
-    to.differential_base = from.differential_base;
-    to.changed_bytes = from.changed_bytes;
-    to.data_bytes = from.data_bytes;
-    to.extra_log_bytes = from.extra_log_bytes;
-    to.security = from.security.clone();
-    to.compatibility_level = from.compatibility_level;
-    to.user_access = from.user_access;
-    to.recovery_model = from.recovery_model;
-    to.path = RecoveryPath(from.path.0.clone());
-}
-
 /// Before a commit: a principal whose mirror is out of sight goes on alone if it may.
 ///
 /// # Errors
@@ -183,75 +144,6 @@ pub(crate) fn before_commit(
     }
 }
 
-/// Sends the log that the mirror lacks, when the session ships on commit.
-pub(crate) fn ship(state: &mut WorldState, key: &str, database: &str) {
-    let lower = database.to_lowercase();
-    let Some(mirroring) = session(state, key, &lower).cloned() else {
-        return;
-    };
-    if mirroring.role != MirroringRole::Principal || mirroring.suspended {
-        return;
-    }
-    if mirroring.state != MirroringState::Synchronized {
-        if mirroring.state == MirroringState::Synchronizing && mirroring.synchronized_at.is_none() {
-            state.mirroring_dirty = true;
-        }
-        return;
-    }
-    if !sees_partner(state, key, &mirroring) {
-        return;
-    }
-    let Some(from) = state
-        .instances
-        .get(&mirroring.partner)
-        .and_then(|partner| partner.database(&lower))
-        .map(|mirror| mirror.log.next)
-    else {
-        return;
-    };
-    let Some((records, next)) = database_mut(state, key, &lower)
-        .map(|own| (own.log.range(from, own.log.next).to_vec(), own.log.next))
-    else {
-        return;
-    };
-    if let Some(mirror) = database_mut(state, &mirroring.partner, &lower) {
-        mirror.receive(&records, next);
-    }
-    for side in [key, mirroring.partner.as_str()] {
-        if let Some(mirroring) = session_mut(state, side, &lower) {
-            mirroring.failover_lsn = next;
-        }
-    }
-}
-
-/// Makes the mirror equal to its principal: what it holds beyond is rolled back, what it lacks is
-/// sent.
-fn catch_up(state: &mut WorldState, principal: &str, mirror: &str, database: &str) {
-    let Some(own) = state
-        .instances
-        .get(principal)
-        .and_then(|instance| instance.databases.get(database))
-        .cloned()
-    else {
-        return;
-    };
-    let Some(copy) = database_mut(state, mirror, database) else {
-        return;
-    };
-    copy_metadata(&own, copy);
-    copy.storage = own.storage.clone();
-    copy.log = own.log.clone();
-    copy.version = own.version;
-    copy.status = Status::Restoring;
-    copy.redo =
-        Some(Redo { lsn: own.log.next, fork: own.fork(), interrupted: None, stopped: false });
-    for side in [principal, mirror] {
-        if let Some(mirroring) = session_mut(state, side, database) {
-            mirroring.failover_lsn = own.log.next;
-        }
-    }
-}
-
 fn tell_witness(
     state: &mut WorldState,
     witness: Option<&String>,
@@ -263,6 +155,13 @@ fn tell_witness(
         .and_then(|instance| instance.witness_of.get_mut(&guid))
     {
         tell(watched);
+    }
+}
+
+/// Writes to the error log of an instance.
+fn tell(state: &mut WorldState, key: &str, message: SqlMessage, now: Timestamp) {
+    if let Some(instance) = state.instances.get_mut(key) {
+        instance.log_message(now, message);
     }
 }
 
@@ -281,6 +180,11 @@ fn disconnect(state: &mut WorldState, key: &str, database: &str, now: Timestamp)
             if own.suspended { MirroringState::Suspended } else { MirroringState::Disconnected };
         own.synchronized_at = None;
         own.partner_lost_since = own.partner_lost_since.or(Some(now));
+    }
+    // An instance that is gone closes its connections; one out of reach leaves them without an answer.
+    if state.instances.get(&mirroring.partner).is_some_and(|partner| partner.running) {
+        let (address, seconds) = (&mirroring.partner_address, mirroring.timeout);
+        tell(state, key, errors::partner_silent(address, database, seconds), now);
     }
     // The witness learns it from the principal: after that the mirror may not take over by itself.
     if mirroring.role == MirroringRole::Principal && witness_supports(state, key, &mirroring) {
@@ -554,6 +458,7 @@ fn take_over(
         return;
     };
     let forced = fork.is_some();
+    let mut told = Vec::new();
     if let Some(own) = database_mut(state, key, database) {
         let failover_lsn = own.log.next;
         own.redo =
@@ -568,7 +473,12 @@ fn take_over(
             mirroring.state =
                 if forced { MirroringState::Suspended } else { MirroringState::Disconnected };
         }
-        own.recover(now, fork);
+        told = own.recover(now, fork);
+    }
+    if let Some(instance) = state.instances.get_mut(key) {
+        for message in told {
+            instance.log_message(now, message);
+        }
     }
     let sequence = before.role_sequence + 1;
     let (own_address, partner_address) = (address_of(state, key), before.partner_address.clone());
@@ -583,8 +493,8 @@ fn take_over(
         watched.mirror_address = partner_address;
     });
     if let Some(instance) = state.instances.get_mut(key) {
-        let text = errors::role_change(database, "MIRROR", "PRINCIPAL", cause).text;
-        instance.log_error(now, text);
+        let message = errors::role_change(database, "MIRROR", "PRINCIPAL", cause);
+        instance.log_message(now, message);
     }
 }
 
@@ -609,9 +519,8 @@ fn demote(state: &mut WorldState, key: &str, winner: &str, database: &str, now: 
         }
     }
     if let Some(instance) = state.instances.get_mut(key) {
-        let text =
-            errors::role_change(database, "PRINCIPAL", "MIRROR", "Role synchronization").text;
-        instance.log_error(now, text);
+        let message = errors::role_change(database, "PRINCIPAL", "MIRROR", "Role synchronization");
+        instance.log_message(now, message);
     }
 }
 

@@ -3,8 +3,9 @@
 use jiff::civil;
 
 use super::errors;
+use super::lsn::Lsn;
 use crate::message::SqlMessage;
-use crate::tsql::ast::BackupOption;
+use crate::tsql::ast::{BackupOption, Device, DeviceClass};
 
 /// The options of one statement.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +83,8 @@ const RESTORE_SETTINGS: &[&str] = &[
     "MAXTRANSFERSIZE",
     "STATS",
     "STOPAT",
+    "STOPATMARK",
+    "STOPBEFOREMARK",
 ];
 
 impl With {
@@ -134,7 +137,35 @@ impl With {
         if with.standby().is_some() && (with.has("RECOVERY") || with.has("NORECOVERY")) {
             return Err(errors::conflicting_options("STANDBY", "RECOVERY, NORECOVERY"));
         }
+        with.check_sizes()?;
         Ok(with)
+    }
+
+    /// BLOCKSIZE, MAXTRANSFERSIZE, BUFFERCOUNT and RETAINDAYS. Source: the pages of BACKUP and RESTORE.
+    fn check_sizes(&self) -> Result<(), SqlMessage> {
+        let outside = |option: &str, value: u32| errors::out_of_range(&value.to_string(), option);
+        if let Some(size) = self.number("BLOCKSIZE")? {
+            if !(512..=65_536).contains(&size) {
+                return Err(outside("BLOCKSIZE", size));
+            }
+            if !size.is_power_of_two() {
+                return Err(errors::no_power_of_two("BLOCKSIZE"));
+            }
+        }
+        if let Some(size) = self.number("MAXTRANSFERSIZE")?
+            && (size == 0 || size > 4_194_304 || size % 65_536 != 0)
+        {
+            return Err(outside("MAXTRANSFERSIZE", size));
+        }
+        if self.number("BUFFERCOUNT")? == Some(0) {
+            return Err(outside("BUFFERCOUNT", 0));
+        }
+        if let Some(days) = self.number("RETAINDAYS")?
+            && days > 99_999
+        {
+            return Err(outside("RETAINDAYS", days));
+        }
+        Ok(())
     }
 
     pub(crate) fn has(&self, flag: &str) -> bool {
@@ -166,6 +197,75 @@ impl With {
             .map(|text| parse_datetime(&text).ok_or_else(|| errors::bad_value("STOPAT")))
             .transpose()
     }
+}
+
+/// Where a RESTORE LOG stops, when that is not a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopMark {
+    /// The record of this LSN is the last one (`true`) or the first one that is left out.
+    Lsn(Lsn, bool),
+    /// A marked transaction. No transaction here bears a mark, so none is ever reached.
+    Named,
+}
+
+impl With {
+    /// STOPATMARK and STOPBEFOREMARK.
+    pub(crate) fn stop_mark(&self) -> Result<Option<StopMark>, SqlMessage> {
+        let (text, included) = match (self.text("STOPATMARK"), self.text("STOPBEFOREMARK")) {
+            (Some(text), _) => (text, true),
+            (None, Some(text)) => (text, false),
+            (None, None) => return Ok(None),
+        };
+        let Some(lsn) = text.get(..4).filter(|start| start.eq_ignore_ascii_case("lsn:")) else {
+            return Ok(Some(StopMark::Named));
+        };
+        let lsn = text[lsn.len()..].trim().parse().map_err(|_| errors::mark_is_no_lsn())?;
+        Ok(Some(StopMark::Lsn(Lsn(lsn), included)))
+    }
+}
+
+/// The names of a statement's devices, checked.
+///
+/// # Errors
+///
+/// 3207 without a device, 3205 with more than 64, 3044 and 3057 for names that no device has, 3011 for
+/// devices of different kinds, 3206 for a logical device: none is ever defined here.
+pub(crate) fn devices(devices: &[Device]) -> Result<Vec<String>, SqlMessage> {
+    const LONGEST: usize = 259;
+    let Some(first) = devices.first() else {
+        return Err(errors::no_device());
+    };
+    if devices.len() > 64 {
+        return Err(errors::too_many_devices());
+    }
+    if devices.iter().any(|device| device.name.trim().is_empty()) {
+        return Err(errors::empty_device());
+    }
+    if devices.iter().any(|device| device.name.chars().count() > LONGEST) {
+        return Err(errors::device_name_too_long(LONGEST));
+    }
+    if let Some(device) = devices.iter().find(|device| device.class == DeviceClass::Logical) {
+        return Err(errors::no_logical_device(&device.name));
+    }
+    if devices.iter().any(|device| device.class != first.class) {
+        return Err(errors::mixed_devices());
+    }
+    Ok(devices.iter().map(|device| device.name.clone()).collect())
+}
+
+/// The database name of a BACKUP or RESTORE.
+///
+/// # Errors
+///
+/// 3025 without a name, 3123 for one that no database can have.
+pub(crate) fn check_name(name: &str) -> Result<(), SqlMessage> {
+    if name.is_empty() {
+        return Err(errors::no_database_name());
+    }
+    if name.chars().count() > 128 {
+        return Err(errors::invalid_database_name(name));
+    }
+    Ok(())
 }
 
 /// A datetime literal in one of the forms that do not depend on the language.

@@ -10,7 +10,7 @@ use super::access;
 use super::errors;
 use super::lsn::Lsn;
 use super::security;
-use super::state::{Database, InstanceState, RequestState, SessionState, WorldState};
+use super::state::{Admission, Database, InstanceState, RequestState, SessionState, WorldState};
 use super::world::{SessionRef, World};
 use crate::front::Login;
 use crate::message::{SqlFailure, SqlMessage};
@@ -105,6 +105,11 @@ impl Instance {
             .ok_or_else(|| {
                 SqlMessage::new(6005, 14, "SHUTDOWN is in progress: the instance is not running.")
             })?;
+        match instance.admission {
+            Admission::Paused if check_password => return Err(errors::paused().into()),
+            Admission::Starting if check_password => return Err(errors::not_ready().into()),
+            _ => {}
+        }
         let (name, default_database) = if check_password {
             let known = match &login.access_token {
                 Some(token) => security::authenticate_token(instance, token)?,
@@ -114,6 +119,9 @@ impl Instance {
         } else {
             (login.user_name.clone(), "master".to_owned())
         };
+        if check_password {
+            admit(instance, &name)?;
+        }
         let id =
             (51..u16::MAX).find(|id| !instance.sessions.contains_key(id)).ok_or_else(|| {
                 SqlMessage::new(17300, 16, "SQL Server was unable to run a new system task.")
@@ -176,6 +184,21 @@ impl Instance {
             owed: Duration::ZERO,
             savepoints: Vec::new(),
         })
+    }
+}
+
+/// Whether the service lets the login in just now.
+fn admit(instance: &InstanceState, login: &str) -> Result<(), SqlMessage> {
+    let administrator = instance.security.in_role(login, "sysadmin");
+    match instance.admission {
+        Admission::Upgrading if !administrator => Err(errors::upgrading(login)),
+        Admission::Administrators if !administrator => Err(errors::administrators_only(login)),
+        Admission::SingleUser
+            if !administrator || instance.sessions.values().any(|session| session.is_user) =>
+        {
+            Err(errors::one_administrator(login))
+        }
+        _ => Ok(()),
     }
 }
 

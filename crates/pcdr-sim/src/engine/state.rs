@@ -15,10 +15,13 @@ use super::mirroring_state::{EndpointState, Mirroring, WitnessSession};
 use super::msdb::Msdb;
 use super::security::{DatabaseSecurity, Security};
 use super::storage::{Storage, TransactionId};
+use crate::message::SqlMessage;
 
 /// Everything.
 #[derive(Debug)]
 pub struct WorldState {
+    /// The folder that holds the disks.
+    pub root: std::path::PathBuf,
     /// Source of GUIDs and of every other choice; the same seed makes the same world.
     pub random: Random,
     /// Sites by lower-case name.
@@ -233,6 +236,28 @@ pub struct InstanceState {
     pub agent: Agent,
     /// What the error log tells, newest last, at most 10,000 lines: (UTC, text).
     pub error_log: Vec<(Timestamp, String)>,
+    /// The numbered messages among them, as the event log of the machine keeps them, at most 10,000.
+    pub events: Vec<(Timestamp, SqlMessage)>,
+    /// Whom the service lets in.
+    pub admission: Admission,
+}
+
+/// Whom a service lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Admission {
+    /// Everyone with a login.
+    #[default]
+    Open,
+    /// Nobody yet (17187): the service has not finished starting.
+    Starting,
+    /// Nobody new (17142): the service has been told to pause.
+    Paused,
+    /// Administrators (18401): the service upgrades its own databases after a change of version.
+    Upgrading,
+    /// Administrators (18451): the service is being brought up or down.
+    Administrators,
+    /// One administrator (18461): the service was started in single-user mode.
+    SingleUser,
 }
 
 impl InstanceState {
@@ -262,6 +287,20 @@ impl InstanceState {
             self.error_log.drain(..1_000);
         }
         self.error_log.push((at, text.into()));
+    }
+
+    /// Adds a numbered message to the error log and to the event log; an error has a line with its
+    /// number, severity and state before its text.
+    pub fn log_message(&mut self, at: Timestamp, message: SqlMessage) {
+        if message.is_error() {
+            let SqlMessage { number, severity, state, .. } = &message;
+            self.log_error(at, format!("Error: {number}, Severity: {severity}, State: {state}."));
+        }
+        self.log_error(at, message.text.clone());
+        if self.events.len() >= 10_000 {
+            self.events.drain(..1_000);
+        }
+        self.events.push((at, message));
     }
 }
 
@@ -369,6 +408,9 @@ pub struct DatabaseFile {
     pub size: u64,
     /// LSN at which the file was created.
     pub create_lsn: Lsn,
+    /// MODIFY FILE … OFFLINE.
+    #[serde(default)]
+    pub offline: bool,
 }
 
 /// The full backup that differential backups build on.
@@ -468,6 +510,41 @@ pub struct Database {
     pub log_lost: bool,
     /// Data files damaged: the database does not start, its log is readable.
     pub damaged: bool,
+    /// What else is the matter with it.
+    pub condition: Condition,
+}
+
+/// What befell a database beside its state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// A page of its data fails its checks (824).
+    pub page_damaged: bool,
+    /// Its data file cannot be read (823).
+    pub unreadable: Option<super::errors::OsError>,
+    /// Its log file cannot be used (9001).
+    pub log_unavailable: bool,
+    /// Records in its log are damaged (3049, 9004).
+    pub log_corrupt: bool,
+    /// It was restored WITH CONTINUE_AFTER_ERROR from a set of a damaged database (4323).
+    pub continued_after_error: bool,
+    /// AUTO_CLOSE.
+    pub auto_close: bool,
+    /// Bulk-logged changes since the last log backup.
+    pub bulk_logged: bool,
+    /// Logical names of files that were dropped since the last log backup (1833), lower case.
+    pub dropped_files: BTreeSet<String>,
+    /// What it uses that not every edition has.
+    pub features: BTreeSet<Feature>,
+}
+
+/// What only some editions can start a database with, before release 13 SP1 gave it to all.
+/// Source: `sys.dm_db_persisted_sku_features`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Feature {
+    /// Data compression.
+    Compression,
+    /// Partitioned tables.
+    Partitioning,
 }
 
 impl Database {

@@ -182,7 +182,10 @@ impl Storage {
             }
             LogOp::Commit => self.end(transaction, Some(Commit { lsn: record.lsn, at: record.at })),
             LogOp::Abort => self.end(transaction, None),
-            LogOp::Checkpoint | LogOp::Filler { .. } => {}
+            LogOp::Checkpoint
+            | LogOp::AddFile { .. }
+            | LogOp::RemoveFile { .. }
+            | LogOp::Filler { .. } => {}
         }
     }
 

@@ -43,10 +43,11 @@ impl World {
         let root = root.canonicalize()?;
         Ok(World {
             inner: Arc::new(Inner {
-                root,
+                root: root.clone(),
                 epoch,
                 began: Instant::now(),
                 state: Mutex::new(WorldState {
+                    root,
                     random: Random::new(seed),
                     sites: Default::default(),
                     shares: Default::default(),
@@ -198,6 +199,8 @@ impl World {
             security: Security::new(&config.sa_password),
             agent: Default::default(),
             error_log: Vec::new(),
+            events: Vec::new(),
+            admission: Default::default(),
             config,
         };
         for folder in [
@@ -222,7 +225,7 @@ impl World {
                 .map_err(|(os, path)| std::io::Error::other(format!("{path}: {os}")))?;
             instance.databases.insert(name.to_owned(), database);
         }
-        instance.log_error(now, "SQL Server is now ready for client connections.");
+        instance.log_message(now, super::errors::ready());
         state.instances.insert(key.clone(), instance);
         drop(state);
         agent::started(self, &key);

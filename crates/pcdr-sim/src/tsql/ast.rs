@@ -30,8 +30,8 @@ pub enum Admin {
     CreateDatabase {
         /// Name.
         name: String,
-        /// `(NAME = …, FILENAME = …)` pairs, data files first.
-        files: Vec<(String, String)>,
+        /// `(NAME = …, FILENAME = …)`, data files first.
+        files: Vec<FileSpec>,
     },
     /// `DROP DATABASE [IF EXISTS] name, …`.
     DropDatabase {
@@ -66,6 +66,15 @@ pub enum Admin {
         sid: Option<Vec<u8>>,
         /// `DEFAULT_DATABASE`.
         default_database: Option<String>,
+        /// `MUST_CHANGE`: the first login has to change the password.
+        must_change: bool,
+    },
+    /// `ALTER LOGIN name …`.
+    AlterLogin {
+        /// Name.
+        name: String,
+        /// What changes.
+        change: LoginChange,
     },
     /// `DROP LOGIN name`.
     DropLogin {
@@ -115,6 +124,13 @@ pub enum Admin {
         /// Report only.
         status_only: bool,
     },
+    /// `KILL n WITH COMMIT | ROLLBACK`, which is for distributed transactions only.
+    KillOutcome,
+    /// `KILL 'unit of work'`: ends a distributed transaction.
+    KillTransaction {
+        /// Its GUID, as written.
+        unit_of_work: String,
+    },
     /// `CHECKPOINT`.
     Checkpoint,
     /// `DBCC command (arguments) [WITH options]`.
@@ -128,6 +144,63 @@ pub enum Admin {
     },
     /// `RECONFIGURE [WITH OVERRIDE]`.
     Reconfigure,
+}
+
+/// A file in CREATE DATABASE and ALTER DATABASE.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileSpec {
+    /// `NAME`.
+    pub logical: String,
+    /// `FILENAME`.
+    pub physical: String,
+    /// `SIZE`, in bytes.
+    pub size_bytes: Option<u64>,
+    /// `MAXSIZE`, in bytes; `None` also for UNLIMITED.
+    pub max_size_bytes: Option<u64>,
+    /// It stands behind LOG ON, or is added with ADD LOG FILE.
+    pub is_log: bool,
+}
+
+/// What `ALTER LOGIN` changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginChange {
+    /// `ENABLE` (true) or `DISABLE`.
+    Enabled(bool),
+    /// `WITH PASSWORD = '…'`.
+    Password(String),
+    /// `WITH PASSWORD = '…' UNLOCK`.
+    Unlock(String),
+    /// `WITH DEFAULT_DATABASE = …`.
+    DefaultDatabase(String),
+}
+
+/// What kind of device a backup is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceClass {
+    /// `DISK = …`.
+    Disk,
+    /// `TAPE = …`.
+    Tape,
+    /// `URL = …`.
+    Url,
+    /// The name of a device of `sys.backup_devices`.
+    Logical,
+}
+
+/// A backup device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Kind.
+    pub class: DeviceClass,
+    /// Path, address or name.
+    pub name: String,
+}
+
+impl From<String> for Device {
+    /// A file.
+    fn from(name: String) -> Device {
+        Device { class: DeviceClass::Disk, name }
+    }
 }
 
 /// What a backup covers or a restore applies.
@@ -147,7 +220,7 @@ pub struct Backup {
     /// Database name.
     pub database: String,
     /// `TO DISK = …`, one a stripe.
-    pub devices: Vec<String>,
+    pub devices: Vec<Device>,
     /// The WITH clause.
     pub options: Vec<BackupOption>,
 }
@@ -160,7 +233,7 @@ pub struct Restore {
     /// Database name.
     pub database: String,
     /// `FROM DISK = …`; empty for the form that only recovers.
-    pub devices: Vec<String>,
+    pub devices: Vec<Device>,
     /// The WITH clause.
     pub options: Vec<BackupOption>,
 }
@@ -182,7 +255,7 @@ pub struct RestoreInformation {
     /// HEADERONLY, FILELISTONLY, LABELONLY or VERIFYONLY.
     pub verb: String,
     /// `FROM DISK = …`.
-    pub devices: Vec<String>,
+    pub devices: Vec<Device>,
     /// The WITH clause.
     pub options: Vec<BackupOption>,
 }
@@ -201,6 +274,16 @@ pub struct AlterDatabase {
 pub enum AlterDatabaseAction {
     /// `MODIFY NAME = new`.
     ModifyName(String),
+    /// `ADD FILE` and `ADD LOG FILE`.
+    AddFile(Vec<FileSpec>),
+    /// `REMOVE FILE name`.
+    RemoveFile(String),
+    /// `MODIFY FILE (NAME = name, OFFLINE)`.
+    FileOffline(String),
+    /// `MODIFY FILE (NAME = name, …)`: sizes and the path of the next start.
+    ModifyFile(FileSpec),
+    /// `REBUILD LOG [ON (…)]`.
+    RebuildLog(Option<FileSpec>),
     /// `SET option [, …] [WITH termination]`, for example `RECOVERY FULL`, `SINGLE_USER`, `OFFLINE`.
     Set {
         /// Words of each option in upper case, for example ["RECOVERY", "FULL"].

@@ -519,7 +519,7 @@ impl Run<'_> {
             table.rows = relation.rows;
             return Ok(());
         }
-        self.host.insert(&object_name(name), relation.rows)?;
+        self.host.insert_minimally(&object_name(name), relation.rows)?;
         Ok(())
     }
 

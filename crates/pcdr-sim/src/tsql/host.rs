@@ -101,6 +101,15 @@ pub trait Host: Send {
     /// 208, 229, 515 (NULL into NOT NULL), 3906 (read-only) …
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure>;
 
+    /// As [`Host::insert`], for a statement that a bulk-logged database logs as page numbers only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::insert`].
+    fn insert_minimally(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
+        self.insert(table, rows)
+    }
+
     /// The identity column and the defaults of a user table; `None` when it has neither. The
     /// interpreter leaves an identity column NULL in the rows it inserts, and the server fills it in.
     fn table_rules(&self, _table: &ObjectName) -> Option<TableRules> {

@@ -129,9 +129,9 @@ pub(crate) async fn set_partner(
         closed(match option {
             PartnerOption::Address(address) => set_address(state, key, &lower, &address, now),
             PartnerOption::ForceService => force(state, key, &lower, now),
-            PartnerOption::Off => off(state, key, &lower),
-            PartnerOption::Suspend => suspend(state, key, &lower),
-            PartnerOption::Resume => resume(state, key, &lower),
+            PartnerOption::Off => off(state, key, &lower, now),
+            PartnerOption::Suspend => suspend(state, key, &lower, now),
+            PartnerOption::Resume => resume(state, key, &lower, now),
             PartnerOption::Safety(full) => safety(state, key, &lower, full),
             PartnerOption::Timeout(seconds) => timeout(state, key, &lower, seconds),
             PartnerOption::Failover => Ok(()),
@@ -170,12 +170,12 @@ fn set_address(
     if own.mirroring.as_ref().is_some_and(|m| !m.waiting) {
         return Err(errors::already_mirrored(&exact));
     }
+    let edition = instance.config.edition.to_lowercase();
+    if ["express", "web", "workgroup"].iter().any(|lacking| edition.contains(lacking)) {
+        return Err(errors::edition_lacks_mirroring());
+    }
     if !endpoint_open(state, key, "PARTNER") {
-        return Err(SqlMessage::new(
-            1486,
-            16,
-            "Database Mirroring Transport is disabled in the endpoint configuration.",
-        ));
+        return Err(errors::transport_disabled());
     }
     if partner.as_deref() == Some(key) {
         return Err(errors::partner_is_self());
@@ -228,6 +228,15 @@ fn set_address(
     if own.user_access == UserAccess::Single {
         return Err(errors::mirrored_single_user(&exact));
     }
+    if own.condition.auto_close {
+        return Err(errors::mirrored_auto_close(&exact));
+    }
+    if own.condition.bulk_logged {
+        return Err(errors::bulk_changes(&exact));
+    }
+    if own.files.iter().any(|file| file.offline) {
+        return Err(errors::mirroring_offline_files());
+    }
     let partner = partner
         .filter(|partner| state.connected(key, partner) && endpoint_open(state, partner, "PARTNER"))
         .ok_or_else(|| errors::unreachable_partner(address))?;
@@ -238,6 +247,9 @@ fn set_address(
         .ok_or_else(|| errors::no_remote_copy(&exact))?;
     if remote.mirroring.as_ref().is_some_and(|m| !m.waiting) {
         return Err(errors::remote_configured(&exact));
+    }
+    if remote.exclusive.is_some() {
+        return Err(errors::mirror_busy(&exact));
     }
     if remote.status != Status::Restoring {
         return Err(errors::not_recovering(&exact));
@@ -300,6 +312,8 @@ fn set_address(
     if let Some(remote) = database_mut(state, &partner, name) {
         remote.mirroring = Some(mirroring);
     }
+    tell(state, key, errors::active_as_principal(&exact), now);
+    tell(state, &partner, errors::active_as_mirror(&exact), now);
     Ok(())
 }
 
@@ -365,8 +379,8 @@ fn demote_by_command(
         }
     }
     if let Some(instance) = state.instances.get_mut(key) {
-        let text = errors::role_change(database, "PRINCIPAL", "MIRROR", "Manual failover").text;
-        instance.log_error(now, text);
+        let message = errors::role_change(database, "PRINCIPAL", "MIRROR", "Manual failover");
+        instance.log_message(now, message);
     }
 }
 
@@ -401,7 +415,7 @@ fn force(state: &mut WorldState, key: &str, name: &str, now: Timestamp) -> Resul
     Ok(())
 }
 
-fn off(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessage> {
+fn off(state: &mut WorldState, key: &str, name: &str, now: Timestamp) -> Result<(), SqlMessage> {
     let Some(mirroring) = state
         .instances
         .get(key)
@@ -412,15 +426,22 @@ fn off(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessage> 
     };
     let connected = !mirroring.waiting && sees_partner(state, key, &mirroring);
     remove(state, key, name);
+    tell(state, key, errors::terminated(name), now);
     if connected
         && session(state, &mirroring.partner, name).is_some_and(|m| m.guid == mirroring.guid)
     {
         remove(state, &mirroring.partner, name);
+        tell(state, &mirroring.partner, errors::terminated(name), now);
     }
     Ok(())
 }
 
-fn suspend(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessage> {
+fn suspend(
+    state: &mut WorldState,
+    key: &str,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), SqlMessage> {
     let mirroring = any(state, key, name)?;
     let mut sides = vec![key.to_owned()];
     if sees_partner(state, key, &mirroring) {
@@ -432,6 +453,7 @@ fn suspend(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessa
             own.state = MirroringState::Suspended;
             own.synchronized_at = None;
         }
+        tell(state, &side, errors::inactive(name), now);
     }
     tell_witness(state, mirroring.witness.as_ref(), mirroring.guid, |watched| {
         watched.suspended = true;
@@ -440,10 +462,10 @@ fn suspend(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessa
     Ok(())
 }
 
-fn resume(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessage> {
+fn resume(state: &mut WorldState, key: &str, name: &str, now: Timestamp) -> Result<(), SqlMessage> {
     let mirroring = any(state, key, name)?;
     if !sees_partner(state, key, &mirroring) {
-        return Err(errors::partners_not_up(name));
+        return Err(nobody(state, key, name, &mirroring));
     }
     for side in [key.to_owned(), mirroring.partner.clone()] {
         if let Some(own) = session_mut(state, &side, name) {
@@ -451,10 +473,27 @@ fn resume(state: &mut WorldState, key: &str, name: &str) -> Result<(), SqlMessag
             own.state = MirroringState::Disconnected;
         }
     }
+    // What made it suspend may still be there.
+    let principal = match mirroring.role {
+        MirroringRole::Principal => key.to_owned(),
+        MirroringRole::Mirror => mirroring.partner.clone(),
+    };
+    if stop_on_error(state, &principal, name, now) {
+        return Ok(());
+    }
     tell_witness(state, mirroring.witness.as_ref(), mirroring.guid, |watched| {
         watched.suspended = false;
     });
     Ok(())
+}
+
+/// Why a command for both partners cannot be given: the other one is away, and perhaps the witness too.
+fn nobody(state: &WorldState, key: &str, name: &str, mirroring: &Mirroring) -> SqlMessage {
+    if mirroring.witness.is_some() && !sees_witness(state, key, mirroring) {
+        errors::nobody_available(name)
+    } else {
+        errors::partners_not_up(name)
+    }
 }
 
 fn safety(state: &mut WorldState, key: &str, name: &str, full: bool) -> Result<(), SqlMessage> {
@@ -468,7 +507,7 @@ fn safety(state: &mut WorldState, key: &str, name: &str, full: bool) -> Result<(
         return Err(errors::mirroring_no_edition());
     }
     if !sees_partner(state, key, &mirroring) {
-        return Err(errors::partners_not_up(name));
+        return Err(nobody(state, key, name, &mirroring));
     }
     for side in [key.to_owned(), mirroring.partner.clone()] {
         if let Some(own) = session_mut(state, &side, name)
@@ -564,6 +603,9 @@ fn add_witness(
     };
     if witness == key || witness == mirroring.partner {
         return Err(errors::witness_is_partner());
+    }
+    if mirroring.witness.as_deref() == Some(witness.as_str()) {
+        return Err(errors::same_witness(address, name));
     }
     if !endpoint_open(state, &witness, "WITNESS") {
         return Err(errors::not_a_witness(address));

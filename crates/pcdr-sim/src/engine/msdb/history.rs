@@ -74,3 +74,10 @@ pub struct History {
     /// Ids given out so far: sets, media, restores.
     pub ids: (i32, i32, i32),
 }
+
+/// Whether rows of history can be written: msdb is open.
+pub(crate) fn can_be_written(instance: &crate::engine::state::InstanceState) -> bool {
+    instance
+        .database("msdb")
+        .is_some_and(|msdb| msdb.status == crate::engine::state::Status::Online)
+}

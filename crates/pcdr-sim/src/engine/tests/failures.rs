@@ -224,7 +224,7 @@ async fn files_of_another_database_are_not_overwritten() {
         Admin::Restore(Restore {
             kind: BackupKind::Database,
             database: "drill".to_owned(),
-            devices: vec![share("full.bak")],
+            devices: vec![share("full.bak").into()],
             options: vec![],
         }),
     )
@@ -236,7 +236,7 @@ async fn files_of_another_database_are_not_overwritten() {
         Admin::Restore(Restore {
             kind: BackupKind::Database,
             database: "drill".to_owned(),
-            devices: vec![share("full.bak")],
+            devices: vec![share("full.bak").into()],
             options: vec![
                 moved("mgc", "D:\\MSSQL\\DATA\\drill.mdf"),
                 moved("mgc_log", "D:\\MSSQL\\DATA\\drill.ldf"),

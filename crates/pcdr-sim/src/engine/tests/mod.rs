@@ -185,7 +185,7 @@ async fn backup(
         Admin::Backup(Backup {
             kind,
             database: "mgc".to_owned(),
-            devices: vec![share(file)],
+            devices: vec![share(file).into()],
             options: options.to_vec(),
         }),
     )
@@ -198,7 +198,7 @@ async fn restore(
     file: &str,
     options: &[BackupOption],
 ) -> Result<Heard, SqlFailure> {
-    let devices = if file.is_empty() { Vec::new() } else { vec![share(file)] };
+    let devices = if file.is_empty() { Vec::new() } else { vec![share(file).into()] };
     run(
         host,
         Admin::Restore(Restore {
@@ -228,7 +228,7 @@ async fn information(host: &mut SessionHost, verb: &str, file: &str) -> Result<H
         host,
         Admin::RestoreInformation(RestoreInformation {
             verb: verb.to_owned(),
-            devices: vec![share(file)],
+            devices: vec![share(file).into()],
             options: Vec::new(),
         }),
     )

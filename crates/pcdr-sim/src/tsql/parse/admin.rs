@@ -6,8 +6,8 @@
 use super::{Parsed, Parser};
 use crate::message::SqlMessage;
 use crate::tsql::ast::{
-    Admin, AlterDatabase, AlterDatabaseAction, Backup, BackupKind, BackupOption, Endpoint,
-    PartnerOption, Restore, RestoreInformation, Termination,
+    Admin, AlterDatabase, AlterDatabaseAction, Backup, BackupKind, BackupOption, Device,
+    DeviceClass, FileSpec, PartnerOption, Restore, RestoreInformation, Termination,
 };
 use crate::tsql::lex::Kind;
 
@@ -20,7 +20,13 @@ impl Parser {
             "GRANT" | "DENY" | "REVOKE" => self.grant(),
             "KILL" => {
                 self.take();
+                if self.peek().kind == Kind::String {
+                    return Ok(Admin::KillTransaction { unit_of_work: self.string()? });
+                }
                 let session_id = self.integer()?;
+                if self.accept_all(&["WITH", "COMMIT"]) || self.accept_all(&["WITH", "ROLLBACK"]) {
+                    return Ok(Admin::KillOutcome);
+                }
                 let status_only = self.accept_all(&["WITH", "STATUSONLY"]);
                 Ok(Admin::Kill { session_id, status_only })
             }
@@ -59,19 +65,27 @@ impl Parser {
     }
 
     /// A string literal or a variable.
-    fn text(&mut self) -> Parsed<String> {
+    pub(super) fn text(&mut self) -> Parsed<String> {
         if self.peek().kind == Kind::Variable { self.variable_text() } else { self.string() }
     }
 
-    fn devices(&mut self) -> Parsed<Vec<String>> {
+    fn devices(&mut self) -> Parsed<Vec<Device>> {
+        let classes =
+            [("DISK", DeviceClass::Disk), ("URL", DeviceClass::Url), ("TAPE", DeviceClass::Tape)];
         let mut devices = Vec::new();
         loop {
-            if self.accept("DISK") || self.accept("URL") {
-                self.expect_symbol("=")?;
-                devices.push(self.text()?);
-            } else {
-                return Err(self.unexpected());
-            }
+            let known = classes
+                .iter()
+                .find(|(word, _)| self.is(word) && self.peek_at(1).is_symbol("="))
+                .copied();
+            devices.push(match known {
+                Some((_, class)) => {
+                    self.take();
+                    self.expect_symbol("=")?;
+                    Device { class, name: self.text()? }
+                }
+                None => Device { class: DeviceClass::Logical, name: self.name_or_variable()? },
+            });
             if !self.accept_symbol(",") {
                 return Ok(devices);
             }
@@ -200,75 +214,6 @@ impl Parser {
         Ok(Admin::Dbcc { command, arguments, options })
     }
 
-    fn grant(&mut self) -> Parsed<Admin> {
-        let verb = self.take().text.to_ascii_uppercase();
-        if verb == "REVOKE" {
-            self.accept_all(&["GRANT", "OPTION", "FOR"]);
-        }
-        let mut permissions = Vec::new();
-        loop {
-            let mut words = Vec::new();
-            while self.peek().kind == Kind::Word
-                && !["ON", "TO", "FROM"].iter().any(|word| self.is(word))
-            {
-                words.push(self.take().text.to_ascii_uppercase());
-            }
-            if words.is_empty() {
-                return Err(self.unexpected());
-            }
-            if self.is_symbol("(") {
-                self.skip_group()?;
-            }
-            permissions.push(words.join(" "));
-            if !self.accept_symbol(",") {
-                break;
-            }
-        }
-        let securable = if self.accept("ON") {
-            let mut words = Vec::new();
-            let mut ahead = 0;
-            while self.peek_at(ahead).kind == Kind::Word {
-                ahead += 1;
-            }
-            if self.peek_at(ahead).is_symbol("::") {
-                for _ in 0..ahead {
-                    words.push(self.take().text.to_ascii_uppercase());
-                }
-                self.take();
-            } else {
-                words.push("OBJECT".to_string());
-            }
-            let name = self.path()?.parts.join(".");
-            Some((words.join(" "), name))
-        } else {
-            None
-        };
-        if !self.accept("TO") {
-            if verb == "REVOKE" {
-                self.expect("FROM")?;
-            } else {
-                return Err(self.unexpected());
-            }
-        }
-        let mut grantees = vec![self.grantee()?];
-        while self.accept_symbol(",") {
-            grantees.push(self.grantee()?);
-        }
-        self.accept_all(&["WITH", "GRANT", "OPTION"]);
-        self.accept("CASCADE");
-        if self.accept("AS") {
-            self.identifier()?;
-        }
-        Ok(Admin::Grant { verb, permissions, securable, grantees })
-    }
-
-    fn grantee(&mut self) -> Parsed<String> {
-        if self.is("PUBLIC") {
-            return Ok(self.take().text);
-        }
-        self.identifier()
-    }
-
     fn create(&mut self) -> Parsed<Admin> {
         self.expect("CREATE")?;
         if self.accept("DATABASE") {
@@ -276,9 +221,9 @@ impl Parser {
             let mut files = Vec::new();
             if self.accept("ON") {
                 self.accept("PRIMARY");
-                self.file_list(&mut files)?;
+                self.file_list(&mut files, false)?;
                 if self.accept_all(&["LOG", "ON"]) {
-                    self.file_list(&mut files)?;
+                    self.file_list(&mut files, true)?;
                 }
             }
             if self.accept("COLLATE") {
@@ -309,175 +254,71 @@ impl Parser {
     }
 
     /// `(NAME = a, FILENAME = 'b', SIZE = …), …`.
-    fn file_list(&mut self, files: &mut Vec<(String, String)>) -> Parsed<()> {
+    fn file_list(&mut self, files: &mut Vec<FileSpec>, is_log: bool) -> Parsed<()> {
         loop {
-            self.expect_symbol("(")?;
-            let (mut name, mut path) = (String::new(), String::new());
-            loop {
-                let key = self.take().text.to_ascii_uppercase();
-                self.expect_symbol("=")?;
-                match key.as_str() {
-                    "NAME" => {
-                        name = if self.is_identifier() { self.identifier()? } else { self.text()? };
-                    }
-                    "FILENAME" => path = self.text()?,
-                    "SIZE" | "MAXSIZE" | "FILEGROWTH" => {
-                        self.take();
-                        self.accept_symbol("%");
-                        for unit in ["KB", "MB", "GB", "TB"] {
-                            self.accept(unit);
-                        }
-                    }
-                    _ => {
-                        self.at -= 1;
-                        return Err(self.unexpected());
-                    }
-                }
-                if !self.accept_symbol(",") {
-                    break;
-                }
+            let (file, offline) = self.file_spec(is_log)?;
+            if offline {
+                return Err(self.unexpected());
             }
-            self.expect_symbol(")")?;
-            files.push((name, path));
+            files.push(file);
             if !self.accept_symbol(",") {
                 return Ok(());
             }
         }
     }
 
-    fn endpoint(&mut self) -> Parsed<Admin> {
-        let name = self.identifier()?;
-        if self.accept("AUTHORIZATION") {
-            self.identifier()?;
-        }
-        let mut state = "STOPPED".to_string();
-        if self.accept("STATE") {
-            state = self.endpoint_state()?;
-        }
-        self.expect("AS")?;
-        self.expect("TCP")?;
+    /// One file in parentheses, and whether it says OFFLINE.
+    fn file_spec(&mut self, is_log: bool) -> Parsed<(FileSpec, bool)> {
         self.expect_symbol("(")?;
-        self.expect("LISTENER_PORT")?;
-        self.expect_symbol("=")?;
-        let port = u16::try_from(self.integer()?).map_err(|_| self.unexpected())?;
-        if self.accept_symbol(",") {
-            self.expect("LISTENER_IP")?;
-            self.expect_symbol("=")?;
-            if self.is_symbol("(") {
-                self.skip_group()?;
-            } else {
-                self.expect("ALL")?;
-            }
-        }
-        self.expect_symbol(")")?;
-        self.expect("FOR")?;
-        if !self.accept("DATABASE_MIRRORING") {
-            self.expect("DATA_MIRRORING")?;
-        }
-        self.expect_symbol("(")?;
-        let mut authentication = vec!["WINDOWS".to_string(), "NEGOTIATE".to_string()];
-        let mut encryption = vec!["REQUIRED".into(), "ALGORITHM".into(), "AES".into()];
-        let mut role = String::new();
+        let mut file = FileSpec { is_log, ..FileSpec::default() };
+        let mut offline = false;
         loop {
-            if self.accept("AUTHENTICATION") {
-                self.expect_symbol("=")?;
-                authentication = self.words(&["WINDOWS", "NTLM", "KERBEROS", "NEGOTIATE"], true)?;
-            } else if self.accept("ENCRYPTION") {
-                self.expect_symbol("=")?;
-                encryption = self.words(
-                    &["DISABLED", "SUPPORTED", "REQUIRED", "ALGORITHM", "AES", "RC4"],
-                    false,
-                )?;
+            let key = self.take().text.to_ascii_uppercase();
+            if key == "OFFLINE" {
+                offline = true;
             } else {
-                self.expect("ROLE")?;
                 self.expect_symbol("=")?;
-                role = self.words(&["WITNESS", "PARTNER", "ALL"], false)?.join(" ");
+                match key.as_str() {
+                    "NAME" => {
+                        file.logical =
+                            if self.is_identifier() { self.identifier()? } else { self.text()? };
+                    }
+                    "FILENAME" => file.physical = self.text()?,
+                    "SIZE" => file.size_bytes = self.file_size()?,
+                    "MAXSIZE" => file.max_size_bytes = self.file_size()?,
+                    "FILEGROWTH" => {
+                        self.file_size()?;
+                    }
+                    _ => {
+                        self.at -= 1;
+                        return Err(self.unexpected());
+                    }
+                }
             }
             if !self.accept_symbol(",") {
                 break;
             }
         }
-        if role.is_empty() {
-            return Err(self.unexpected());
-        }
         self.expect_symbol(")")?;
-        Ok(Admin::CreateEndpoint(Endpoint { name, state, port, role, authentication, encryption }))
+        Ok((file, offline))
     }
 
-    /// One or more of the known words; `CERTIFICATE name` when certificates are allowed.
-    fn words(&mut self, known: &[&str], certificates: bool) -> Parsed<Vec<String>> {
-        let mut words = Vec::new();
-        loop {
-            if certificates && self.accept("CERTIFICATE") {
-                words.push("CERTIFICATE".to_string());
-                words.push(self.identifier()?);
-            } else if known.iter().any(|word| self.is(word)) {
-                words.push(self.take().text.to_ascii_uppercase());
-            } else if words.is_empty() {
-                return Err(self.unexpected());
-            } else {
-                return Ok(words);
+    /// A size in bytes: a number of MB, or of the unit behind it; `None` for UNLIMITED and percent.
+    fn file_size(&mut self) -> Parsed<Option<u64>> {
+        if self.accept("UNLIMITED") {
+            return Ok(None);
+        }
+        let number = u64::try_from(self.integer()?).map_err(|_| self.unexpected())?;
+        if self.accept_symbol("%") {
+            return Ok(None);
+        }
+        let mut unit = 1_u64 << 20;
+        for (word, bytes) in [("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("TB", 1 << 40)] {
+            if self.accept(word) {
+                unit = bytes;
             }
         }
-    }
-
-    fn endpoint_state(&mut self) -> Parsed<String> {
-        self.expect_symbol("=")?;
-        for state in ["STARTED", "STOPPED", "DISABLED"] {
-            if self.accept(state) {
-                return Ok(state.to_string());
-            }
-        }
-        Err(self.unexpected())
-    }
-
-    fn login(&mut self) -> Parsed<Admin> {
-        let name = self.identifier()?;
-        let (mut password, mut sid, mut default_database) = (None, None, None);
-        let windows = self.accept_all(&["FROM", "WINDOWS"]);
-        if self.accept("WITH") {
-            loop {
-                let key = self.peek().text.to_ascii_uppercase();
-                self.take();
-                self.expect_symbol("=")?;
-                match key.as_str() {
-                    "PASSWORD" => {
-                        if self.peek().kind == Kind::Binary {
-                            // A hashed password cannot be checked against what a client sends.
-                            return Err(self.unexpected());
-                        }
-                        password = Some(self.text()?);
-                        self.accept("MUST_CHANGE");
-                    }
-                    "SID" => {
-                        if self.peek().kind != Kind::Binary {
-                            return Err(self.unexpected());
-                        }
-                        sid = Some(crate::tsql::convert::parse_hex(&self.take().text));
-                    }
-                    "DEFAULT_DATABASE" => default_database = Some(self.identifier()?),
-                    "DEFAULT_LANGUAGE" => {
-                        self.identifier()?;
-                    }
-                    "CHECK_POLICY" | "CHECK_EXPIRATION" => {
-                        if !self.accept("ON") {
-                            self.expect("OFF")?;
-                        }
-                    }
-                    _ => {
-                        self.at = self.at.saturating_sub(2);
-                        return Err(self.unexpected());
-                    }
-                }
-                if !self.accept_symbol(",") {
-                    break;
-                }
-            }
-        }
-        if windows == password.is_some() {
-            return Err(self.unexpected());
-        }
-        Ok(Admin::CreateLogin { name, password, sid, default_database })
+        Ok(Some(number.saturating_mul(unit)))
     }
 
     fn drop_object(&mut self) -> Parsed<Admin> {
@@ -510,6 +351,9 @@ impl Parser {
             let state = self.endpoint_state()?;
             return Ok(Admin::AlterEndpoint { name, state });
         }
+        if self.accept("LOGIN") {
+            return self.alter_login();
+        }
         if self.accept_all(&["SERVER", "ROLE"]) {
             let (role, add, member) = self.membership()?;
             return Ok(Admin::AlterServerRole { role, member, add });
@@ -521,22 +365,30 @@ impl Parser {
         Err(self.unexpected())
     }
 
-    fn membership(&mut self) -> Parsed<(String, bool, String)> {
-        let role = self.identifier()?;
-        let add = self.accept("ADD");
-        if !add {
-            self.expect("DROP")?;
-        }
-        self.expect("MEMBER")?;
-        Ok((role, add, self.identifier()?))
-    }
-
     fn alter_database(&mut self) -> Parsed<Admin> {
         let database = if self.accept("CURRENT") { String::new() } else { self.identifier()? };
-        let action = if self.accept("MODIFY") {
+        let action = if self.accept_all(&["MODIFY", "FILE"]) {
+            let (file, offline) = self.file_spec(false)?;
+            if offline {
+                AlterDatabaseAction::FileOffline(file.logical)
+            } else {
+                AlterDatabaseAction::ModifyFile(file)
+            }
+        } else if self.accept("MODIFY") {
             self.expect("NAME")?;
             self.expect_symbol("=")?;
             AlterDatabaseAction::ModifyName(self.identifier()?)
+        } else if self.accept("ADD") {
+            let is_log = self.accept("LOG");
+            self.expect("FILE")?;
+            let mut files = Vec::new();
+            self.file_list(&mut files, is_log)?;
+            AlterDatabaseAction::AddFile(files)
+        } else if self.accept_all(&["REMOVE", "FILE"]) {
+            AlterDatabaseAction::RemoveFile(self.identifier()?)
+        } else if self.accept_all(&["REBUILD", "LOG"]) {
+            let on = self.accept("ON");
+            AlterDatabaseAction::RebuildLog(if on { Some(self.file_spec(true)?.0) } else { None })
         } else {
             self.expect("SET")?;
             if self.accept("PARTNER") {

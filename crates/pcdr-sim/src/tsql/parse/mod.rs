@@ -3,6 +3,7 @@
 
 mod admin;
 mod expression;
+mod principal;
 mod query;
 mod statement;
 mod table;

@@ -77,7 +77,7 @@ fn a_restore_arrives_with_its_names_unquoted() {
     };
     assert_eq!(restore.kind, BackupKind::Log);
     assert_eq!(restore.database, "a]b");
-    assert_eq!(restore.devices, ["o'brien.trn"]);
+    assert_eq!(restore.devices, ["o'brien.trn".to_owned().into()]);
     assert_eq!(
         restore.options,
         [
@@ -95,7 +95,7 @@ fn variables_in_a_backup_are_its_names_and_paths() {
         panic!("no backup");
     };
     assert_eq!(backup.database, "mgc");
-    assert_eq!(backup.devices, ["\\\\share\\x.trn", "b"]);
+    assert_eq!(backup.devices, ["\\\\share\\x.trn", "b"].map(|name| name.to_owned().into()));
 }
 
 #[test]

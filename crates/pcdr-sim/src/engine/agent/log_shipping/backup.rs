@@ -80,7 +80,7 @@ impl Session<'_> {
         let backup = Admin::Backup(Backup {
             kind: BackupKind::Log,
             database: database.to_owned(),
-            devices: vec![work.clone()],
+            devices: vec![work.clone().into()],
             options,
         });
         self.statement(&mut host, "BACKUP LOG", backup).await.map_err(|e| {

@@ -225,7 +225,7 @@ impl Session<'_> {
         let restore = Admin::Restore(Restore {
             kind: BackupKind::Log,
             database: target.database.clone(),
-            devices: vec![path.to_owned()],
+            devices: vec![path.to_owned().into()],
             options,
         });
         match self.statement(host, "RESTORE LOG", restore).await {
