@@ -46,7 +46,6 @@ pub(super) fn missing_folder(
 /// Why CREATE DATABASE cannot be begun with these files; 1802 is the last of the causes.
 pub(super) fn refused_specs(
     instance: &InstanceState,
-    name: &str,
     me: u16,
     specs: &[FileSpec],
 ) -> Vec<SqlMessage> {
@@ -74,7 +73,6 @@ pub(super) fn refused_specs(
     if !causes.is_empty() {
         causes.push(errors::create_failed());
     }
-    debug_assert!(!name.is_empty(), "checked by the caller");
     causes
 }
 

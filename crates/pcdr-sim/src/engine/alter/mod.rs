@@ -55,7 +55,7 @@ pub(crate) async fn create(
             )
             .into());
         }
-        let causes = files::refused_specs(instance, name, host.me.session_id, files);
+        let causes = files::refused_specs(instance, host.me.session_id, files);
         if !causes.is_empty() {
             return Err(SqlFailure(causes));
         }
