@@ -1,5 +1,6 @@
 //! Every known error is provoked by a scenario, or its absence has a reason.
 #![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, reason = "the counts are part of what the test says")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! What each state of a database, and each side of a mirroring session, lets through.
 #![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, reason = "the counts are part of what the test says")]
 
 use std::path::Path;
 
