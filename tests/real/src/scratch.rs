@@ -54,16 +54,20 @@ pub fn is_harmless(batch: &str, scratch: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings(BTreeMap<String, Vec<String>>);
 
-/// Names of databases, jobs and so on, with what a check could change about them.
-const SURROUNDINGS: &str = "SELECT x.what, x.name, x.about FROM (\
-    SELECT N'database' AS what, d.name AS name, CONCAT(d.state_desc, N' ', d.recovery_model_desc, N' ', d.user_access_desc) AS about \
-    FROM sys.databases AS d UNION ALL \
-    SELECT N'job', j.name, CONCAT(N'enabled ', j.enabled) FROM msdb.dbo.sysjobs AS j UNION ALL \
-    SELECT N'schedule', s.name, CONCAT(N'enabled ', s.enabled) FROM msdb.dbo.sysschedules AS s UNION ALL \
-    SELECT N'primary', p.primary_database, N'' FROM msdb.dbo.log_shipping_primary_databases AS p UNION ALL \
-    SELECT N'secondary', b.secondary_database, N'' FROM msdb.dbo.log_shipping_secondary_databases AS b UNION ALL \
-    SELECT N'login', l.name, l.type_desc FROM sys.server_principals AS l UNION ALL \
-    SELECT N'endpoint', e.name, e.state_desc FROM sys.endpoints AS e) AS x ORDER BY x.what, x.name;";
+/// Names of databases, jobs and so on, with what a check could change about them. A statement for each:
+/// their texts may be of collations that do not go together.
+const SURROUNDINGS: &str = "\
+    SELECT N'database' AS what, d.name, CONCAT(d.state_desc, N' ', d.recovery_model_desc, N' ', d.user_access_desc) AS about \
+    FROM sys.databases AS d ORDER BY d.name;\n\
+    SELECT N'job' AS what, j.name, CONCAT(N'enabled ', j.enabled) AS about FROM msdb.dbo.sysjobs AS j ORDER BY j.name, j.job_id;\n\
+    SELECT N'schedule' AS what, s.name, CONCAT(N'enabled ', s.enabled) AS about FROM msdb.dbo.sysschedules AS s \
+    ORDER BY s.name, s.schedule_id;\n\
+    SELECT N'primary' AS what, p.primary_database AS name, p.backup_share AS about \
+    FROM msdb.dbo.log_shipping_primary_databases AS p ORDER BY p.primary_database;\n\
+    SELECT N'secondary' AS what, b.secondary_database AS name, CONCAT(N'delay ', b.restore_delay) AS about \
+    FROM msdb.dbo.log_shipping_secondary_databases AS b ORDER BY b.secondary_database;\n\
+    SELECT N'login' AS what, l.name, l.type_desc AS about FROM sys.server_principals AS l ORDER BY l.name;\n\
+    SELECT N'endpoint' AS what, e.name, e.state_desc AS about FROM sys.endpoints AS e ORDER BY e.name;";
 
 impl Servers {
     /// What is there beside the suite's own.
@@ -194,21 +198,23 @@ impl Servers {
         ]
     }
 
-    /// A closed database would leave its files behind, and one in use cannot be dropped.
+    /// A closed database would leave its files behind, and one in use cannot be dropped. Whoever makes it
+    /// SINGLE_USER is that user, so that one batch has to do both.
     fn drop_database(&self) -> Vec<String> {
         let (name, identifier) = (self.literal(), self.identifier());
         let is = |condition: &str| {
             format!(
-                "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND {condition}) "
+                "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND {condition})"
             )
         };
         vec![
-            format!("{}ALTER DATABASE {identifier} SET ONLINE;", is("d.state = 6")),
+            format!("{} ALTER DATABASE {identifier} SET ONLINE;", is("d.state = 6")),
             format!(
-                "{}ALTER DATABASE {identifier} SET SINGLE_USER WITH ROLLBACK IMMEDIATE;",
+                "{}\nBEGIN\n  ALTER DATABASE {identifier} SET SINGLE_USER WITH ROLLBACK IMMEDIATE;\n  \
+                 DROP DATABASE {identifier};\nEND;",
                 is("d.state = 0 AND d.is_in_standby = 0")
             ),
-            format!("{}DROP DATABASE {identifier};", is("1 = 1")),
+            format!("{} DROP DATABASE {identifier};", is("1 = 1")),
             format!("EXEC msdb.dbo.sp_delete_database_backuphistory @database_name = {name};"),
         ]
     }

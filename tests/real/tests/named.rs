@@ -47,8 +47,12 @@ password_env = "REPLACED"
 "#;
 
 fn served(runtime: &Runtime, folder: &Path) -> StandIn {
+    served_as(runtime, folder, DESIGN)
+}
+
+fn served_as(runtime: &Runtime, folder: &Path, design: &str) -> StandIn {
     let path = folder.join("designed.toml");
-    std::fs::write(&path, DESIGN).unwrap();
+    std::fs::write(&path, design).unwrap();
     let designed = TopologyFile::read(&path).unwrap_or_else(|failure| panic!("{failure:?}"));
     let plan = world::Plan {
         folder: folder.to_owned(),
@@ -134,6 +138,44 @@ fn without_folders_only_what_needs_them_is_skipped() {
     let without = check("an_alert_job_that_is_there_is_kept");
     assert_eq!(survey.skips(without), None);
     without.run_on(&ground).unwrap_or_else(|why| panic!("{why}"));
+    drop(stand_in);
+}
+
+/// On Linux, servers have no UNC paths: a folder is mounted at the same path on each.
+#[cfg(unix)]
+#[test]
+fn servers_on_linux_ship_through_a_folder_that_is_mounted_on_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = Runtime::new().unwrap();
+    let on_linux = DESIGN.replace("host = ", "data_directory = \"/var/opt/mssql/data\"\nhost = ");
+    let stand_in = served_as(&runtime, folder.path(), &on_linux);
+    let of = |server: &str| stand_in.world.path(stand_in.server_name(server).unwrap(), "/shared");
+    let (here, there) = (of("a").unwrap(), of("b").unwrap());
+    for name in ["backups", "copies"] {
+        std::fs::create_dir_all(here.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(&here, &there).unwrap();
+    let mut variables = variables(&stand_in);
+    for (name, value) in &mut variables {
+        let folder = if name.contains("_COPY_") { "copies" } else { "backups" };
+        if name.ends_with("_SHARE") {
+            *value = format!("/shared/{folder}");
+        } else if name.ends_with("_MOUNT") {
+            *value = here.join(folder).display().to_string();
+        }
+    }
+    let ground = named(variables);
+    let survey = Survey::of(&ground).unwrap();
+    assert!(survey.servers.iter().all(|line| line.ends_with("Linux")), "{:?}", survey.servers);
+    assert!(!survey.missing.contains_key(&Need::Folders), "{:?}", survey.missing);
+    for name in [
+        "the_folders_keep_the_contract_of_backup_files",
+        "the_jobs_ship_the_log_and_the_tables_follow",
+        "a_configured_database_is_shipped_and_failed_over",
+    ] {
+        assert_eq!(survey.skips(check(name)), None, "{name}");
+        check(name).run_on(&ground).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
     drop(stand_in);
 }
 
