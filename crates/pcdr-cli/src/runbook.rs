@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use pcdr_core::observation::PoolState;
+use pcdr_core::settings::{Difference, Part};
 use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use pcdr_core::time::readable;
 use pcdr_core::{Action, InstanceName, PlanContent, Step, Topology};
@@ -270,6 +271,24 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
             batch(&log_shipping::add_secondary_primary(settings)?),
             batch(&log_shipping::add_secondary_database(name, settings)?)
         ),
+        LogShippingAction::ChangePrimary { settings, changes } => {
+            let mut code = batch(&log_shipping::change_primary(name, settings)?);
+            code.push_str(&by_hand(changes));
+            code
+        }
+        LogShippingAction::ChangeSecondary { settings, changes } => {
+            let mut code = format!(
+                "{}\n{}",
+                batch(&log_shipping::change_secondary_primary(settings)?),
+                batch(&log_shipping::change_secondary_database(name, settings)?)
+            );
+            code.push_str(&by_hand(changes));
+            code
+        }
+        LogShippingAction::AddAlertJob { schedule } => format!(
+            "{}\n-- Its job runs {schedule}; sp_update_schedule changes that.",
+            batch(&log_shipping::add_alert_job())
+        ),
         LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
             batch(&log_shipping::add_primary_secondary(
                 name,
@@ -296,6 +315,15 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
         LogShippingAction::RunCopyJob => run("sp_start_job", &secondary, "s.copy_job_id"),
         LogShippingAction::RunRestoreJob => run("sp_start_job", &secondary, "s.restore_job_id"),
     })
+}
+
+/// What the log shipping procedures do not change: jobs and their schedules.
+fn by_hand(changes: &[Difference]) -> String {
+    let of_jobs = changes.iter().filter(|change| change.of == Part::Job);
+    let lines = of_jobs.map(|change| {
+        format!("\n-- In SQL Server Agent: {}.", quote::comment(&change.to_string()))
+    });
+    lines.collect()
 }
 
 fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {

@@ -9,7 +9,6 @@ use pcdr_core::{DatabaseName, Known, Observation, ServerName, Timestamp, Topolog
 
 use crate::store;
 use crate::text;
-use crate::topology_file::role_name;
 use crate::views::{
     DatabaseStatus, FindingStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
 };
@@ -53,7 +52,7 @@ fn instances(topology: &Topology, observation: &Observation) -> Vec<InstanceStat
         InstanceStatus {
             name: instance.name.to_string(),
             site: instance.site.to_string(),
-            role: role_name(instance.role).to_owned(),
+            role: instance.role.as_str().to_owned(),
             answers: seen.known().is_some(),
             reason: seen.reason().map(ToString::to_string),
             version: seen.known().map(|seen| seen.version.clone()),

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use pcdr_core::Topology;
-use pcdr_core::topology::Role;
 
 use crate::failure::Failure;
 use crate::store;
@@ -99,7 +98,7 @@ impl TopologyFile {
                 .map(|instance| DesignedInstance {
                     name: instance.name.to_string(),
                     site: instance.site.to_string(),
-                    role: role_name(instance.role).to_owned(),
+                    role: instance.role.as_str().to_owned(),
                     server_name: instance.server_name.clone(),
                 })
                 .collect(),
@@ -127,7 +126,7 @@ impl TopologyFile {
             table.add_row([
                 instance.name.as_str(),
                 instance.site.as_str(),
-                role_name(instance.role),
+                instance.role.as_str(),
                 &instance.server_name,
                 &instance.host,
             ]);
@@ -148,18 +147,5 @@ impl TopologyFile {
         }
         text.push_str(&format!("identity: {}\n", store::identity(topology)));
         text
-    }
-}
-
-/// A role as the topology file spells it.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Primary => "primary",
-        Role::PrimaryMirror => "primary-mirror",
-        Role::PrimaryWitness => "primary-witness",
-        Role::Secondary => "secondary",
-        Role::SecondaryMirror => "secondary-mirror",
-        Role::SecondaryWitness => "secondary-witness",
-        Role::Monitor => "monitor",
     }
 }

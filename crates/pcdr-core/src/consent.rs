@@ -23,17 +23,23 @@ pub enum Consent {
     WithoutMirror,
     /// "The copy that somebody recovered serves", although log backups were not restored into it.
     AcceptRecoveredCopy,
+    /// "Set the recovery model to FULL": the log is kept, and grows, until it is backed up.
+    SetRecoveryFull,
+    /// "Replace the database that exists": what an instance holds under the database's name is lost.
+    ReplaceExistingDatabase,
 }
 
 impl Consent {
     /// Every consent there is.
-    pub const ALL: [Consent; 6] = [
+    pub const ALL: [Consent; 8] = [
         Consent::PrimarySiteLost,
         Consent::AcceptLogGap,
         Consent::IgnoreUnreadableLogBackups,
         Consent::BackupShareLost,
         Consent::WithoutMirror,
         Consent::AcceptRecoveredCopy,
+        Consent::SetRecoveryFull,
+        Consent::ReplaceExistingDatabase,
     ];
 
     /// The name to give, for example `primary-site-lost`.
@@ -45,6 +51,8 @@ impl Consent {
             Consent::BackupShareLost => "backup-share-lost",
             Consent::WithoutMirror => "without-mirror",
             Consent::AcceptRecoveredCopy => "accept-recovered-copy",
+            Consent::SetRecoveryFull => "set-recovery-full",
+            Consent::ReplaceExistingDatabase => "replace-existing-database",
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, LogBackupFiles, MirroringRole,
     MirroringState, Observation, RecoveryModel,
 };
+use crate::settings;
 use crate::step::{Action, DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use crate::time::Timestamp;
 use crate::topology::{Instance, Topology};
@@ -62,7 +63,7 @@ pub fn effect(
             };
             let primary = seen.log_shipping_primary.as_ref().map(|all| all.get(database));
             let secondary = seen.log_shipping_secondary.as_ref().map(|all| all.get(database));
-            on_log_shipping(action, primary, secondary)
+            on_log_shipping(action, primary, secondary, &seen.alert_job)
         }
         Action::Files(_, FileAction::Copy { .. }) => {
             Effect::Unobservable("a copy is verified by reading it back before it gets its name")
@@ -144,16 +145,38 @@ fn on_log_shipping(
     action: &LogShippingAction,
     primary: Known<Option<&crate::observation::LogShippingPrimary>>,
     secondary: Known<Option<&crate::observation::LogShippingSecondary>>,
+    alert_job: &Known<Option<crate::observation::Job>>,
 ) -> Effect {
+    let as_designed = |differences: Vec<settings::Difference>| {
+        Effect::when(differences.is_empty(), || {
+            let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+            format!("not as designed: {}", texts.join(", "))
+        })
+    };
     match action {
-        LogShippingAction::AddPrimary(_) => {
-            let there = matches!(primary, Known::Known(Some(_)));
-            Effect::when(there, || "there is no log shipping primary entry".into())
-        }
-        LogShippingAction::AddSecondary(_) => {
-            let there = matches!(secondary, Known::Known(Some(_)));
-            Effect::when(there, || "there is no log shipping secondary entry".into())
-        }
+        LogShippingAction::AddPrimary(settings)
+        | LogShippingAction::ChangePrimary { settings, .. } => match primary {
+            Known::Known(Some(entry)) => {
+                as_designed(settings::primary_differences(settings, entry))
+            }
+            Known::Known(None) => Effect::NotSeen("there is no log shipping primary entry".into()),
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
+        LogShippingAction::AddSecondary(settings)
+        | LogShippingAction::ChangeSecondary { settings, .. } => match secondary {
+            Known::Known(Some(entry)) => {
+                as_designed(settings::secondary_differences(settings, entry))
+            }
+            Known::Known(None) => {
+                Effect::NotSeen("there is no log shipping secondary entry".into())
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
+        LogShippingAction::AddAlertJob { schedule } => match alert_job {
+            Known::Known(Some(job)) => as_designed(settings::alert_job_differences(schedule, job)),
+            Known::Known(None) => Effect::NotSeen("there is no alert job".into()),
+            Known::Unknown(reason) => Effect::NotSeen(format!("the alert job: {reason}")),
+        },
         LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
             let there = primary.known().copied().flatten().is_some_and(|entry| {
                 entry.secondaries.iter().any(|(server, database)| {

@@ -55,6 +55,8 @@ pub mod plan;
 pub mod ports;
 pub mod refusal;
 pub mod run;
+pub mod schedule;
+pub mod settings;
 pub mod status;
 pub mod step;
 pub mod time;

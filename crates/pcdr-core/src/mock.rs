@@ -17,14 +17,16 @@ use crate::known::Known;
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{
-    DatabaseObservation, DatabaseState, InstanceObservation, Job, LogBackupFiles, LogPosition,
-    LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole,
-    MirroringState, PoolObservation, PoolState, RecoveryModel, UserAccess,
+    DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogBackupFiles,
+    LogPosition, LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint,
+    MirroringRole, MirroringState, PoolObservation, PoolState, RecoveryModel, UserAccess,
 };
 use crate::ports::{
     BackupFiles, Clock, DatabaseInstance, LogShippingJobs, Owner, PoolControl, Ports, Progress,
     RunLock, RunStore,
 };
+use crate::schedule::Schedule;
+use crate::settings::{PrimarySettings, SecondarySettings};
 use crate::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use crate::time::Timestamp;
 use crate::topology::{Role, Topology};
@@ -70,6 +72,7 @@ impl MockWorld {
                 databases: Known::Known(BTreeMap::new()),
                 log_shipping_primary: Known::Known(BTreeMap::new()),
                 log_shipping_secondary: Known::Known(BTreeMap::new()),
+                alert_job: Known::Known(None),
                 mirroring_endpoint: Known::Known(None),
             };
             let mut databases = BTreeMap::new();
@@ -81,7 +84,12 @@ impl MockWorld {
                     Role::Secondary => {
                         databases.insert(database.clone(), copy(DatabaseState::Restoring));
                         if let Known::Known(entries) = &mut seen.log_shipping_secondary {
-                            entries.insert(database.clone(), secondary_entry(&topology, database));
+                            let settings = SecondarySettings::of(
+                                &topology,
+                                &topology.log_shipping().secondaries[0],
+                                database,
+                            );
+                            entries.insert(database.clone(), secondary_entry(&settings));
                         }
                     }
                     _ => {}
@@ -279,27 +287,64 @@ fn copy(state: DatabaseState) -> DatabaseObservation {
     }
 }
 
-fn job(name: String) -> Known<Job> {
+fn job(name: &str, schedule: Schedule) -> Job {
     let id = Guid(u128::from_le_bytes(
         blake3::hash(name.as_bytes()).as_bytes()[..16].try_into().expect("16 of 32 bytes"),
     ));
-    Known::Known(Job { id, name, is_enabled: true, is_running: false, last_run_status: Some(1) })
+    Job {
+        id,
+        name: name.to_owned(),
+        is_enabled: true,
+        is_running: false,
+        last_run_status: Some(1),
+        last_run_at: None,
+        schedules: vec![JobSchedule {
+            id: 1,
+            name: format!("schedule of {name}"),
+            is_enabled: true,
+            schedule: Some(schedule),
+        }],
+    }
 }
 
-fn secondary_entry(topology: &Topology, database: &DatabaseName) -> LogShippingSecondary {
-    let primary_server = topology.primary().server_name.clone();
+/// The entry that these settings lead to.
+fn primary_entry(settings: &PrimarySettings) -> LogShippingPrimary {
+    LogShippingPrimary {
+        backup_directory: settings.backup_directory.clone(),
+        backup_share: settings.backup_share.clone(),
+        backup_retention_minutes: settings.backup_retention_minutes,
+        backup_compression: Some(settings.backup_compression),
+        last_backup_file: None,
+        last_backup_at: None,
+        backup_threshold_minutes: Some(settings.backup_threshold_minutes),
+        raises_alert: Some(settings.raises_alert),
+        history_retention_minutes: Some(settings.history_retention_minutes),
+        monitor_server: settings.monitor.as_ref().map(|monitor| monitor.server.clone()),
+        backup_job: Known::Known(job(&settings.backup_job_name, settings.schedule)),
+        secondaries: Vec::new(),
+    }
+}
+
+fn secondary_entry(settings: &SecondarySettings) -> LogShippingSecondary {
     LogShippingSecondary {
-        primary_database: database.clone(),
-        backup_source_directory: topology.backup_share().unc.clone(),
-        backup_destination_directory: topology.copy_share().unc.clone(),
+        primary_server: settings.primary_server.clone(),
+        primary_database: settings.primary_database.clone(),
+        backup_source_directory: settings.backup_source_directory.clone(),
+        backup_destination_directory: settings.backup_destination_directory.clone(),
+        file_retention_minutes: Some(settings.file_retention_minutes),
+        monitor_server: settings.monitor.as_ref().map(|monitor| monitor.server.clone()),
         last_copied_file: None,
         last_restored_file: None,
         last_restored_at: None,
-        restore_threshold_minutes: Some(topology.log_shipping().restore_threshold_minutes),
-        restore_delay_minutes: 0,
-        copy_job: job(format!("LSCopy_{primary_server}_{database}")),
-        restore_job: job(format!("LSRestore_{primary_server}_{database}")),
-        primary_server,
+        restore_threshold_minutes: Some(settings.restore_threshold_minutes),
+        raises_alert: Some(settings.raises_alert),
+        history_retention_minutes: Some(settings.history_retention_minutes),
+        restore_delay_minutes: settings.restore_delay_minutes,
+        restores_all: Some(true),
+        restore_mode: Some(settings.restore_mode),
+        disconnect_users: Some(settings.disconnect_users),
+        copy_job: Known::Known(job(&settings.copy_job_name, settings.copy_schedule)),
+        restore_job: Known::Known(job(&settings.restore_job_name, settings.restore_schedule)),
     }
 }
 
@@ -418,7 +463,10 @@ fn act(
         return Ok(());
     }
     let Known::Known(databases) = &mut instance.databases else { return Ok(()) };
-    if let DatabaseAction::RestoreDatabase { .. } = action {
+    if let DatabaseAction::RestoreDatabase { replaces_existing, .. } = action {
+        if *replaces_existing {
+            databases.remove(database);
+        }
         databases.entry(database.clone()).or_insert_with(|| copy(DatabaseState::Restoring));
         return Ok(());
     }
@@ -522,7 +570,6 @@ impl LogShippingJobs for MockPort {
             database.clone(),
             action.clone(),
         ))?;
-        let topology = Arc::clone(&self.world.topology);
         let mut state = self.world.state();
         let Some(instance) = state.instances.get_mut(&self.name) else { return Ok(()) };
         let (Known::Known(primary), Known::Known(secondary)) =
@@ -532,20 +579,37 @@ impl LogShippingJobs for MockPort {
         };
         match action {
             LogShippingAction::AddPrimary(settings) => {
-                primary.entry(database.clone()).or_insert_with(|| LogShippingPrimary {
-                    backup_directory: settings.backup_directory.clone(),
-                    backup_share: settings.backup_share.clone(),
-                    last_backup_file: None,
-                    last_backup_at: None,
-                    backup_threshold_minutes: Some(settings.backup_threshold_minutes),
-                    backup_job: job(settings.backup_job_name.clone()),
-                    secondaries: Vec::new(),
-                });
+                primary.entry(database.clone()).or_insert_with(|| primary_entry(settings));
             }
-            LogShippingAction::AddSecondary(_) => {
-                secondary
-                    .entry(database.clone())
-                    .or_insert_with(|| secondary_entry(&topology, database));
+            LogShippingAction::AddSecondary(settings) => {
+                secondary.entry(database.clone()).or_insert_with(|| secondary_entry(settings));
+            }
+            LogShippingAction::ChangePrimary { settings, .. } => {
+                let Some(entry) = primary.get_mut(database) else {
+                    let needed = "a log shipping primary entry was needed";
+                    return Err(wrong_state(&self.name, needed, "missing"));
+                };
+                *entry = LogShippingPrimary {
+                    secondaries: std::mem::take(&mut entry.secondaries),
+                    last_backup_file: entry.last_backup_file.take(),
+                    last_backup_at: entry.last_backup_at,
+                    ..primary_entry(settings)
+                };
+            }
+            LogShippingAction::ChangeSecondary { settings, .. } => {
+                let Some(entry) = secondary.get_mut(database) else {
+                    let needed = "a log shipping secondary entry was needed";
+                    return Err(wrong_state(&self.name, needed, "missing"));
+                };
+                *entry = LogShippingSecondary {
+                    last_copied_file: entry.last_copied_file.take(),
+                    last_restored_file: entry.last_restored_file.take(),
+                    last_restored_at: entry.last_restored_at,
+                    ..secondary_entry(settings)
+                };
+            }
+            LogShippingAction::AddAlertJob { schedule } => {
+                instance.alert_job = Known::Known(Some(job("LSAlert", *schedule)));
             }
             LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
                 let Some(entry) = primary.get_mut(database) else {

@@ -384,12 +384,13 @@ impl<'a> Model<'a> {
                 self.taken.insert(path.clone(), Taken::Log);
                 Ok(())
             }
-            DatabaseAction::RestoreDatabase { path, .. } => {
+            DatabaseAction::RestoreDatabase { path, replaces_existing, .. } => {
                 if self.taken.get(path) != Some(&Taken::Full) {
                     return Err(Impossible(format!("no full backup {path} was taken")));
                 }
-                if self.copy_of(instance, database).is_some() {
-                    return Err(Impossible(format!("{database} exists on {instance}")));
+                if self.copy_of(instance, database).is_some() != *replaces_existing {
+                    let is = if *replaces_existing { "does not exist" } else { "exists" };
+                    return Err(Impossible(format!("{database} {is} on {instance}")));
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,
@@ -509,7 +510,10 @@ impl<'a> Model<'a> {
                 copy.is_log_shipping_primary = true;
                 Ok(())
             }
-            LogShippingAction::AddPrimarySecondary { .. } | LogShippingAction::RunBackupJob => {
+            LogShippingAction::AddAlertJob { .. } => Ok(()),
+            LogShippingAction::ChangePrimary { .. }
+            | LogShippingAction::AddPrimarySecondary { .. }
+            | LogShippingAction::RunBackupJob => {
                 if self.copy(instance, database)?.is_log_shipping_primary {
                     Ok(())
                 } else {
@@ -520,6 +524,17 @@ impl<'a> Model<'a> {
                 let copy = self.copy_in(instance, database, CopyState::Restoring)?;
                 copy.secondary_entry = Some(SecondaryEntry { jobs_may_run: true });
                 Ok(())
+            }
+            LogShippingAction::ChangeSecondary { .. } => {
+                match &mut self.copy(instance, database)?.secondary_entry {
+                    Some(entry) => {
+                        entry.jobs_may_run = true;
+                        Ok(())
+                    }
+                    None => Err(Impossible(format!(
+                        "{database} is no log shipping secondary on {instance}"
+                    ))),
+                }
             }
             LogShippingAction::HoldSecondaryJobs => {
                 if let Some(entry) = &mut self.copy(instance, database)?.secondary_entry {

@@ -8,6 +8,8 @@ use crate::backup::BackupFile;
 use crate::known::Known;
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName, ServerName};
+use crate::schedule::Schedule;
+use crate::settings::{Compression, RestoreMode};
 use crate::time::Timestamp;
 
 /// Everything that was seen of a topology at one time. Plain data: it can be written to JSON, sent to
@@ -59,6 +61,10 @@ pub struct InstanceObservation {
     pub log_shipping_primary: Known<BTreeMap<DatabaseName, LogShippingPrimary>>,
     /// Log shipping entries of databases that are secondary here, by secondary database.
     pub log_shipping_secondary: Known<BTreeMap<DatabaseName, LogShippingSecondary>>,
+    /// The job that raises alerts 14420 and 14421 here; `None` when there is none.
+    ///
+    /// Source: `msdb.dbo.log_shipping_monitor_alert`.
+    pub alert_job: Known<Option<Job>>,
     /// The database mirroring endpoint; `None` when there is none.
     pub mirroring_endpoint: Known<Option<MirroringEndpoint>>,
 }
@@ -143,6 +149,16 @@ pub enum RecoveryModel {
     Full,
     BulkLogged,
     Simple,
+}
+
+impl std::fmt::Display for RecoveryModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RecoveryModel::Full => "FULL",
+            RecoveryModel::BulkLogged => "BULK_LOGGED",
+            RecoveryModel::Simple => "SIMPLE",
+        })
+    }
 }
 
 /// Where a copy's log stands.
@@ -230,12 +246,23 @@ pub struct LogShippingPrimary {
     pub backup_directory: String,
     /// `backup_share`.
     pub backup_share: String,
+    /// `backup_retention_period`, in minutes.
+    pub backup_retention_minutes: i32,
+    /// `backup_compression`; `None` for a number that no document explains.
+    pub backup_compression: Option<Compression>,
     /// `last_backup_file`.
     pub last_backup_file: Option<String>,
     /// `last_backup_date_utc` of `log_shipping_monitor_primary`.
     pub last_backup_at: Option<Timestamp>,
-    /// `backup_threshold` of `log_shipping_monitor_primary`, in minutes.
+    /// `backup_threshold` of `log_shipping_monitor_primary`, in minutes; `None` when the row is
+    /// missing, as for the two after it.
     pub backup_threshold_minutes: Option<i32>,
+    /// `threshold_alert_enabled`.
+    pub raises_alert: Option<bool>,
+    /// `history_retention_period`, in minutes.
+    pub history_retention_minutes: Option<i32>,
+    /// `monitor_server`; `None` when the primary watches itself.
+    pub monitor_server: Option<String>,
     /// The backup job.
     pub backup_job: Known<Job>,
     /// Registered secondaries: server and database as spelled in the entry.
@@ -256,16 +283,31 @@ pub struct LogShippingSecondary {
     pub backup_source_directory: String,
     /// `backup_destination_directory`.
     pub backup_destination_directory: String,
+    /// `file_retention_period`, in minutes.
+    pub file_retention_minutes: Option<i32>,
+    /// `monitor_server`; `None` when the secondary watches itself.
+    pub monitor_server: Option<String>,
     /// `last_copied_file`.
     pub last_copied_file: Option<String>,
     /// `last_restored_file`.
     pub last_restored_file: Option<String>,
     /// `last_restored_date_utc` of `log_shipping_monitor_secondary`.
     pub last_restored_at: Option<Timestamp>,
-    /// `restore_threshold`, in minutes.
+    /// `restore_threshold` of `log_shipping_monitor_secondary`, in minutes; `None` when the row is
+    /// missing, as for the two after it.
     pub restore_threshold_minutes: Option<i32>,
+    /// `threshold_alert_enabled`.
+    pub raises_alert: Option<bool>,
+    /// `history_retention_period`, in minutes.
+    pub history_retention_minutes: Option<i32>,
     /// `restore_delay`, in minutes.
     pub restore_delay_minutes: i32,
+    /// `restore_all`: whether a run restores every file that it can.
+    pub restores_all: Option<bool>,
+    /// `restore_mode`; `None` for a number that no document explains.
+    pub restore_mode: Option<RestoreMode>,
+    /// `disconnect_users`.
+    pub disconnect_users: Option<bool>,
     /// The copy job.
     pub copy_job: Known<Job>,
     /// The restore job.
@@ -286,6 +328,35 @@ pub struct Job {
     pub is_running: bool,
     /// `run_status` of its newest outcome: 0 failed, 1 succeeded, 2 retry, 3 cancelled, 4 in progress.
     pub last_run_status: Option<i32>,
+    /// When that run began; `None` when it never ran.
+    pub last_run_at: Option<Timestamp>,
+    /// Its schedules, in the order of their ids.
+    pub schedules: Vec<JobSchedule>,
+}
+
+/// A schedule of a job.
+///
+/// Source: `msdb.dbo.sysschedules`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSchedule {
+    /// `schedule_id`; names are not unique.
+    pub id: i32,
+    /// `name`.
+    pub name: String,
+    /// `enabled`.
+    pub is_enabled: bool,
+    /// When; `None` for a kind of schedule that log shipping does not need, for example a monthly one.
+    pub schedule: Option<Schedule>,
+}
+
+impl std::fmt::Display for JobSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.schedule {
+            Some(schedule) => schedule.fmt(f),
+            None => write!(f, "another kind of schedule ({})", self.name),
+        }
+    }
 }
 
 /// The database mirroring endpoint of an instance.

@@ -11,7 +11,8 @@ use crate::evidence::Evidence;
 use crate::known::Reason;
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName};
-use crate::observation::DatabaseState;
+use crate::observation::{DatabaseState, RecoveryModel};
+use crate::settings::Difference;
 use crate::step::StepId;
 use crate::time::Timestamp;
 
@@ -52,6 +53,47 @@ pub enum Refusal {
     /// The secondary's copy cannot take log.
     #[error("{database} on {instance} was needed in RESTORING, but it is {found}")]
     WrongDatabaseState { instance: InstanceName, database: DatabaseName, found: DatabaseState },
+
+    /// Neither the primary nor its mirror serves the database.
+    #[error(
+        "{database} on {instance} was needed ONLINE, but it is {found}, and no mirror serves it"
+    )]
+    PrimaryNotServing { instance: InstanceName, database: DatabaseName, found: DatabaseState },
+
+    /// The pool uses its backup databases.
+    #[error(
+        "the pool was needed Normal, but it is FailedOver: its backup database is the one that serves"
+    )]
+    PoolFailedOver,
+
+    /// The recovery model keeps no log to ship.
+    #[error("{database} on {instance} was needed in recovery model FULL, but it is in {found}")]
+    RecoveryModelNotFull { instance: InstanceName, database: DatabaseName, found: RecoveryModel },
+
+    /// A database of that name is there and takes no log of the primary.
+    #[error(
+        "{instance} was needed without a database {database} of its own, but it holds one that is {holds}"
+    )]
+    DatabaseExists { instance: InstanceName, database: DatabaseName, holds: String },
+
+    /// The copy that somebody else restores is not there.
+    #[error("{instance} was needed to hold {database} already restored, but there is none")]
+    NotInitialised { instance: InstanceName, database: DatabaseName },
+
+    /// Versions or editions do not go together.
+    #[error("{one} and {other} were needed to go together, but {why}")]
+    CannotPair { one: InstanceName, other: InstanceName, why: String },
+
+    /// SQL Server Agent does not run.
+    #[error("SQL Server Agent was needed running on {instance}, but it is stopped")]
+    AgentStopped { instance: InstanceName },
+
+    /// A setting that is fixed when log shipping is set up differs.
+    #[error(
+        "{} of {database} on {instance} was needed to be {}, but it is {}, and it cannot be changed in \
+         place", difference.setting, difference.wanted, difference.found
+    )]
+    SettingCannotChange { instance: InstanceName, database: DatabaseName, difference: Difference },
 
     /// The secondary's copy was recovered before all log was restored.
     #[error(
@@ -135,6 +177,14 @@ impl Refusal {
             Refusal::FactUnknown { .. } => "fact_unknown",
             Refusal::DatabaseMissing { .. } => "database_missing",
             Refusal::WrongDatabaseState { .. } => "wrong_database_state",
+            Refusal::PrimaryNotServing { .. } => "primary_not_serving",
+            Refusal::PoolFailedOver => "pool_failed_over",
+            Refusal::RecoveryModelNotFull { .. } => "recovery_model_not_full",
+            Refusal::DatabaseExists { .. } => "database_exists",
+            Refusal::NotInitialised { .. } => "not_initialised",
+            Refusal::CannotPair { .. } => "cannot_pair",
+            Refusal::AgentStopped { .. } => "agent_stopped",
+            Refusal::SettingCannotChange { .. } => "setting_cannot_change",
             Refusal::RecoveredTooEarly { .. } => "recovered_too_early",
             Refusal::LogChainGap { .. } => "log_chain_gap",
             Refusal::LogChainForked { .. } => "log_chain_forked",
@@ -170,6 +220,30 @@ impl Refusal {
                 .into(),
             Refusal::WrongDatabaseState { .. } => "Bring the database to RESTORING (restore from a \
                 full backup WITH NORECOVERY) or repair the instance, then plan again."
+                .into(),
+            Refusal::PrimaryNotServing { .. } => "Repair the primary or bring it ONLINE. After a \
+                failover to the other site there is nothing to configure before the failback."
+                .into(),
+            Refusal::PoolFailedOver => "Fail the pool back first.".into(),
+            Refusal::RecoveryModelNotFull { .. } => "Set the recovery model to FULL yourself, or give \
+                the consent and pcdr does it before its first backup."
+                .into(),
+            Refusal::DatabaseExists { instance, database, .. } => format!(
+                "Find out whose {database} on {instance} is and rename or drop it; or give the consent \
+                 and it is overwritten."
+            ),
+            Refusal::NotInitialised { .. } => "Restore the newest full backup and every log backup \
+                after it WITH NORECOVERY there, or write `initialise = \"full-backup\"` in \
+                [log_shipping] and pcdr does it."
+                .into(),
+            Refusal::CannotPair { .. } => "Name instances whose versions and editions go together, \
+                or upgrade one; then plan again."
+                .into(),
+            Refusal::AgentStopped { instance } => format!(
+                "Start SQL Server Agent on {instance} and let it start by itself with the server."
+            ),
+            Refusal::SettingCannotChange { .. } => "Remove log shipping (pcdr plan remove), then \
+                configure it again; or write what is there into the topology."
                 .into(),
             Refusal::RecoveredTooEarly { .. } => "To save the log backups that were not restored, \
                 restore a full backup and all log backups on another instance and compare; or give \
@@ -221,6 +295,13 @@ impl Refusal {
                 Consent::PrimarySiteLost,
                 "if the primary still serves, what it accepts from now on is lost".to_owned(),
             ),
+            Refusal::RecoveryModelNotFull { .. } => {
+                (Consent::SetRecoveryFull, "the log grows until it is backed up".to_owned())
+            }
+            Refusal::DatabaseExists { instance, database, .. } => (
+                Consent::ReplaceExistingDatabase,
+                format!("everything in {database} on {instance}"),
+            ),
             Refusal::RecoveredTooEarly { recovered_at, known_until, .. } => (
                 Consent::AcceptRecoveredCopy,
                 format!("the records between log positions {recovered_at} and {known_until}"),
@@ -249,6 +330,12 @@ impl Refusal {
             | Refusal::FactUnknown { .. }
             | Refusal::DatabaseMissing { .. }
             | Refusal::WrongDatabaseState { .. }
+            | Refusal::PrimaryNotServing { .. }
+            | Refusal::PoolFailedOver
+            | Refusal::NotInitialised { .. }
+            | Refusal::CannotPair { .. }
+            | Refusal::AgentStopped { .. }
+            | Refusal::SettingCannotChange { .. }
             | Refusal::LogChainForked { .. }
             | Refusal::CopyNameTaken { .. }
             | Refusal::ConfigurationStoreNotWritable

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName};
 use crate::observation::PoolState;
+use crate::schedule::Schedule;
+use crate::settings::{Difference, PrimarySettings, SecondarySettings};
 
 /// Position of a step in its plan, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,8 +114,12 @@ pub enum DatabaseAction {
     RestoreDatabase {
         /// File, as the instance sees it.
         path: String,
-        /// Folder for the database's files; `None`: where the backup says.
+        /// Folder for the database's data files; `None`: where the backup says.
         data_directory: Option<String>,
+        /// Folder for its log files; `None`: `data_directory`.
+        log_directory: Option<String>,
+        /// Whether a database of that name is there, which the restore overwrites.
+        replaces_existing: bool,
     },
     /// Restore a log backup and wait for more.
     RestoreLog {
@@ -166,6 +172,25 @@ pub enum LogShippingAction {
     /// Register the primary on the secondary and the database as its secondary, with copy and
     /// restore jobs and schedules.
     AddSecondary(Box<SecondarySettings>),
+    /// Change settings of the primary's entry, of its job and of its schedule in place.
+    ChangePrimary {
+        /// All settings as they shall be.
+        settings: Box<PrimarySettings>,
+        /// What changes.
+        changes: Vec<Difference>,
+    },
+    /// Change settings of the secondary's entry, of its jobs and of their schedules in place.
+    ChangeSecondary {
+        /// All settings as they shall be.
+        settings: Box<SecondarySettings>,
+        /// What changes.
+        changes: Vec<Difference>,
+    },
+    /// Make sure that the job which raises the alerts exists here, enabled, with this schedule.
+    AddAlertJob {
+        /// When it runs.
+        schedule: Schedule,
+    },
     /// Register a secondary in the primary's entry.
     AddPrimarySecondary {
         /// `@@SERVERNAME` of the secondary.
@@ -183,45 +208,6 @@ pub enum LogShippingAction {
     RunCopyJob,
     /// Run the restore job and wait for the end of that run.
     RunRestoreJob,
-}
-
-/// Settings of a log shipping primary; passed to the server one by one, never left to a default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
-pub struct PrimarySettings {
-    pub backup_directory: String,
-    pub backup_share: String,
-    pub backup_job_name: String,
-    pub backup_retention_minutes: i32,
-    pub backup_threshold_minutes: i32,
-    pub history_retention_minutes: i32,
-    pub schedule_name: String,
-    /// Seconds between runs of the backup job.
-    pub every_seconds: u32,
-}
-
-/// Settings of a log shipping secondary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, reason = "each field is the procedure's parameter of that name")]
-pub struct SecondarySettings {
-    pub primary_server: String,
-    pub primary_database: DatabaseName,
-    pub backup_source_directory: String,
-    pub backup_destination_directory: String,
-    pub copy_job_name: String,
-    pub restore_job_name: String,
-    pub file_retention_minutes: i32,
-    pub restore_delay_minutes: i32,
-    pub restore_threshold_minutes: i32,
-    pub history_retention_minutes: i32,
-    pub copy_schedule_name: String,
-    pub restore_schedule_name: String,
-    /// Seconds between runs of the copy job.
-    pub copy_every_seconds: u32,
-    /// Seconds between runs of the restore job.
-    pub restore_every_seconds: u32,
 }
 
 /// An action on backup files.
@@ -307,8 +293,9 @@ impl fmt::Display for Action {
                     DatabaseAction::BackUpLog { path } => {
                         write!(f, "back up the log of {database} to {path}")
                     }
-                    DatabaseAction::RestoreDatabase { path, .. } => {
-                        write!(f, "restore database {database} from {path} with norecovery")
+                    DatabaseAction::RestoreDatabase { path, replaces_existing, .. } => {
+                        let over = if *replaces_existing { ", replace" } else { "" };
+                        write!(f, "restore database {database} from {path} with norecovery{over}")
                     }
                     DatabaseAction::RestoreLog { path, log: Some(log) } => write!(
                         f,
@@ -348,6 +335,15 @@ impl fmt::Display for Action {
                         "configure {database} as log shipping secondary of {}",
                         settings.primary_server
                     ),
+                    LogShippingAction::ChangePrimary { changes, .. } => {
+                        write!(f, "change log shipping primary {database}: {}", list(changes))
+                    }
+                    LogShippingAction::ChangeSecondary { changes, .. } => {
+                        write!(f, "change log shipping secondary {database}: {}", list(changes))
+                    }
+                    LogShippingAction::AddAlertJob { schedule } => {
+                        write!(f, "run the log shipping alert job {schedule}")
+                    }
                     LogShippingAction::AddPrimarySecondary { secondary_server, .. } => {
                         write!(f, "register {secondary_server} as secondary of {database}")
                     }
@@ -389,4 +385,9 @@ impl fmt::Display for Action {
             },
         }
     }
+}
+
+fn list(changes: &[Difference]) -> String {
+    let texts: Vec<String> = changes.iter().map(Difference::to_string).collect();
+    texts.join(", ")
 }

@@ -4,19 +4,24 @@
 //! `PCDR_BLESS=1` the answers are rewritten; review the difference before committing it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use pcdr_core::known::Known;
 use pcdr_core::mock::{MockWorld, log_backup};
-use pcdr_core::observation::{DatabaseState, PoolState};
+use pcdr_core::observation::{
+    DatabaseState, LogShippingPrimary, LogShippingSecondary, PoolState, RecoveryModel,
+};
 use pcdr_core::observe::observe;
 use pcdr_core::ports::Owner;
 use pcdr_core::run::{self, RunError, Watcher};
+use pcdr_core::schedule::Schedule;
 use pcdr_core::step::Step;
-use pcdr_core::{Consent, ErrorCode, InstanceError, Intent, Plan, Refusal, Situation, Topology};
+use pcdr_core::{
+    Consent, DatabaseName, ErrorCode, InstanceError, Intent, Plan, Refusal, Situation, Topology,
+};
 
 #[test]
 fn every_scenario_is_answered_as_written() {
@@ -133,6 +138,57 @@ fn answer(question: &str) -> String {
                 let Known::Known(databases) = &mut seen.databases else { return };
                 databases.remove(&database.into());
             }),
+            ["forget-entry", instance, database] => {
+                entry_of_secondary(&world, instance, |all| {
+                    all.remove(&database.into());
+                });
+            }
+            ["monitor", instance, database, server] => {
+                entry_of_secondary(&world, instance, |all| {
+                    all.get_mut(&database.into()).unwrap().monitor_server = Some(server.to_owned());
+                });
+            }
+            ["every", instance, database, seconds] => {
+                entry_of_secondary(&world, instance, |all| {
+                    let entry = all.get_mut(&database.into()).unwrap();
+                    let Known::Known(job) = &mut entry.copy_job else { return };
+                    job.schedules[0].schedule = Some(Schedule::all_day(seconds.parse().unwrap()));
+                });
+            }
+            ["threshold", instance, database, minutes] => {
+                entry_of_primary(&world, instance, |all| {
+                    let entry = all.get_mut(&database.into()).unwrap();
+                    entry.backup_threshold_minutes = Some(minutes.parse().unwrap());
+                });
+            }
+            ["disable", instance, database] => {
+                entry_of_primary(&world, instance, |all| {
+                    let entry = all.get_mut(&database.into()).unwrap();
+                    let Known::Known(job) = &mut entry.backup_job else { return };
+                    job.is_enabled = false;
+                });
+            }
+            ["hide-entries", instance] => world.change_instance(instance, |seen| {
+                seen.log_shipping_primary =
+                    Known::unknown("permission_denied", "SELECT on msdb was denied");
+            }),
+            ["recovery", instance, database, model] => world.change_instance(instance, |seen| {
+                let Known::Known(databases) = &mut seen.databases else { return };
+                databases.get_mut(&database.into()).unwrap().recovery_model = match model {
+                    "FULL" => RecoveryModel::Full,
+                    "SIMPLE" => RecoveryModel::Simple,
+                    other => panic!("unknown recovery model {other}"),
+                };
+            }),
+            ["version", instance, version] => {
+                world.change_instance(instance, |seen| seen.version = version.to_owned());
+            }
+            ["edition", instance, ref words @ ..] => {
+                world.change_instance(instance, |seen| seen.edition = words.join(" "));
+            }
+            ["agent", instance, state] => world.change_instance(instance, |seen| {
+                seen.agent_running = Known::Known(state == "running");
+            }),
             ["pool", state] => world.change_pool(|pool| {
                 pool.state = Known::Known(match state {
                     "Normal" => PoolState::Normal,
@@ -162,6 +218,28 @@ fn answer(question: &str) -> String {
         }
     }
     out
+}
+
+fn entry_of_primary(
+    world: &MockWorld,
+    instance: &str,
+    change: impl FnOnce(&mut BTreeMap<DatabaseName, LogShippingPrimary>),
+) {
+    world.change_instance(instance, |seen| {
+        let Known::Known(all) = &mut seen.log_shipping_primary else { return };
+        change(all);
+    });
+}
+
+fn entry_of_secondary(
+    world: &MockWorld,
+    instance: &str,
+    change: impl FnOnce(&mut BTreeMap<DatabaseName, LogShippingSecondary>),
+) {
+    world.change_instance(instance, |seen| {
+        let Known::Known(all) = &mut seen.log_shipping_secondary else { return };
+        change(all);
+    });
 }
 
 fn positions(range: &str) -> (u128, u128) {

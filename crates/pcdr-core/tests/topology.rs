@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pcdr_core::schedule::Schedule;
 use pcdr_core::topology::{
     ALL_CODES, Authentication, Encryption, Place, Role, SecretSource, Topology, Violations,
 };
@@ -151,11 +152,11 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     let shipping = topology.log_shipping();
     assert_eq!(shipping.backup_retention_minutes, 4320);
     assert_eq!(shipping.backup_threshold_minutes, 60);
-    assert_eq!(shipping.file_retention_minutes, 4320);
-    assert_eq!(shipping.restore_threshold_minutes, 45);
-    assert_eq!(shipping.restore_delay_minutes, 0);
+    assert_eq!(shipping.secondaries[0].file_retention_minutes, 4320);
+    assert_eq!(shipping.secondaries[0].restore_threshold_minutes, 45);
+    assert_eq!(shipping.secondaries[0].restore_delay_minutes, 0);
     assert_eq!(shipping.history_retention_minutes, 5760);
-    assert_eq!(shipping.restore_every, Duration::from_secs(900));
+    assert_eq!(shipping.secondaries[0].restore_schedule, Schedule::all_day(900));
     assert_eq!(topology.mirroring().timeout_seconds, 10);
     let connection = topology.connection();
     assert_eq!(connection.encryption, Encryption::Mandatory);

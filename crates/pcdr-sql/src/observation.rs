@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use pcdr_core::observation::{
-    DatabaseObservation, DatabaseState, InstanceObservation, Job, LogPosition, LogShippingPrimary,
-    LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole, MirroringState,
-    RecoveryModel, Session, UserAccess,
+    DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogPosition,
+    LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole,
+    MirroringState, RecoveryModel, Session, UserAccess,
 };
+use pcdr_core::schedule::Frequency;
+use pcdr_core::settings::{Compression, RestoreMode};
 use pcdr_core::{DatabaseName, Guid, Known, Lsn, Reason, ServerName};
 
 use crate::connection::{LocalTime, ResultSet, Row, ServerTime};
@@ -121,7 +123,7 @@ pub(crate) fn read(
         Known::Unknown(reason) => return Err(SqlError::Protocol(reason.message)),
     };
     let time: ServerTime = server.get("now")?;
-    let jobs = answer.read("pcdr_jobs", read_job);
+    let jobs = read_jobs(&answer, time.offset_minutes);
     Ok(InstanceObservation {
         observed_at: time.now,
         utc_offset_minutes: time.offset_minutes,
@@ -132,6 +134,7 @@ pub(crate) fn read(
         databases: read_databases(&answer, &names, time.offset_minutes),
         log_shipping_primary: read_primaries(&answer, &names, &jobs),
         log_shipping_secondary: read_secondaries(&answer, &names, &jobs),
+        alert_job: read_alert_job(&answer, &jobs),
         mirroring_endpoint: read_endpoint(&answer),
     })
 }
@@ -400,14 +403,69 @@ fn host_of(address: &str) -> &str {
     &rest[..end]
 }
 
-fn read_job(row: &Row) -> Result<Job, SqlError> {
-    Ok(Job {
-        id: row.get("job_id")?,
+fn read_jobs(answer: &Answer<'_>, offset: i16) -> Known<Vec<Job>> {
+    let schedules =
+        answer.read("pcdr_schedules", |row| Ok((row.get("job_id")?, read_schedule(row)?)));
+    let schedules: Vec<(Guid, JobSchedule)> = match schedules {
+        Known::Known(schedules) => schedules,
+        // Without its schedules a job would look as if it had none.
+        Known::Unknown(reason) => return Known::Unknown(reason),
+    };
+    answer.read("pcdr_jobs", |row| {
+        let id = row.get("job_id")?;
+        let of_this = schedules.iter().filter(|(job, _)| *job == id);
+        Ok(Job {
+            id,
+            name: row.get("name")?,
+            is_enabled: row.get("enabled")?,
+            is_running: row.get("running")?,
+            last_run_status: row.optional("last_run_status")?,
+            last_run_at: match (row.optional("last_run_date")?, row.optional("last_run_time")?) {
+                (Some(date), Some(time)) => {
+                    LocalTime::from_agent(date, time).map(|time| time.at_offset(offset))
+                }
+                _ => None,
+            },
+            schedules: of_this.map(|(_, schedule)| schedule.clone()).collect(),
+        })
+    })
+}
+
+/// A row of `msdb.dbo.sysschedules`.
+pub(crate) fn read_schedule(row: &Row) -> Result<JobSchedule, SqlError> {
+    let frequency = Frequency {
+        freq_type: row.get("freq_type")?,
+        freq_interval: row.get("freq_interval")?,
+        freq_subday_type: row.get("freq_subday_type")?,
+        freq_subday_interval: row.get("freq_subday_interval")?,
+        freq_recurrence_factor: row.get("freq_recurrence_factor")?,
+        active_start_time: row.get("active_start_time")?,
+        active_end_time: row.get("active_end_time")?,
+    };
+    Ok(JobSchedule {
+        id: row.get("schedule_id")?,
         name: row.get("name")?,
         is_enabled: row.get("enabled")?,
-        is_running: row.get("running")?,
-        last_run_status: row.optional("last_run_status")?,
+        schedule: frequency.schedule(),
     })
+}
+
+fn read_alert_job(answer: &Answer<'_>, jobs: &Known<Vec<Job>>) -> Known<Option<Job>> {
+    let ids = answer.read("pcdr_alert", |row| row.get::<Guid>("alert_job_id"));
+    match ids {
+        Known::Known(ids) => match ids.first() {
+            Some(id) => job(jobs, Some(*id)).map(Some),
+            None => Known::Known(None),
+        },
+        Known::Unknown(reason) => Known::Unknown(reason),
+    }
+}
+
+/// The monitor that was named; an instance that watches itself has its own name there.
+fn read_monitor(row: &Row) -> Result<Option<String>, SqlError> {
+    let is_named = row.optional::<bool>("user_specified_monitor")?.unwrap_or(false);
+    let server: Option<String> = row.optional("monitor_server")?;
+    Ok(server.filter(|_| is_named))
 }
 
 fn job(jobs: &Known<Vec<Job>>, id: Option<Guid>) -> Known<Job> {
@@ -438,9 +496,16 @@ fn read_primaries(
         Ok(LogShippingPrimary {
             backup_directory: row.get("backup_directory")?,
             backup_share: row.get("backup_share")?,
+            backup_retention_minutes: row.get("backup_retention_period")?,
+            backup_compression: row
+                .optional("backup_compression")?
+                .and_then(Compression::from_number),
             last_backup_file: row.optional("last_backup_file")?,
             last_backup_at: utc(row, "last_backup_date_utc")?,
             backup_threshold_minutes: row.optional("backup_threshold")?,
+            raises_alert: row.optional("threshold_alert_enabled")?,
+            history_retention_minutes: row.optional("history_retention_period")?,
+            monitor_server: read_monitor(row)?,
             backup_job: job(jobs, row.optional("backup_job_id")?),
             secondaries: Vec::new(),
         })
@@ -467,11 +532,22 @@ fn read_secondaries(
             primary_database: DatabaseName::from(row.get::<String>("primary_database")?),
             backup_source_directory: row.get("backup_source_directory")?,
             backup_destination_directory: row.get("backup_destination_directory")?,
+            file_retention_minutes: row.optional("file_retention_period")?,
+            monitor_server: read_monitor(row)?,
             last_copied_file: row.optional("last_copied_file")?,
             last_restored_file: row.optional("last_restored_file")?,
             last_restored_at: utc(row, "last_restored_date_utc")?,
             restore_threshold_minutes: row.optional("restore_threshold")?,
+            raises_alert: row.optional("threshold_alert_enabled")?,
+            history_retention_minutes: row.optional("history_retention_period")?,
             restore_delay_minutes: row.optional("restore_delay")?.unwrap_or(0),
+            restores_all: row.optional("restore_all")?,
+            restore_mode: match row.optional::<i32>("restore_mode")? {
+                Some(0) => Some(RestoreMode::NoRecovery),
+                Some(1) => Some(RestoreMode::Standby),
+                _ => None,
+            },
+            disconnect_users: row.optional("disconnect_users")?,
             copy_job: job(jobs, row.optional("copy_job_id")?),
             restore_job: job(jobs, row.optional("restore_job_id")?),
         })

@@ -9,9 +9,12 @@ use std::time::Duration;
 use pcdr_core::conformance;
 use pcdr_core::observation::{DatabaseState, MirroringRole};
 use pcdr_core::ports::{BackupFiles, DatabaseInstance, LogShippingJobs, Unwatched};
-use pcdr_core::step::{
-    DatabaseAction, LogRange, LogShippingAction, PrimarySettings, SecondarySettings,
+use pcdr_core::schedule::Schedule;
+use pcdr_core::settings::{
+    Compression, PrimarySettings, RestoreMode, SecondarySettings, primary_differences,
+    secondary_differences,
 };
+use pcdr_core::step::{DatabaseAction, LogRange, LogShippingAction};
 use pcdr_core::topology::{Encryption, Share};
 use pcdr_core::{DatabaseName, ErrorCode, Lsn};
 use pcdr_sim::engine::state::InstanceConfig;
@@ -192,6 +195,8 @@ async fn a_database_is_shipped_restored_and_recovered_at_the_named_position_only
     let restore = DatabaseAction::RestoreDatabase {
         path: full,
         data_directory: Some("D:\\MSSQL\\DATA\\".to_owned()),
+        log_directory: None,
+        replaces_existing: false,
     };
     run(&secondary, restore).await.unwrap();
     let header = secondary.header(&log).await.unwrap();
@@ -253,10 +258,23 @@ fn primary_settings() -> PrimarySettings {
         backup_share: r"\\FS1\backup".to_owned(),
         backup_job_name: "LSBackup_o'brien]".to_owned(),
         backup_retention_minutes: 4320,
+        backup_compression: Compression::Instance,
         backup_threshold_minutes: 60,
+        raises_alert: true,
         history_retention_minutes: 5760,
+        monitor: None,
+        connection_options: None,
         schedule_name: "LSBackupSchedule_o'brien]".to_owned(),
-        every_seconds: 900,
+        schedule: Schedule::all_day(900),
+    }
+}
+
+fn restore_full(path: String) -> DatabaseAction {
+    DatabaseAction::RestoreDatabase {
+        path,
+        data_directory: None,
+        log_directory: None,
+        replaces_existing: false,
     }
 }
 
@@ -269,13 +287,18 @@ fn secondary_settings(database: &str) -> SecondarySettings {
         copy_job_name: "LSCopy_o'brien]".to_owned(),
         restore_job_name: "LSRestore_o'brien]".to_owned(),
         file_retention_minutes: 4320,
+        monitor: None,
+        connection_options: None,
         restore_delay_minutes: 0,
+        restore_mode: RestoreMode::NoRecovery,
+        disconnect_users: false,
         restore_threshold_minutes: 45,
+        raises_alert: true,
         history_retention_minutes: 5760,
         copy_schedule_name: "copy".to_owned(),
+        copy_schedule: Schedule::all_day(900),
         restore_schedule_name: "restore".to_owned(),
-        copy_every_seconds: 900,
-        restore_every_seconds: 900,
+        restore_schedule: Schedule::all_day(900),
     }
 }
 
@@ -289,7 +312,7 @@ async fn shipped(lab: &Lab, name: &str) -> (SqlInstance, SqlInstance, DatabaseNa
     let path = format!(r"\\FS1\backup\{name}.bak");
     let backup = DatabaseAction::BackUpDatabase { path: path.clone() };
     DatabaseInstance::run(&primary, &database, &backup, &Unwatched).await.unwrap();
-    let restore = DatabaseAction::RestoreDatabase { path, data_directory: None };
+    let restore = restore_full(path);
     DatabaseInstance::run(&secondary, &database, &restore, &Unwatched).await.unwrap();
     (primary, secondary, database)
 }
@@ -315,7 +338,7 @@ async fn log_shipping_is_configured_run_held_and_removed() {
     let other = PrimarySettings { backup_threshold_minutes: 61, ..primary_settings() };
     let other = run(&primary, &LogShippingAction::AddPrimary(Box::new(other))).await.unwrap_err();
     assert_eq!(other.code, ErrorCode::LogShipping, "{other}");
-    assert!(other.found.contains("backup_threshold 60 instead of 61"), "{other}");
+    assert!(other.found.contains("backup_threshold 60 → 61"), "{other}");
 
     let asked = std::slice::from_ref(&database);
     let seen = primary.observe(asked).await.unwrap();
@@ -345,6 +368,103 @@ async fn log_shipping_is_configured_run_held_and_removed() {
     assert!(seen.log_shipping_secondary.known().unwrap().is_empty());
     let gone = run(&secondary, &LogShippingAction::RunCopyJob).await.unwrap_err();
     assert_eq!(gone.code, ErrorCode::LogShipping);
+}
+
+#[tokio::test]
+async fn every_setting_that_is_changed_in_place_is_observed_as_changed() {
+    let lab = Lab::new().await;
+    let (primary, secondary, database) = shipped(&lab, "o'brien]").await;
+    let run = async |instance: &SqlInstance, action: LogShippingAction| {
+        LogShippingJobs::run(instance, &database, &action, &Unwatched).await.unwrap();
+        let seen = instance.observe(std::slice::from_ref(&database)).await.unwrap();
+        (
+            seen.log_shipping_primary.known().unwrap().get(&database).cloned(),
+            seen.log_shipping_secondary.known().unwrap().get(&database).cloned(),
+        )
+    };
+    let before = primary_settings();
+    let (entry, _) = run(&primary, LogShippingAction::AddPrimary(Box::new(before))).await;
+    let night = Schedule {
+        every_seconds: 90,
+        days: "mon, sun".parse().unwrap(),
+        from: "22:00".parse().unwrap(),
+        until: "05:59:59".parse().unwrap(),
+    };
+    let after = PrimarySettings {
+        backup_directory: r"\\FS1\other".to_owned(),
+        backup_share: r"\\FS1\other".to_owned(),
+        backup_retention_minutes: 1000,
+        backup_compression: Compression::On,
+        backup_threshold_minutes: 61,
+        raises_alert: false,
+        history_retention_minutes: 2000,
+        schedule: night,
+        ..primary_settings()
+    };
+    let changes = primary_differences(&after, &entry.unwrap());
+    assert_eq!(changes.len(), 8, "{changes:?}");
+    let change = LogShippingAction::ChangePrimary { settings: Box::new(after.clone()), changes };
+    let (entry, _) = run(&primary, change).await;
+    assert_eq!(primary_differences(&after, &entry.unwrap()), []);
+
+    let before = secondary_settings("o'brien]");
+    let (_, entry) = run(&secondary, LogShippingAction::AddSecondary(Box::new(before))).await;
+    let after = SecondarySettings {
+        backup_source_directory: r"\\FS1\other".to_owned(),
+        backup_destination_directory: r"\\FS3\other".to_owned(),
+        file_retention_minutes: 1000,
+        restore_delay_minutes: 5,
+        restore_mode: RestoreMode::Standby,
+        disconnect_users: true,
+        restore_threshold_minutes: 46,
+        raises_alert: false,
+        history_retention_minutes: 2000,
+        copy_schedule: Schedule::all_day(20),
+        restore_schedule: night,
+        ..secondary_settings("o'brien]")
+    };
+    let changes = secondary_differences(&after, &entry.unwrap());
+    assert_eq!(changes.len(), 11, "{changes:?}");
+    let change = LogShippingAction::ChangeSecondary { settings: Box::new(after.clone()), changes };
+    let (_, entry) = run(&secondary, change).await;
+    assert_eq!(secondary_differences(&after, &entry.unwrap()), []);
+}
+
+#[tokio::test]
+async fn an_alert_job_is_there_once_and_on_time() {
+    let lab = Lab::new().await;
+    let (primary, _, database) = shipped(&lab, "mgc").await;
+    for every_seconds in [120, 300, 300] {
+        let schedule = Schedule::all_day(every_seconds);
+        let add = LogShippingAction::AddAlertJob { schedule };
+        LogShippingJobs::run(&primary, &database, &add, &Unwatched).await.unwrap();
+        let seen = primary.observe(std::slice::from_ref(&database)).await.unwrap();
+        let job = seen.alert_job.known().unwrap().clone().unwrap();
+        assert!(job.is_enabled);
+        let schedules: Vec<_> = job.schedules.iter().map(|one| one.schedule).collect();
+        assert_eq!(schedules, [Some(schedule)]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_fails_half_way_is_changed_back() {
+    let lab = Lab::new().await;
+    let (primary, _, database) = shipped(&lab, "mgc").await;
+    let add = LogShippingAction::AddPrimary(Box::new(primary_settings()));
+    LogShippingJobs::run(&primary, &database, &add, &Unwatched).await.unwrap();
+    // No schedule can carry this name, so the entry is changed and the schedule is not.
+    let settings = PrimarySettings {
+        backup_threshold_minutes: 61,
+        schedule_name: "x".repeat(129),
+        schedule: Schedule::all_day(60),
+        ..primary_settings()
+    };
+    let change = LogShippingAction::ChangePrimary { settings: Box::new(settings), changes: vec![] };
+    let error = LogShippingJobs::run(&primary, &database, &change, &Unwatched).await.unwrap_err();
+    assert!(!error.found.contains("could not be taken back"), "{error}");
+    let seen = primary.observe(std::slice::from_ref(&database)).await.unwrap();
+    let entry = &seen.log_shipping_primary.known().unwrap()[&database];
+    assert_eq!(primary_differences(&primary_settings(), entry), []);
 }
 
 #[tokio::test]
@@ -400,7 +520,7 @@ async fn a_database_is_replaced_only_by_a_backup_of_itself() {
     lab.sql(PRIMARY, "CREATE DATABASE other;").await.unwrap();
     lab.sql(PRIMARY, r"BACKUP DATABASE other TO DISK = N'\\FS1\backup\other.bak';").await.unwrap();
     let path = r"\\FS1\backup\other.bak".to_owned();
-    let restore = DatabaseAction::RestoreDatabase { path, data_directory: None };
+    let restore = restore_full(path);
     let refused = DatabaseInstance::run(&secondary, &database, &restore, &Unwatched).await;
     assert_eq!(refused.unwrap_err().code, ErrorCode::WrongBackup);
 }

@@ -167,7 +167,7 @@ impl Sim {
     pub fn prepared() -> Sim {
         // What is in which folder is the tests' business, not that of a schedule on the wall's clock.
         let mut sim = Sim::start(&stretched().replace("= \"15m\"", "= \"23h\""));
-        sim.tell("prepare", "configured in 25 steps");
+        sim.tell("prepare", "configured in 27 steps");
         for command in ["write 30", "write 12"] {
             if command == "write 12" {
                 sim.tell("backup", "ok");

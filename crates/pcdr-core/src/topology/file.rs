@@ -10,7 +10,9 @@ use toml::de::DeTable;
 
 use super::read::{Fields, Findings, Span, Text, quoted};
 use super::violation::Code;
-use super::{Encryption, Role};
+use super::{Encryption, Initialise, Role};
+use crate::schedule::{Days, Schedule, TimeOfDay};
+use crate::settings::{Compression, RestoreMode};
 
 pub(super) struct File {
     pub(super) sites: Vec<SiteRow>,
@@ -47,6 +49,7 @@ pub(super) struct InstanceRow {
     pub(super) mirroring_port: Option<Spanned<u16>>,
     pub(super) service_account: Option<Text>,
     pub(super) data_directory: Option<Text>,
+    pub(super) log_directory: Option<Text>,
 }
 
 pub(super) struct DatabaseRow {
@@ -87,9 +90,59 @@ pub(super) struct LogShippingRow {
     pub(super) restore_threshold_minutes: Setting<i32>,
     pub(super) restore_delay_minutes: Setting<i32>,
     pub(super) history_retention_minutes: Setting<i32>,
-    pub(super) backup_every: Setting<Duration>,
-    pub(super) copy_every: Setting<Duration>,
-    pub(super) restore_every: Setting<Duration>,
+    pub(super) backup_compression: Option<Compression>,
+    pub(super) backup_alert: Option<bool>,
+    pub(super) restore_alert: Option<bool>,
+    pub(super) restore_mode: Option<Spanned<RestoreMode>>,
+    pub(super) disconnect_users: Option<Spanned<bool>>,
+    pub(super) initialise: Option<Initialise>,
+    pub(super) further: Vec<FurtherRow>,
+    pub(super) backup: ScheduleRow,
+    pub(super) copy: ScheduleRow,
+    pub(super) restore: ScheduleRow,
+    pub(super) alert_every: Setting<Duration>,
+    pub(super) primary_connection_options: Option<Text>,
+    pub(super) secondary_connection_options: Option<Text>,
+    pub(super) monitor_connection_options: Option<Text>,
+}
+
+/// One more secondary; what it leaves out is as in `[log_shipping]`.
+pub(super) struct FurtherRow {
+    pub(super) instance: Option<Text>,
+    pub(super) copy_share: Option<Text>,
+    pub(super) restore_delay_minutes: Option<i32>,
+    pub(super) restore_mode: Option<Spanned<RestoreMode>>,
+    pub(super) disconnect_users: Option<Spanned<bool>>,
+}
+
+/// When a job runs, as written.
+pub(super) struct ScheduleRow {
+    /// Name of the key of the interval.
+    pub(super) key: &'static str,
+    pub(super) every: Setting<Duration>,
+    pub(super) days: Option<Days>,
+    pub(super) from: Option<Spanned<TimeOfDay>>,
+    pub(super) until: Option<TimeOfDay>,
+}
+
+impl ScheduleRow {
+    pub(super) fn schedule(&self) -> Schedule {
+        let all_day = Schedule::all_day(whole_seconds(self.every.value));
+        Schedule {
+            days: self.days.unwrap_or(all_day.days),
+            from: self.from.as_ref().map_or(all_day.from, |from| *from.get_ref()),
+            until: self.until.unwrap_or(all_day.until),
+            ..all_day
+        }
+    }
+}
+
+/// The seconds of an interval; 0, which no schedule can have, for a fraction of a second.
+pub(super) fn whole_seconds(every: Duration) -> u32 {
+    if every.subsec_nanos() != 0 {
+        return 0;
+    }
+    u32::try_from(every.as_secs()).unwrap_or(0)
 }
 
 /// A value that has a default, and where it was written, if it was.
@@ -153,6 +206,8 @@ const HOST: usize = 255;
 const FOLDER: usize = 500;
 /// `nvarchar(260)`: `sys.master_files.physical_name`.
 const DATA_FOLDER: usize = 260;
+/// `nvarchar(4000)`: connection options of the log shipping procedures.
+const OPTIONS: usize = 4_000;
 /// Paths and arguments on pcdr's own machine.
 const LOCAL: usize = 4_096;
 
@@ -291,35 +346,20 @@ fn instance(fields: &mut Fields<'_, '_>, _: Span) -> InstanceRow {
             .and_then(port),
         service_account: fields.text("service_account", NAME),
         data_directory: fields.text("data_directory", DATA_FOLDER),
+        log_directory: fields.text("log_directory", DATA_FOLDER),
     }
 }
 
-const ROLES: [(&str, Role); 7] = [
-    ("primary", Role::Primary),
-    ("primary-mirror", Role::PrimaryMirror),
-    ("primary-witness", Role::PrimaryWitness),
-    ("secondary", Role::Secondary),
-    ("secondary-mirror", Role::SecondaryMirror),
-    ("secondary-witness", Role::SecondaryWitness),
-    ("monitor", Role::Monitor),
-];
-
 fn role(fields: &mut Fields<'_, '_>, text: &Text) -> Option<Spanned<Role>> {
-    let found = ROLES.iter().find(|(name, _)| name == text.get_ref());
-    let Some((_, role)) = found else {
-        let names: Vec<_> = ROLES.iter().map(|(name, _)| *name).collect();
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == text.get_ref());
+    let Some(role) = found else {
+        let names = Role::ALL.map(Role::as_str);
         let message = format!("`role` needs a known role, found {:?}", text.get_ref());
         let remedy = format!("Write one of {}.", names.join(", "));
         fields.report(Code::UnknownRole, text.span(), message, remedy);
         return None;
     };
-    Some(Spanned::new(text.span(), *role))
-}
-
-/// A role as the file spells it.
-pub(super) fn role_name(role: Role) -> &'static str {
-    let found = ROLES.iter().find(|(_, known)| *known == role);
-    found.map_or("unknown", |(name, _)| name)
+    Some(Spanned::new(text.span(), role))
 }
 
 fn database(fields: &mut Fields<'_, '_>, _: Span) -> DatabaseRow {
@@ -356,10 +396,6 @@ fn log_shipping(fields: &mut Fields<'_, '_>, head: Span) -> LogShippingRow {
         let written = fields.number(key, range, Code::OutOfRange);
         Setting::new(written, default, |minutes| i32::try_from(minutes).unwrap_or(default))
     };
-    let every = |fields: &mut Fields<'_, '_>, key| {
-        let written = fields.duration(key, SCHEDULE);
-        Setting::new(written, Duration::from_secs(15 * 60), |every| every)
-    };
     // Defaults: what SQL Server Management Studio's log shipping wizard proposes.
     LogShippingRow {
         head,
@@ -372,9 +408,64 @@ fn log_shipping(fields: &mut Fields<'_, '_>, head: Span) -> LogShippingRow {
         restore_threshold_minutes: minutes(fields, "restore_threshold_minutes", MINUTES, 45),
         restore_delay_minutes: minutes(fields, "restore_delay_minutes", 0..=i64::from(i32::MAX), 0),
         history_retention_minutes: minutes(fields, "history_retention_minutes", MINUTES, 5_760),
-        backup_every: every(fields, "backup_every"),
-        copy_every: every(fields, "copy_every"),
-        restore_every: every(fields, "restore_every"),
+        backup_compression: fields
+            .choice("backup_compression", &COMPRESSIONS.map(|c| (c.as_str(), c)))
+            .map(Spanned::into_inner),
+        backup_alert: fields.flag("backup_alert").map(Spanned::into_inner),
+        restore_alert: fields.flag("restore_alert").map(Spanned::into_inner),
+        restore_mode: fields.choice("restore_mode", &RESTORE_MODES.map(|m| (m.as_str(), m))),
+        disconnect_users: fields.flag("disconnect_users"),
+        initialise: fields
+            .choice("initialise", &INITIALISE.map(|i| (i.as_str(), i)))
+            .map(Spanned::into_inner),
+        further: rows(
+            fields,
+            "further_secondaries",
+            "[[log_shipping.further_secondaries]]",
+            |fields, _| FurtherRow {
+                instance: fields.required_text("instance", NAME),
+                copy_share: fields.required_text("copy_share", NAME),
+                restore_delay_minutes: fields
+                    .number("restore_delay_minutes", 0..=i64::from(i32::MAX), Code::OutOfRange)
+                    .and_then(|number| i32::try_from(number.into_inner()).ok()),
+                restore_mode: fields
+                    .choice("restore_mode", &RESTORE_MODES.map(|m| (m.as_str(), m))),
+                disconnect_users: fields.flag("disconnect_users"),
+            },
+        ),
+        backup: schedule(fields, ["backup_every", "backup_days", "backup_from", "backup_until"]),
+        copy: schedule(fields, ["copy_every", "copy_days", "copy_from", "copy_until"]),
+        restore: schedule(
+            fields,
+            ["restore_every", "restore_days", "restore_from", "restore_until"],
+        ),
+        // Source: "sp_add_log_shipping_alert_job": every two minutes.
+        alert_every: every(fields, "alert_every", Duration::from_secs(120)),
+        primary_connection_options: fields.text("primary_connection_options", OPTIONS),
+        secondary_connection_options: fields.text("secondary_connection_options", OPTIONS),
+        monitor_connection_options: fields.text("monitor_connection_options", OPTIONS),
+    }
+}
+
+const COMPRESSIONS: [Compression; 3] = [Compression::Instance, Compression::On, Compression::Off];
+const RESTORE_MODES: [RestoreMode; 2] = [RestoreMode::NoRecovery, RestoreMode::Standby];
+const INITIALISE: [Initialise; 2] = [Initialise::FullBackup, Initialise::AlreadyInitialised];
+
+fn every(fields: &mut Fields<'_, '_>, key: &'static str, default: Duration) -> Setting<Duration> {
+    let written = fields.duration(key, SCHEDULE);
+    Setting::new(written, default, |every| every)
+}
+
+fn schedule(
+    fields: &mut Fields<'_, '_>,
+    [key, days, from, until]: [&'static str; 4],
+) -> ScheduleRow {
+    ScheduleRow {
+        key,
+        every: every(fields, key, Duration::from_secs(15 * 60)),
+        days: fields.parsed(days, Code::BadSchedule).map(Spanned::into_inner),
+        from: fields.parsed(from, Code::BadSchedule),
+        until: fields.parsed(until, Code::BadSchedule).map(Spanned::into_inner),
     }
 }
 

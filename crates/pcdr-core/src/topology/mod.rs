@@ -16,6 +16,8 @@ use std::time::Duration;
 pub use violation::{ALL_CODES, Place, Violation, Violations};
 
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
+use crate::schedule::Schedule;
+use crate::settings::{Compression, RestoreMode};
 
 /// A stretched Persistent Chat pool in TOML, with comments that teach: what examples, tests and the
 /// rehearsal use.
@@ -78,8 +80,10 @@ pub struct Instance {
     pub mirroring_port: u16,
     /// Account of the SQL Server service, for endpoint rights: `DOMAIN\name`. `None`: not checked.
     pub service_account: Option<String>,
-    /// Folder for files of databases restored here; `None`: where the backup says.
+    /// Folder for data files of databases restored here; `None`: where the backup says.
     pub data_directory: Option<String>,
+    /// Folder for their log files; `None`: `data_directory`.
+    pub log_directory: Option<String>,
 }
 
 impl Instance {
@@ -103,12 +107,42 @@ pub enum Role {
     PrimaryWitness,
     /// Log shipping secondary: holds the backup databases, in the other site.
     Secondary,
+    /// One more log shipping secondary, which no failover goes to.
+    FurtherSecondary,
     /// Mirrors the secondary once it has become the primary, in the same site.
     SecondaryMirror,
     /// Witness of the secondary's mirroring.
     SecondaryWitness,
     /// Log shipping monitor.
     Monitor,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 8] = [
+        Role::Primary,
+        Role::PrimaryMirror,
+        Role::PrimaryWitness,
+        Role::Secondary,
+        Role::FurtherSecondary,
+        Role::SecondaryMirror,
+        Role::SecondaryWitness,
+        Role::Monitor,
+    ];
+
+    /// As a topology spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Primary => "primary",
+            Role::PrimaryMirror => "primary-mirror",
+            Role::PrimaryWitness => "primary-witness",
+            Role::Secondary => "secondary",
+            Role::FurtherSecondary => "further-secondary",
+            Role::SecondaryMirror => "secondary-mirror",
+            Role::SecondaryWitness => "secondary-witness",
+            Role::Monitor => "monitor",
+        }
+    }
 }
 
 /// The stretched Persistent Chat pool around the databases.
@@ -166,26 +200,76 @@ pub struct LogShipping {
     pub backup_share: ShareName,
     /// Local path of the backup folder, only when it lies on the primary server.
     pub backup_directory: Option<String>,
-    /// The share of the copy destination folder on the secondary.
-    pub copy_share: ShareName,
     /// Minutes a log backup is kept in the backup folder (`@backup_retention_period`).
     pub backup_retention_minutes: i32,
     /// Minutes without a log backup before alert 14420 (`@backup_threshold`).
     pub backup_threshold_minutes: i32,
+    /// Minutes history is kept (`@history_retention_period`).
+    pub history_retention_minutes: i32,
+    /// Compression of log backups (`@backup_compression`).
+    pub backup_compression: Compression,
+    /// Whether alert 14420 is raised (`@threshold_alert_enabled` of the primary).
+    pub raises_backup_alert: bool,
+    /// Where a missing secondary database, or mirror, comes from.
+    pub initialise: Initialise,
+    /// When the backup job runs.
+    pub backup_schedule: Schedule,
+    /// When the alert job runs.
+    pub alert_schedule: Schedule,
+    /// `@primary_connection_options`; `None`: not passed. SQL Server 2025 and later.
+    pub primary_connection_options: Option<String>,
+    /// `@secondary_connection_options`; likewise.
+    pub secondary_connection_options: Option<String>,
+    /// `@monitor_connection_options`; likewise.
+    pub monitor_connection_options: Option<String>,
+    /// Where the log is shipped to: the secondary first, which a failover goes to; then further ones.
+    pub secondaries: Vec<Secondary>,
+}
+
+/// One instance that the log is shipped to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secondary {
+    /// The instance.
+    pub instance: InstanceName,
+    /// The share of the copy destination folder on it.
+    pub copy_share: ShareName,
     /// Minutes a copied file is kept (`@file_retention_period`).
     pub file_retention_minutes: i32,
     /// Minutes without a restore before alert 14421 (`@restore_threshold`).
     pub restore_threshold_minutes: i32,
+    /// Whether that alert is raised (`@threshold_alert_enabled` of the secondary).
+    pub raises_restore_alert: bool,
     /// Minutes a log backup waits before it may be restored (`@restore_delay`).
     pub restore_delay_minutes: i32,
-    /// Minutes history is kept (`@history_retention_period`).
-    pub history_retention_minutes: i32,
-    /// How often the backup job runs.
-    pub backup_every: Duration,
-    /// How often the copy job runs.
-    pub copy_every: Duration,
-    /// How often the restore job runs.
-    pub restore_every: Duration,
+    /// What a restored copy can do between two restores (`@restore_mode`).
+    pub restore_mode: RestoreMode,
+    /// Whether a restore ends sessions in the copy (`@disconnect_users`); only with
+    /// [`RestoreMode::Standby`].
+    pub disconnect_users: bool,
+    /// When the copy job runs.
+    pub copy_schedule: Schedule,
+    /// When the restore job runs.
+    pub restore_schedule: Schedule,
+}
+
+/// Where a missing secondary database, or mirror, comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Initialise {
+    /// pcdr takes a full backup and a log backup of the primary and restores both.
+    #[default]
+    FullBackup,
+    /// Somebody else restored it, or will: pcdr takes no backup and waits for it.
+    AlreadyInitialised,
+}
+
+impl Initialise {
+    /// As a topology spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Initialise::FullBackup => "full-backup",
+            Initialise::AlreadyInitialised => "already-initialised",
+        }
+    }
 }
 
 /// Database mirroring settings.
@@ -301,7 +385,7 @@ impl Topology {
         self.instances.get(name)
     }
 
-    /// The instance of a role; in a valid topology no role has two.
+    /// The instance of a role; in a valid topology no role but [`Role::FurtherSecondary`] has two.
     pub fn role(&self, role: Role) -> Option<&Instance> {
         self.instances.values().find(|instance| instance.role == role)
     }
@@ -338,7 +422,12 @@ impl Topology {
 
     /// The share that log backups are copied to, on the secondary.
     pub fn copy_share(&self) -> &Share {
-        &self.shares[&self.log_shipping.copy_share]
+        &self.shares[&self.log_shipping.secondaries[0].copy_share]
+    }
+
+    /// A share by name.
+    pub fn share(&self, name: &ShareName) -> Option<&Share> {
+        self.shares.get(name)
     }
 
     /// Log shipping settings.

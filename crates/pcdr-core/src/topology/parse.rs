@@ -9,8 +9,10 @@ use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
     Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
-    Mirroring, Pool, Role, SecretSource, Server, Share, Site, Topology, Violations, rules,
+    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, Site, Topology, Violations,
+    rules,
 };
+use crate::schedule::Schedule;
 
 pub(super) fn parse(text: &str) -> Result<Topology, Violations> {
     let mut findings = Findings::default();
@@ -126,6 +128,7 @@ fn instance(row: &InstanceRow) -> Option<Instance> {
         mirroring_port: mirroring_port(row)?,
         service_account: text(&row.service_account),
         data_directory: text(&row.data_directory),
+        log_directory: text(&row.log_directory),
     })
 }
 
@@ -184,19 +187,48 @@ fn pool(file: &File) -> Option<Pool> {
 
 fn log_shipping(file: &File) -> Option<LogShipping> {
     let row = file.log_shipping.as_ref()?;
+    let secondary = Secondary {
+        instance: name(&rules::instance_of(file, Role::Secondary)?.name)?,
+        copy_share: name(&row.copy_share)?,
+        file_retention_minutes: row.file_retention_minutes.value,
+        restore_threshold_minutes: row.restore_threshold_minutes.value,
+        raises_restore_alert: row.restore_alert.unwrap_or(true),
+        restore_delay_minutes: row.restore_delay_minutes.value,
+        restore_mode: row.restore_mode.as_ref().map_or_else(Default::default, |m| *m.get_ref()),
+        disconnect_users: row.disconnect_users.as_ref().is_some_and(|flag| *flag.get_ref()),
+        copy_schedule: row.copy.schedule(),
+        restore_schedule: row.restore.schedule(),
+    };
+    let mut secondaries = vec![secondary.clone()];
+    for further in &row.further {
+        let mode = further.restore_mode.as_ref().map(|mode| *mode.get_ref());
+        let disconnects = further.disconnect_users.as_ref().map(|flag| *flag.get_ref());
+        secondaries.push(Secondary {
+            instance: name(&further.instance)?,
+            copy_share: name(&further.copy_share)?,
+            restore_delay_minutes: further
+                .restore_delay_minutes
+                .unwrap_or(secondary.restore_delay_minutes),
+            restore_mode: mode.unwrap_or(secondary.restore_mode),
+            disconnect_users: disconnects.unwrap_or(secondary.disconnect_users),
+            ..secondary.clone()
+        });
+    }
     Some(LogShipping {
         backup_share: name(&row.backup_share)?,
         backup_directory: text(&row.backup_directory),
-        copy_share: name(&row.copy_share)?,
         backup_retention_minutes: row.backup_retention_minutes.value,
         backup_threshold_minutes: row.backup_threshold_minutes.value,
-        file_retention_minutes: row.file_retention_minutes.value,
-        restore_threshold_minutes: row.restore_threshold_minutes.value,
-        restore_delay_minutes: row.restore_delay_minutes.value,
         history_retention_minutes: row.history_retention_minutes.value,
-        backup_every: row.backup_every.value,
-        copy_every: row.copy_every.value,
-        restore_every: row.restore_every.value,
+        backup_compression: row.backup_compression.unwrap_or_default(),
+        raises_backup_alert: row.backup_alert.unwrap_or(true),
+        initialise: row.initialise.unwrap_or_default(),
+        backup_schedule: row.backup.schedule(),
+        alert_schedule: Schedule::all_day(file::whole_seconds(row.alert_every.value)),
+        primary_connection_options: text(&row.primary_connection_options),
+        secondary_connection_options: text(&row.secondary_connection_options),
+        monitor_connection_options: text(&row.monitor_connection_options),
+        secondaries,
     })
 }
 

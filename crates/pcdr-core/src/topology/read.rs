@@ -221,6 +221,45 @@ impl<'a, 't> Fields<'a, 't> {
         Some(Spanned::new(value.span(), flag?))
     }
 
+    /// An optional text that is one of a few words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+    ) -> Option<Spanned<T>> {
+        let text = self.text(key, 64)?;
+        let found = choices.iter().find(|(word, _)| word == text.get_ref());
+        if found.is_none() {
+            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+            let message = format!(
+                "`{key}` in {} needs one of {}, found {}",
+                self.title,
+                words.join(", "),
+                quoted(text.get_ref())
+            );
+            let remedy = "Write one of them, or take the line out for the first.".to_owned();
+            self.findings.report(Code::UnknownWord, text.span(), message, &remedy);
+        }
+        found.map(|(_, value)| Spanned::new(text.span(), *value))
+    }
+
+    /// An optional text that something else reads.
+    pub(super) fn parsed<T>(&mut self, key: &'static str, code: Code) -> Option<Spanned<T>>
+    where
+        T: std::str::FromStr<Err: std::fmt::Display>,
+    {
+        let text = self.text(key, 64)?;
+        match text.get_ref().parse() {
+            Ok(value) => Some(Spanned::new(text.span(), value)),
+            Err(error) => {
+                let message = format!("`{key}` in {}: {error}", self.title);
+                let remedy = "Write it in that form, or take the line out.";
+                self.findings.report(code, text.span(), message, remedy);
+                None
+            }
+        }
+    }
+
     /// An optional whole number within `range`.
     pub(super) fn number(
         &mut self,

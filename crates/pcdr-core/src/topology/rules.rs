@@ -5,10 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::{ConnectionRow, File, InstanceRow, Method, SecretRow, method_name, role_name};
+use super::file::{
+    ConnectionRow, File, InstanceRow, Method, SecretRow, method_name, whole_seconds,
+};
 use super::read::{Findings, Span, Text, quoted};
 use super::violation::Code;
 use super::{Role, parse, pool_rules};
+use crate::schedule;
+use crate::settings::RestoreMode;
 
 /// Checks every rule.
 pub(super) fn check(file: &File, findings: &mut Findings) {
@@ -22,6 +26,9 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     shares(file, findings);
     log_shipping(file, findings);
     retention(file, findings);
+    further_secondaries(file, findings);
+    schedules(file, findings);
+    connection_options(file, findings);
     connection(file, findings);
     pool_rules::check(file, findings);
 }
@@ -238,8 +245,8 @@ fn report_same_instance(
         let message = format!(
             "each role needs an instance of its own, found {:?} as {} and as {}",
             host.get_ref(),
-            role_name(*first.get_ref()),
-            role_name(*second.get_ref())
+            first.get_ref().as_str(),
+            second.get_ref().as_str()
         );
         let remedy = "Name another instance for one of the roles.";
         findings.report(Code::InstanceInTwoRoles, second.span(), message, remedy);
@@ -295,7 +302,7 @@ fn roles(file: &File, findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for row in &file.instances {
         let Some(role) = &row.role else { continue };
-        if seen.insert(*role.get_ref()) {
+        if seen.insert(*role.get_ref()) || *role.get_ref() == Role::FurtherSecondary {
             continue;
         }
         let code = match role.get_ref() {
@@ -305,7 +312,7 @@ fn roles(file: &File, findings: &mut Findings) {
         };
         let message = format!(
             "one instance with role {} is supported, found another",
-            role_name(*role.get_ref())
+            role.get_ref().as_str()
         );
         let remedy = "Give it another role or take it out.";
         findings.report(code, role.span(), message, remedy);
@@ -313,9 +320,8 @@ fn roles(file: &File, findings: &mut Findings) {
     let is_complete = file.instances.iter().all(|row| row.role.is_some());
     for (role, code) in [(Role::Primary, Code::NoPrimary), (Role::Secondary, Code::NoSecondary)] {
         if is_complete && !seen.contains(&role) {
-            let message =
-                format!("one instance with role {} is needed, found none", role_name(role));
-            let remedy = format!("Give an instance `role = \"{}\"`.", role_name(role));
+            let message = format!("one instance with role {} is needed, found none", role.as_str());
+            let remedy = format!("Give an instance `role = \"{}\"`.", role.as_str());
             findings.report(code, 0..0, message, remedy);
         }
     }
@@ -350,7 +356,7 @@ fn needs(file: &File, findings: &mut Findings, role: Role, needed: Role, code: C
         return;
     };
     if instance_of(file, needed).is_none() {
-        let (role, needed) = (role_name(role), role_name(needed));
+        let (role, needed) = (role.as_str(), needed.as_str());
         let message = format!("a {role} needs a {needed}, found none");
         let remedy = format!("Add an instance `role = \"{needed}\"`, or take the {role} out.");
         findings.report(code, found.span(), message, remedy);
@@ -369,8 +375,8 @@ fn same_site(file: &File, findings: &mut Findings, role: Role, partner: Role, co
     if found.get_ref() != needed.get_ref() {
         let message = format!(
             "the {} must stand in the site of the {}, {:?}, found {:?}",
-            role_name(role),
-            role_name(partner),
+            role.as_str(),
+            partner.as_str(),
             needed.get_ref(),
             found.get_ref()
         );
@@ -468,6 +474,181 @@ fn log_shipping(file: &File, findings: &mut Findings) {
         let remedy = "Take the line out.";
         findings.report(Code::RestoreDelayNotZero, span.clone(), message, remedy);
     }
+    let mode = row.restore_mode.as_ref();
+    let is_standby = mode.is_some_and(|mode| *mode.get_ref() == RestoreMode::Standby);
+    if let (Some(_), Some(mode), true) = (&file.pool, mode, is_standby) {
+        let message = "a Persistent Chat database needs restore_mode norecovery, found standby";
+        let remedy = "Take the line out.";
+        findings.report(Code::RestoreModeNotNorecovery, mode.span(), message, remedy);
+    }
+    if let Some(flag) = row.disconnect_users.as_ref().filter(|flag| *flag.get_ref() && !is_standby)
+    {
+        let message = "`disconnect_users` needs restore_mode standby: nobody can be in a database \
+                       that is RESTORING";
+        let remedy = "Take the line out, or write `restore_mode = \"standby\"`.";
+        findings.report(Code::DisconnectUsersWithoutStandby, flag.span(), message, remedy);
+    }
+}
+
+/// SQL Server Agent has to be able to keep the schedules.
+fn schedules(file: &File, findings: &mut Findings) {
+    let Some(row) = &file.log_shipping else {
+        return;
+    };
+    let head = row.head.start..row.head.start;
+    let all = [
+        ("backup_every", &row.backup.every),
+        ("copy_every", &row.copy.every),
+        ("restore_every", &row.restore.every),
+        ("alert_every", &row.alert_every),
+    ];
+    for (key, every) in all {
+        if schedule::interval(whole_seconds(every.value)).is_none() {
+            let message = format!(
+                "`{key}` must be at most 100 whole seconds, 100 whole minutes or whole hours, found {:?}",
+                every.value
+            );
+            let remedy =
+                "Choose an interval that SQL Server Agent can express, such as \"90m\" or \"2h\".";
+            let span = every.span.clone().unwrap_or(head.clone());
+            findings.report(Code::ScheduleNotExpressible, span, message, remedy);
+        }
+    }
+    for schedule in [&row.backup, &row.copy, &row.restore] {
+        let window = schedule.schedule().window_seconds();
+        if let Some(from) = &schedule.from
+            && u64::from(window) < schedule.every.value.as_secs()
+        {
+            let message = format!(
+                "the hours of a job must be at least as long as `{}`, found {window} s for {:?}",
+                schedule.key, schedule.every.value
+            );
+            let remedy = "Let the job run for longer in a day, or more often.";
+            findings.report(Code::ScheduleShorterThanInterval, from.span(), message, remedy);
+        }
+    }
+}
+
+/// `key=value;…` with the documented keys; a misspelt one would be ignored or refused later.
+///
+/// Source: "sp_add_log_shipping_primary_database (Transact-SQL)".
+fn connection_options(file: &File, findings: &mut Findings) {
+    const KEYS: [(&str, &[&str]); 4] = [
+        ("encrypt", &["strict", "mandatory", "optional", "true", "false"]),
+        ("trustservercertificate", &["true", "false", "yes", "no"]),
+        ("servercertificate", &[]),
+        ("hostnameincertificate", &[]),
+    ];
+    let Some(row) = &file.log_shipping else {
+        return;
+    };
+    let all = [
+        &row.primary_connection_options,
+        &row.secondary_connection_options,
+        &row.monitor_connection_options,
+    ];
+    for text in all.into_iter().flatten() {
+        let parts = text.get_ref().split(';').map(str::trim).filter(|part| !part.is_empty());
+        for part in parts {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            let (key, value) = (key.trim().to_lowercase(), value.trim().to_lowercase());
+            let known = KEYS.iter().find(|(known, _)| *known == key);
+            let fits = known.is_some_and(|(_, values)| {
+                !value.is_empty() && (values.is_empty() || values.contains(&value.as_str()))
+            });
+            if !fits {
+                let message = format!(
+                    "connection options are Encrypt, TrustServerCertificate, ServerCertificate and \
+                     HostNameInCertificate with their documented values, found {}",
+                    quoted(part)
+                );
+                let remedy =
+                    "Write for example 'Encrypt=strict;HostNameInCertificate=sql.example.net'.";
+                findings.report(Code::BadConnectionOptions, text.span(), message, remedy);
+            }
+        }
+    }
+}
+
+/// Every further secondary has its settings, on a copy share of its own site.
+fn further_secondaries(file: &File, findings: &mut Findings) {
+    let Some(row) = &file.log_shipping else {
+        return;
+    };
+    if row.further.iter().any(|further| further.instance.is_none()) {
+        return;
+    }
+    let is_further = |instance: &&InstanceRow| {
+        instance.role.as_ref().is_some_and(|role| *role.get_ref() == Role::FurtherSecondary)
+    };
+    let names = row.further.iter().map(|further| &further.instance);
+    duplicates(findings, Code::DuplicateInstance, "further secondary", names, str::to_owned);
+    for instance in file.instances.iter().filter(is_further) {
+        let has_settings =
+            row.further.iter().any(|further| value(&further.instance) == value(&instance.name));
+        if let (false, Some(role)) = (has_settings, &instance.role) {
+            let message = "a further-secondary needs [[log_shipping.further_secondaries]] with its \
+                           `instance` and `copy_share`, found none";
+            let remedy = "Add it, or take the instance out.";
+            findings.report(Code::FurtherSecondaryWithoutSettings, role.span(), message, remedy);
+        }
+    }
+    for further in &row.further {
+        let Some(name) = &further.instance else { continue };
+        let mut candidates = file.instances.iter().filter(is_further);
+        let instance =
+            candidates.find(|instance| value(&instance.name) == Some(name.get_ref().as_str()));
+        let Some(instance) = instance else {
+            let message = format!(
+                "an instance with role further-secondary is needed, found {:?}",
+                name.get_ref()
+            );
+            let remedy = "Name an instance of [[instances]] that has this role.";
+            findings.report(Code::NotAFurtherSecondary, name.span(), message, remedy);
+            continue;
+        };
+        let Some(copy_share) = &further.copy_share else { continue };
+        let share =
+            file.shares.iter().find(|s| value(&s.name) == Some(copy_share.get_ref().as_str()));
+        let Some(share) = share else {
+            let message =
+                format!("a share of [[shares]] is needed, found {:?}", copy_share.get_ref());
+            findings.report(
+                Code::UnknownShare,
+                copy_share.span(),
+                message,
+                "Add it to [[shares]].",
+            );
+            continue;
+        };
+        let taken = [&row.backup_share, &row.copy_share].into_iter().map(value);
+        if taken.into_iter().any(|name| name == Some(copy_share.get_ref().as_str())) {
+            let message = format!(
+                "copies of a further secondary need a share of their own, found {:?}",
+                copy_share.get_ref()
+            );
+            let remedy = "Name a share on that instance's server.";
+            findings.report(Code::BackupShareIsCopyShare, copy_share.span(), message, remedy);
+        } else if let (Some(found), Some(needed)) =
+            (known_site(file, &share.site), known_site(file, &instance.site))
+            && found != needed
+        {
+            let message = format!(
+                "the copy share must stand in the further secondary's site, {needed:?}, found {found:?}"
+            );
+            let remedy = "Name a share on that instance's server.";
+            findings.report(Code::CopyShareNotAtSecondary, copy_share.span(), message, remedy);
+        }
+        let mode = further.restore_mode.as_ref().or(row.restore_mode.as_ref());
+        let is_standby = mode.is_some_and(|mode| *mode.get_ref() == RestoreMode::Standby);
+        let flag = further.disconnect_users.as_ref().filter(|flag| *flag.get_ref());
+        if let Some(flag) = flag.filter(|_| !is_standby) {
+            let message = "`disconnect_users` needs restore_mode standby: nobody can be in a \
+                           database that is RESTORING";
+            let remedy = "Take the line out, or write `restore_mode = \"standby\"`.";
+            findings.report(Code::DisconnectUsersWithoutStandby, flag.span(), message, remedy);
+        }
+    }
 }
 
 /// A local path of the backup folder belongs to a share on the primary's server, and only there;
@@ -541,9 +722,9 @@ fn retention(file: &File, findings: &mut Findings) {
             );
         };
     let backup = &row.backup_retention_minutes;
-    let needed = minutes(row.backup_every.value.max(row.copy_every.value));
+    let needed = minutes(row.backup.every.value.max(row.copy.every.value));
     let span =
-        backup.span.as_ref().or(row.copy_every.span.as_ref()).or(row.backup_every.span.as_ref());
+        backup.span.as_ref().or(row.copy.every.span.as_ref()).or(row.backup.every.span.as_ref());
     let reason = "the longer of the backup and copy intervals";
     check(
         Code::BackupRetentionTooShort,
@@ -555,7 +736,7 @@ fn retention(file: &File, findings: &mut Findings) {
     );
     let copied = &row.file_retention_minutes;
     let delay = u64::try_from(row.restore_delay_minutes.value).unwrap_or(0);
-    let needed = minutes(row.restore_every.value) + delay;
+    let needed = minutes(row.restore.every.value) + delay;
     let span = copied.span.as_ref().or(row.restore_delay_minutes.span.as_ref());
     let reason = "the restore interval and the restore delay";
     check(

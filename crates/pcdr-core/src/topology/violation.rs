@@ -91,6 +91,9 @@ const SPN: &str = "Register a Service Principal Name for Kerberos Connections";
 const ENDPOINT: &str = "The Database Mirroring Endpoint (SQL Server)";
 const LOG_SHIPPING: &str = "About Log Shipping (SQL Server)";
 const LOG_SHIPPING_PRIMARY: &str = "sp_add_log_shipping_primary_database (Transact-SQL)";
+const LOG_SHIPPING_SECONDARY_DATABASE: &str =
+    "sp_add_log_shipping_secondary_database (Transact-SQL)";
+const SCHEDULE: &str = "sp_add_schedule (Transact-SQL)";
 const LOG_SHIPPING_SECONDARY: &str = "sp_add_log_shipping_secondary_primary (Transact-SQL)";
 
 /// Declares the codes once: the enumeration, its spelling, its source and the table of all of them.
@@ -140,6 +143,8 @@ codes! {
     TwoPasswordSources "two_password_sources" FORM;
     NoTokenSource "no_token_source" FORM;
     TwoTokenSources "two_token_sources" FORM;
+    UnknownWord "unknown_word" FORM;
+    BadSchedule "bad_schedule" SCHEDULE;
     UnknownEncryption "unknown_encryption" FORM;
     UnknownAuthentication "unknown_authentication" FORM;
     KeyOfOtherAuthentication "key_of_other_authentication" FORM;
@@ -173,6 +178,8 @@ codes! {
     WitnessWithoutMirror "witness_without_mirror" MIRRORING;
     MirrorInAnotherSite "mirror_in_another_site" PLAN;
     WitnessInAnotherSite "witness_in_another_site" PLAN;
+    FurtherSecondaryWithoutSettings "further_secondary_without_settings" LOG_SHIPPING;
+    NotAFurtherSecondary "not_a_further_secondary" LOG_SHIPPING;
     SecondaryInPrimarySite "secondary_in_primary_site" PLAN;
     // Log shipping.
     BackupShareIsCopyShare "backup_share_is_copy_share" PLAN;
@@ -182,6 +189,11 @@ codes! {
     BackupRetentionTooShort "backup_retention_too_short" LOG_SHIPPING_PRIMARY;
     FileRetentionTooShort "file_retention_too_short" LOG_SHIPPING_SECONDARY;
     RestoreDelayNotZero "restore_delay_not_zero" CONFIGURE;
+    RestoreModeNotNorecovery "restore_mode_not_norecovery" CONFIGURE;
+    DisconnectUsersWithoutStandby "disconnect_users_without_standby" LOG_SHIPPING_SECONDARY_DATABASE;
+    ScheduleNotExpressible "schedule_not_expressible" SCHEDULE;
+    ScheduleShorterThanInterval "schedule_shorter_than_interval" SCHEDULE;
+    BadConnectionOptions "bad_connection_options" LOG_SHIPPING_PRIMARY;
     // The pool.
     NoServer "no_server" CHAT_TOPOLOGY;
     TooManyServers "too_many_servers" CAPACITY;

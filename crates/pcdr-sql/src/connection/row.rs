@@ -194,6 +194,22 @@ impl FromCell for Lsn {
 pub(crate) struct LocalTime(i64);
 
 impl LocalTime {
+    /// The Agent's pair of numbers, YYYYMMDD and HHMMSS; `None` when they are no date and time.
+    pub(crate) fn from_agent(date: i32, time: i32) -> Option<LocalTime> {
+        let part = |number: i32, divisor: i32, modulus: i32| number / divisor % modulus;
+        let text = format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.000Z",
+            date / 10_000,
+            part(date, 100, 100),
+            part(date, 1, 100),
+            time / 10_000,
+            part(time, 100, 100),
+            part(time, 1, 100)
+        );
+        let time: Timestamp = text.parse().ok()?;
+        Some(LocalTime(time.unix_millis()))
+    }
+
     /// The instant, on a clock that is `offset` minutes ahead of UTC.
     pub(crate) fn at_offset(self, offset: i16) -> Timestamp {
         Timestamp::from_unix_millis(self.0.saturating_sub(i64::from(offset) * 60_000))

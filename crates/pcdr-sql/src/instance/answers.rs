@@ -1,9 +1,11 @@
 //! What the small statements answer, read from their rows.
 
 use pcdr_core::Guid;
+use pcdr_core::observation::JobSchedule;
 
 use crate::connection::{ResultSet, Row};
 use crate::error::SqlError;
+use crate::observation::read_schedule;
 
 /// The last row of a batch that runs a procedure, which must have returned 0.
 pub(super) fn returned(sets: Vec<ResultSet>, procedure: &str) -> Result<Row, SqlError> {
@@ -64,9 +66,9 @@ pub(super) fn any_runs(sets: &[ResultSet]) -> Result<bool, SqlError> {
     Ok(false)
 }
 
-/// How many schedules a job has.
-pub(super) fn schedules(row: &Row) -> Result<i64, SqlError> {
-    row.get("schedules")
+/// The schedules of a job.
+pub(super) fn schedules(sets: &[ResultSet]) -> Result<Vec<JobSchedule>, SqlError> {
+    sets.iter().flat_map(|set| &set.rows).map(read_schedule).collect()
 }
 
 /// The schedule that was added.
@@ -77,6 +79,16 @@ pub(super) fn schedule(row: &Row) -> Result<i32, SqlError> {
 /// The backup job of a primary's entry.
 pub(super) fn backup_job(row: &Row) -> Result<Guid, SqlError> {
     row.get("backup_job_id")
+}
+
+/// The alert job of the instance.
+pub(super) fn alert_job(row: &Row) -> Result<Guid, SqlError> {
+    row.get("alert_job_id")
+}
+
+/// The folders of a primary's entry on a secondary: source and destination of the copies.
+pub(super) fn folders(row: &Row) -> Result<(String, String), SqlError> {
+    Ok((row.get("backup_source_directory")?, row.get("backup_destination_directory")?))
 }
 
 /// The copy and the restore job of a secondary's entry.
@@ -102,10 +114,23 @@ pub(super) fn endpoint(row: &Row) -> Result<FoundEndpoint, SqlError> {
     })
 }
 
-/// Logical name and path of each file in a backup.
-pub(super) fn files(sets: &[ResultSet]) -> Result<Vec<(String, String)>, SqlError> {
+/// A file of the database in a backup.
+pub(super) struct File {
+    pub(super) logical: String,
+    pub(super) physical: String,
+    pub(super) is_log: bool,
+}
+
+pub(super) fn files(sets: &[ResultSet]) -> Result<Vec<File>, SqlError> {
     let rows = sets.iter().flat_map(|set| &set.rows);
-    rows.map(|row| Ok((row.get("LogicalName")?, row.get("PhysicalName")?))).collect()
+    rows.map(|row| {
+        Ok(File {
+            logical: row.get("LogicalName")?,
+            physical: row.get("PhysicalName")?,
+            is_log: row.get::<String>("Type")?.trim() == "L",
+        })
+    })
+    .collect()
 }
 
 /// Session and login time of the asking connection.

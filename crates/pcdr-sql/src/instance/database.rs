@@ -34,9 +34,14 @@ impl SqlInstance {
             DatabaseAction::BackUpLog { path } => {
                 self.back_up(database, path, BackupKind::Log, progress).await
             }
-            DatabaseAction::RestoreDatabase { path, data_directory } => {
-                let folder = data_directory.as_deref();
-                self.restore_database(database, path, folder, progress).await
+            DatabaseAction::RestoreDatabase {
+                path,
+                data_directory,
+                log_directory,
+                replaces_existing,
+            } => {
+                let folders = (data_directory.as_deref(), log_directory.as_deref());
+                self.restore_database(database, path, folders, *replaces_existing, progress).await
             }
             DatabaseAction::RestoreLog { path, log } => {
                 self.restore_log(database, path, log.as_ref(), progress).await

@@ -1,55 +1,24 @@
 //! Configuring and removing log shipping, and running its jobs.
 
-use pcdr_core::ports::Progress;
-use pcdr_core::step::{LogShippingAction, PrimarySettings, SecondarySettings};
-use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError};
+use pcdr_core::observation::{
+    InstanceObservation, Job, JobSchedule, LogShippingPrimary, LogShippingSecondary,
+};
+use pcdr_core::ports::{DatabaseInstance, Progress};
+use pcdr_core::schedule::{Frequency, Schedule};
+use pcdr_core::settings::{
+    Difference, Part, PrimarySettings, SecondarySettings, is_same_folder, primary_differences,
+    secondary_differences,
+};
+use pcdr_core::step::LogShippingAction;
+use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError, Known};
 
 use super::{SqlInstance, answers};
-use crate::connection::Row;
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
 
 /// What a configuration created so far, newest last; taken back when it fails half way.
 #[derive(Default)]
 struct Created(Vec<(Statement, &'static str)>);
-
-/// A difference between an entry and the settings that it should have.
-#[derive(Debug)]
-pub(super) struct Difference(String);
-
-/// Compares settings one by one and keeps the first difference.
-#[derive(Default)]
-struct Comparison(Option<Difference>);
-
-impl Comparison {
-    fn text(&mut self, row: &Row, column: &str, wanted: &str) -> Result<(), SqlError> {
-        let found: Option<String> = row.optional(column)?;
-        let is_same = found.as_deref().is_some_and(|found| same_text(found, wanted));
-        self.keep(is_same, column, found.as_deref().unwrap_or("NULL"), wanted);
-        Ok(())
-    }
-
-    fn number(&mut self, row: &Row, column: &str, wanted: i32) -> Result<(), SqlError> {
-        let found: Option<i32> = row.optional(column)?;
-        let shown = found.map_or_else(|| "NULL".to_owned(), |found| found.to_string());
-        self.keep(found == Some(wanted), column, &shown, &wanted.to_string());
-        Ok(())
-    }
-
-    fn keep(&mut self, is_same: bool, column: &str, found: &str, wanted: &str) {
-        if !is_same && self.0.is_none() {
-            self.0 = Some(Difference(format!(
-                "the entry that exists has {column} {found} instead of {wanted}"
-            )));
-        }
-    }
-}
-
-/// Names and paths on Windows are the same in any case, with or without a closing separator.
-fn same_text(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.trim_end_matches(['\\', '/']).to_lowercase();
-    plain(a) == plain(b)
-}
 
 impl SqlInstance {
     pub(super) async fn run_log_shipping(
@@ -63,6 +32,13 @@ impl SqlInstance {
             LogShippingAction::AddSecondary(settings) => {
                 self.add_secondary(database, settings).await
             }
+            LogShippingAction::ChangePrimary { settings, .. } => {
+                self.change_primary(database, settings).await
+            }
+            LogShippingAction::ChangeSecondary { settings, .. } => {
+                self.change_secondary(database, settings).await
+            }
+            LogShippingAction::AddAlertJob { schedule } => self.add_alert_job(schedule).await,
             LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
                 let needed = format!("{secondary_server} had to be a secondary of {database}");
                 let added =
@@ -122,13 +98,34 @@ impl SqlInstance {
         )
     }
 
-    fn differs(&self, difference: Difference, needed: &str) -> InstanceError {
+    /// An entry with other settings is never silently kept.
+    fn differs(&self, differences: &[Difference], needed: &str) -> InstanceError {
+        let texts: Vec<String> = differences.iter().map(Difference::to_string).collect();
         self.refuse(
             ErrorCode::LogShipping,
             needed,
-            difference.0,
-            "remove the entry, or change the topology to what it says",
+            format!("the entry that exists is not as designed: {}", texts.join(", ")),
+            "plan again: a new plan changes the entry",
         )
+    }
+
+    /// What the instance says of a database's log shipping now.
+    async fn log_shipping_of(
+        &self,
+        database: &DatabaseName,
+        needed: &str,
+    ) -> Result<InstanceObservation, InstanceError> {
+        let seen = DatabaseInstance::observe(self, std::slice::from_ref(database)).await?;
+        let unknown = seen.log_shipping_primary.reason().or(seen.log_shipping_secondary.reason());
+        match unknown {
+            Some(reason) => Err(self.refuse(
+                ErrorCode::LogShipping,
+                needed,
+                format!("its log shipping entries are unknown: {reason}"),
+                "repair what the reason names, then plan again",
+            )),
+            None => Ok(seen),
+        }
     }
 
     async fn secondary_jobs(
@@ -146,86 +143,132 @@ impl SqlInstance {
         entry.await.map_err(|error: SqlError| self.error(&error, needed))
     }
 
-    /// Registers a primary with its job and schedule, and enables the job last.
+    /// Registers a primary with its job and schedule, and enables the job last. An entry that was left
+    /// half made is completed.
     async fn add_primary(
         &self,
         database: &DatabaseName,
         settings: &PrimarySettings,
     ) -> Result<(), InstanceError> {
+        const PROCEDURE: &str = "sp_add_log_shipping_primary_database";
         let needed = format!("{database} had to be a log shipping primary");
-        let failed = |error: SqlError| self.error(&error, &needed);
-        let existing = self.existing_primary(database, settings).await.map_err(failed)?;
-        let mut created = Created::default();
-        let job = match existing {
-            Some(Err(difference)) => return Err(self.differs(difference, &needed)),
-            Some(Ok((_, true))) => return Ok(()),
-            Some(Ok((job, false))) => job,
-            None => {
-                let added = self.create_primary(database, settings, &mut created).await;
-                match added {
-                    Ok(job) => job,
-                    Err(error) => return Err(self.take_back(created, &error, &needed).await),
-                }
+        let seen = self.log_shipping_of(database, &needed).await?;
+        let entry = seen.log_shipping_primary.known().and_then(|all| all.get(database));
+        if let Some(entry) = entry {
+            let of_entry = of_entry(primary_differences(settings, entry));
+            if !of_entry.is_empty() {
+                return Err(self.differs(&of_entry, &needed));
             }
-        };
-        let finished = async {
-            self.give_schedule(job, &settings.schedule_name, settings.every_seconds, &mut created)
+        }
+        let mut created = Created::default();
+        let added = async {
+            let job = match entry.map(|entry| &entry.backup_job) {
+                Some(job) => known_job(job)?.id,
+                None => {
+                    let add = statement::log_shipping::add_primary(database.as_str(), settings)?;
+                    let undo = statement::log_shipping::delete_primary(database.as_str())?;
+                    let row = self.call(&add, PROCEDURE).await?;
+                    created.0.push((undo, "sp_delete_log_shipping_primary_database"));
+                    answers::backup_job(&row)?
+                }
+            };
+            self.keep_schedule(job, &settings.schedule_name, &settings.schedule, &mut created)
                 .await?;
-            let alert = statement::log_shipping::add_alert_job();
-            self.call(&alert, "sp_add_log_shipping_alert_job").await?;
-            self.call(&statement::jobs::enable(job, true), "sp_update_job").await?;
-            Ok(())
+            self.enable(job).await
         };
-        match finished.await {
+        match added.await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.take_back(created, &error, &needed).await),
         }
     }
 
-    /// The job of an entry that is as wanted, and whether it is enabled; or the difference.
-    async fn existing_primary(
+    /// Changes an entry, its job and its schedule; on failure the entry is changed back.
+    async fn change_primary(
         &self,
         database: &DatabaseName,
         settings: &PrimarySettings,
-    ) -> Result<Option<Compared<(Guid, bool)>>, SqlError> {
-        let entry = statement::log_shipping::primary(database.as_str())?;
-        let row = self.read_row(&entry).await?;
-        row.map(|row| compare_primary(&row, settings)).transpose()
+    ) -> Result<(), InstanceError> {
+        const PROCEDURE: &str = "sp_change_log_shipping_primary_database";
+        let needed = format!("log shipping primary {database} had to be as designed");
+        let seen = self.log_shipping_of(database, &needed).await?;
+        let entry = seen.log_shipping_primary.known().and_then(|all| all.get(database));
+        let entry = entry.ok_or_else(|| self.no_entry(database, "primary", &needed))?;
+        let differences = primary_differences(settings, entry);
+        let mut created = Created::default();
+        let changed = async {
+            if differences.iter().any(|difference| difference.of == Part::Entry) {
+                let change = statement::log_shipping::change_primary(database.as_str(), settings)?;
+                let back = before_primary(settings, entry);
+                let undo = statement::log_shipping::change_primary(database.as_str(), &back)?;
+                self.call(&change, PROCEDURE).await?;
+                created.0.push((undo, PROCEDURE));
+            }
+            let job = known_job(&entry.backup_job)?.id;
+            self.keep_schedule(job, &settings.schedule_name, &settings.schedule, &mut created)
+                .await?;
+            self.enable(job).await
+        };
+        match changed.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.take_back(created, &error, &needed).await),
+        }
     }
 
-    async fn create_primary(
-        &self,
-        database: &DatabaseName,
-        settings: &PrimarySettings,
-        created: &mut Created,
-    ) -> Result<Guid, SqlError> {
-        const PROCEDURE: &str = "sp_add_log_shipping_primary_database";
-        let add = statement::log_shipping::add_primary(database.as_str(), settings)?;
-        let undo = statement::log_shipping::delete_primary(database.as_str())?;
-        let row = self.call(&add, PROCEDURE).await?;
-        created.0.push((undo, "sp_delete_log_shipping_primary_database"));
-        answers::backup_job(&row)
+    /// Makes sure that the instance has its alert job, enabled and on time.
+    async fn add_alert_job(&self, schedule: &Schedule) -> Result<(), InstanceError> {
+        let needed = "the log shipping alert job was needed".to_owned();
+        let mut created = Created::default();
+        let added = async {
+            let add = statement::log_shipping::add_alert_job();
+            self.call(&add, "sp_add_log_shipping_alert_job").await?;
+            let row = self.read_row(&statement::log_shipping::alert_job()).await?;
+            let job: Option<Guid> = row.map(|row| answers::alert_job(&row)).transpose()?;
+            let job = job.ok_or_else(|| {
+                SqlError::Protocol("no alert job is there after it was added".to_owned())
+            })?;
+            self.keep_schedule(job, "Log shipping alert job schedule.", schedule, &mut created)
+                .await?;
+            self.enable(job).await
+        };
+        match added.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.take_back(created, &error, &needed).await),
+        }
     }
 
-    /// Gives a job its schedule, unless it has one.
-    async fn give_schedule(
+    async fn enable(&self, job: Guid) -> Result<(), SqlError> {
+        self.call(&statement::jobs::enable(job, true), "sp_update_job").await?;
+        Ok(())
+    }
+
+    /// Gives a job this schedule and no other. A new one is attached before the old ones go, so that
+    /// the job is never without.
+    async fn keep_schedule(
         &self,
         job: Guid,
         name: &str,
-        every_seconds: u32,
+        schedule: &Schedule,
         created: &mut Created,
     ) -> Result<(), SqlError> {
-        let count = self.read_row(&statement::jobs::schedules(job)).await?;
-        let count = count.map(|row| answers::schedules(&row)).transpose()?;
-        if count.unwrap_or(0) > 0 {
-            return Ok(());
+        let sets = self.read(&statement::jobs::schedules(job)).await?;
+        let found = answers::schedules(&sets)?;
+        let is_wanted = |one: &JobSchedule| one.is_enabled && one.schedule == Some(*schedule);
+        let kept = found.iter().find(|one| is_wanted(one)).map(|one| one.id);
+        if kept.is_none() {
+            let frequency = Frequency::of(schedule).ok_or_else(|| {
+                SqlError::Protocol(format!("SQL Server Agent has no schedule “{schedule}”"))
+            })?;
+            let add = statement::jobs::add_schedule(name, &frequency)?;
+            let row = self.call(&add, "sp_add_schedule").await?;
+            let id = answers::schedule(&row)?;
+            created.0.push((statement::jobs::delete_schedule(id), "sp_delete_schedule"));
+            let attach = statement::jobs::attach_schedule(job, id);
+            self.call(&attach, "sp_attach_schedule").await?;
         }
-        let add = statement::jobs::add_schedule(name, every_seconds)?;
-        let row = self.call(&add, "sp_add_schedule").await?;
-        let schedule = answers::schedule(&row)?;
-        created.0.push((statement::jobs::delete_schedule(schedule), "sp_delete_schedule"));
-        let attach = statement::jobs::attach_schedule(job, schedule);
-        self.call(&attach, "sp_attach_schedule").await?;
+        for other in found.iter().filter(|one| one.is_enabled && kept != Some(one.id)) {
+            let detach = statement::jobs::detach_schedule(job, other.id);
+            self.call(&detach, "sp_detach_schedule").await?;
+        }
         Ok(())
     }
 
@@ -245,7 +288,8 @@ impl SqlInstance {
         Ok(())
     }
 
-    /// Registers primary and secondary database with jobs and schedules, and enables the jobs last.
+    /// Registers primary and secondary database with jobs and schedules, and enables the jobs last. An
+    /// entry that was left half made is completed.
     async fn add_secondary(
         &self,
         database: &DatabaseName,
@@ -253,88 +297,119 @@ impl SqlInstance {
     ) -> Result<(), InstanceError> {
         let needed =
             format!("{database} had to be a log shipping secondary of {}", settings.primary_server);
-        let failed = |error: SqlError| self.error(&error, &needed);
-        let existing = self.existing_secondary(database, settings).await.map_err(failed)?;
-        let (jobs, has_entry) = match existing {
-            Some(Err(difference)) => return Err(self.differs(difference, &needed)),
-            Some(Ok((_, true))) => return Ok(()),
-            Some(Ok((jobs, false))) => (Some(jobs), true),
-            None => {
-                let parent = self.existing_parent(settings).await.map_err(failed)?;
-                match parent {
-                    Some(Err(difference)) => return Err(self.differs(difference, &needed)),
-                    Some(Ok(jobs)) => (Some(jobs), false),
-                    None => (None, false),
-                }
+        let seen = self.log_shipping_of(database, &needed).await?;
+        let entry = seen.log_shipping_secondary.known().and_then(|all| all.get(database));
+        if let Some(entry) = entry {
+            let of_entry = of_entry(secondary_differences(settings, entry));
+            if !of_entry.is_empty() {
+                return Err(self.differs(&of_entry, &needed));
             }
-        };
+        }
         let mut created = Created::default();
-        let added = self.complete_secondary(database, settings, jobs, has_entry, &mut created);
+        let added = async {
+            let (copy, restore) = match entry {
+                Some(entry) => (known_job(&entry.copy_job)?.id, known_job(&entry.restore_job)?.id),
+                None => self.register_primary(settings, &mut created).await?,
+            };
+            self.keep_secondary_schedules(copy, restore, settings, &mut created).await?;
+            if entry.is_none() {
+                let database = database.as_str();
+                let add = statement::log_shipping::add_secondary_database(database, settings)?;
+                let undo = statement::log_shipping::delete_secondary_database(database)?;
+                self.call(&add, "sp_add_log_shipping_secondary_database").await?;
+                // It takes the primary's entry and the jobs with it when it was the last one, so it
+                // is taken back last.
+                created.0.retain(|(_, name)| *name != "sp_delete_log_shipping_secondary_primary");
+                created.0.insert(0, (undo, "sp_delete_log_shipping_secondary_database"));
+            }
+            self.enable(copy).await?;
+            self.enable(restore).await
+        };
         match added.await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.take_back(created, &error, &needed).await),
         }
     }
 
-    async fn complete_secondary(
+    /// The jobs of a primary's entry on a secondary, which may be there without the database's.
+    async fn register_primary(
         &self,
-        database: &DatabaseName,
         settings: &SecondarySettings,
-        jobs: Option<(Guid, Guid)>,
-        has_entry: bool,
+        created: &mut Created,
+    ) -> Result<(Guid, Guid), SqlError> {
+        let (server, database) = (&settings.primary_server, settings.primary_database.as_str());
+        let existing = statement::log_shipping::secondary_primary(server, database)?;
+        if let Some(row) = self.read_row(&existing).await? {
+            let (source, destination) = answers::folders(&row)?;
+            let folders = [
+                (source, &settings.backup_source_directory),
+                (destination, &settings.backup_destination_directory),
+            ];
+            for (found, wanted) in folders {
+                if !is_same_folder(&found, wanted) {
+                    return Err(SqlError::Protocol(format!(
+                        "{server} is registered with the folder {found}, not with {wanted}"
+                    )));
+                }
+            }
+            return answers::copy_and_restore_jobs(&row);
+        }
+        let add = statement::log_shipping::add_secondary_primary(settings)?;
+        let undo = statement::log_shipping::delete_secondary_primary(server, database)?;
+        let row = self.call(&add, "sp_add_log_shipping_secondary_primary").await?;
+        created.0.push((undo, "sp_delete_log_shipping_secondary_primary"));
+        answers::copy_and_restore_jobs(&row)
+    }
+
+    async fn keep_secondary_schedules(
+        &self,
+        copy: Guid,
+        restore: Guid,
+        settings: &SecondarySettings,
         created: &mut Created,
     ) -> Result<(), SqlError> {
-        let (copy, restore) = match jobs {
-            Some(jobs) => jobs,
-            None => {
-                let add = statement::log_shipping::add_secondary_primary(settings)?;
-                let undo = statement::log_shipping::delete_secondary_primary(
-                    &settings.primary_server,
-                    settings.primary_database.as_str(),
-                )?;
-                let row = self.call(&add, "sp_add_log_shipping_secondary_primary").await?;
-                created.0.push((undo, "sp_delete_log_shipping_secondary_primary"));
-                answers::copy_and_restore_jobs(&row)?
-            }
-        };
-        let (name, every) = (&settings.copy_schedule_name, settings.copy_every_seconds);
-        self.give_schedule(copy, name, every, created).await?;
-        let (name, every) = (&settings.restore_schedule_name, settings.restore_every_seconds);
-        self.give_schedule(restore, name, every, created).await?;
-        if !has_entry {
-            let add = statement::log_shipping::add_secondary_database(database.as_str(), settings)?;
-            let undo = statement::log_shipping::delete_secondary_database(database.as_str())?;
-            self.call(&add, "sp_add_log_shipping_secondary_database").await?;
-            // It takes the primary's entry and the jobs with it when it was the last one, so it
-            // is taken back last.
-            created.0.retain(|(_, name)| *name != "sp_delete_log_shipping_secondary_primary");
-            created.0.insert(0, (undo, "sp_delete_log_shipping_secondary_database"));
-        }
-        self.call(&statement::jobs::enable(copy, true), "sp_update_job").await?;
-        self.call(&statement::jobs::enable(restore, true), "sp_update_job").await?;
-        Ok(())
+        let (name, schedule) = (&settings.copy_schedule_name, &settings.copy_schedule);
+        self.keep_schedule(copy, name, schedule, created).await?;
+        let (name, schedule) = (&settings.restore_schedule_name, &settings.restore_schedule);
+        self.keep_schedule(restore, name, schedule, created).await
     }
 
-    /// The jobs of an entry that is as wanted, and whether both are enabled; or the difference.
-    async fn existing_secondary(
+    /// Changes an entry, its jobs and their schedules; on failure the entry is changed back.
+    async fn change_secondary(
         &self,
         database: &DatabaseName,
         settings: &SecondarySettings,
-    ) -> Result<Option<Compared<(Jobs, bool)>>, SqlError> {
-        let entry = statement::log_shipping::secondary(database.as_str())?;
-        let row = self.read_row(&entry).await?;
-        row.map(|row| compare_secondary(&row, settings)).transpose()
-    }
-
-    /// The jobs of a primary's entry that is as wanted, with other secondary databases or none.
-    async fn existing_parent(
-        &self,
-        settings: &SecondarySettings,
-    ) -> Result<Option<Compared<(Guid, Guid)>>, SqlError> {
-        let (server, database) = (&settings.primary_server, settings.primary_database.as_str());
-        let entry = statement::log_shipping::secondary_primary(server, database)?;
-        let row = self.read_row(&entry).await?;
-        row.map(|row| compare_parent(&row, settings)).transpose()
+    ) -> Result<(), InstanceError> {
+        const PRIMARY: &str = "sp_change_log_shipping_secondary_primary";
+        const DATABASE: &str = "sp_change_log_shipping_secondary_database";
+        let needed = format!("log shipping secondary {database} had to be as designed");
+        let seen = self.log_shipping_of(database, &needed).await?;
+        let entry = seen.log_shipping_secondary.known().and_then(|all| all.get(database));
+        let entry = entry.ok_or_else(|| self.no_entry(database, "secondary", &needed))?;
+        let differences = secondary_differences(settings, entry);
+        let mut created = Created::default();
+        let changed = async {
+            if differences.iter().any(|difference| difference.of == Part::Entry) {
+                let (name, back) = (database.as_str(), before_secondary(settings, entry));
+                let change = statement::log_shipping::change_secondary_primary(settings)?;
+                let undo = statement::log_shipping::change_secondary_primary(&back)?;
+                self.call(&change, PRIMARY).await?;
+                created.0.push((undo, PRIMARY));
+                let change = statement::log_shipping::change_secondary_database(name, settings)?;
+                let undo = statement::log_shipping::change_secondary_database(name, &back)?;
+                self.call(&change, DATABASE).await?;
+                created.0.push((undo, DATABASE));
+            }
+            let (copy, restore) =
+                (known_job(&entry.copy_job)?.id, known_job(&entry.restore_job)?.id);
+            self.keep_secondary_schedules(copy, restore, settings, &mut created).await?;
+            self.enable(copy).await?;
+            self.enable(restore).await
+        };
+        match changed.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.take_back(created, &error, &needed).await),
+        }
     }
 
     async fn remove_secondary(&self, database: &DatabaseName) -> Result<(), SqlError> {
@@ -363,96 +438,56 @@ impl SqlInstance {
     }
 }
 
-/// What an entry that is as wanted says, or the difference.
-pub(super) type Compared<T> = Result<T, Difference>;
-
-/// A copy and a restore job.
-type Jobs = (Guid, Guid);
-
-/// The job of a primary's entry, and whether it is enabled.
-pub(super) fn compare_primary(
-    row: &Row,
-    settings: &PrimarySettings,
-) -> Result<Compared<(Guid, bool)>, SqlError> {
-    let mut compared = Comparison::default();
-    compared.text(row, "backup_directory", &settings.backup_directory)?;
-    compared.text(row, "backup_share", &settings.backup_share)?;
-    compared.text(row, "backup_job_name", &settings.backup_job_name)?;
-    compared.number(row, "backup_retention_period", settings.backup_retention_minutes)?;
-    compared.number(row, "backup_threshold", settings.backup_threshold_minutes)?;
-    compared.number(row, "history_retention_period", settings.history_retention_minutes)?;
-    Ok(match compared.0 {
-        Some(difference) => Err(difference),
-        None => Ok((answers::backup_job(row)?, row.get("enabled")?)),
-    })
+/// The differences that make an entry another one than was asked for. A job that is not as designed
+/// may be one that a broken connection left behind: it is completed.
+fn of_entry(mut differences: Vec<Difference>) -> Vec<Difference> {
+    differences.retain(|difference| difference.of != Part::Job);
+    differences
 }
 
-/// The jobs of a secondary's entry, and whether both are enabled.
-pub(super) fn compare_secondary(
-    row: &Row,
-    settings: &SecondarySettings,
-) -> Result<Compared<(Jobs, bool)>, SqlError> {
-    let mut compared = Comparison::default();
-    compared.text(row, "primary_server", &settings.primary_server)?;
-    compared.text(row, "primary_database", settings.primary_database.as_str())?;
-    compare_folders(&mut compared, row, settings)?;
-    compared.text(row, "copy_job_name", &settings.copy_job_name)?;
-    compared.text(row, "restore_job_name", &settings.restore_job_name)?;
-    compared.number(row, "restore_delay", settings.restore_delay_minutes)?;
-    compared.number(row, "restore_mode", 0)?;
-    compared.number(row, "restore_threshold", settings.restore_threshold_minutes)?;
-    compared.number(row, "history_retention_period", settings.history_retention_minutes)?;
-    Ok(match compared.0 {
-        Some(difference) => Err(difference),
-        None => {
-            let enabled = row.get::<bool>("copy_enabled")? && row.get("restore_enabled")?;
-            Ok((answers::copy_and_restore_jobs(row)?, enabled))
-        }
-    })
+fn known_job(job: &Known<Job>) -> Result<&Job, SqlError> {
+    match job {
+        Known::Known(job) => Ok(job),
+        Known::Unknown(reason) => Err(SqlError::Protocol(format!("its job is unknown: {reason}"))),
+    }
 }
 
-/// The jobs of a primary's entry on a secondary.
-pub(super) fn compare_parent(
-    row: &Row,
-    settings: &SecondarySettings,
-) -> Result<Compared<(Guid, Guid)>, SqlError> {
-    let mut compared = Comparison::default();
-    compare_folders(&mut compared, row, settings)?;
-    Ok(match compared.0 {
-        Some(difference) => Err(difference),
-        None => Ok(answers::copy_and_restore_jobs(row)?),
-    })
+/// The settings that an entry had, to change it back to. What is unknown stays as it was to become.
+fn before_primary(wanted: &PrimarySettings, found: &LogShippingPrimary) -> PrimarySettings {
+    PrimarySettings {
+        backup_directory: found.backup_directory.clone(),
+        backup_share: found.backup_share.clone(),
+        backup_retention_minutes: found.backup_retention_minutes,
+        backup_compression: found.backup_compression.unwrap_or(wanted.backup_compression),
+        backup_threshold_minutes: found
+            .backup_threshold_minutes
+            .unwrap_or(wanted.backup_threshold_minutes),
+        raises_alert: found.raises_alert.unwrap_or(wanted.raises_alert),
+        history_retention_minutes: found
+            .history_retention_minutes
+            .unwrap_or(wanted.history_retention_minutes),
+        ..wanted.clone()
+    }
 }
 
-fn compare_folders(
-    compared: &mut Comparison,
-    row: &Row,
-    settings: &SecondarySettings,
-) -> Result<(), SqlError> {
-    compared.text(row, "backup_source_directory", &settings.backup_source_directory)?;
-    compared.text(row, "backup_destination_directory", &settings.backup_destination_directory)?;
-    compared.number(row, "file_retention_period", settings.file_retention_minutes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::connection::Cell;
-
-    #[test]
-    fn the_first_difference_of_an_entry_is_named_with_both_values() {
-        let row = Row::of(
-            &["backup_share", "backup_threshold"],
-            vec![Cell::Text("\\\\SRV\\Log\\".to_owned()), Cell::Int(60)],
-        );
-        let mut same = Comparison::default();
-        same.text(&row, "backup_share", "\\\\srv\\log").unwrap();
-        same.number(&row, "backup_threshold", 60).unwrap();
-        assert!(same.0.is_none());
-        let mut other = Comparison::default();
-        other.number(&row, "backup_threshold", 45).unwrap();
-        other.text(&row, "backup_share", "\\\\srv\\other").unwrap();
-        let Difference(text) = other.0.unwrap();
-        assert!(text.contains("backup_threshold 60 instead of 45"), "{text}");
+/// Likewise for a secondary.
+fn before_secondary(wanted: &SecondarySettings, found: &LogShippingSecondary) -> SecondarySettings {
+    SecondarySettings {
+        backup_source_directory: found.backup_source_directory.clone(),
+        backup_destination_directory: found.backup_destination_directory.clone(),
+        file_retention_minutes: found
+            .file_retention_minutes
+            .unwrap_or(wanted.file_retention_minutes),
+        restore_delay_minutes: found.restore_delay_minutes,
+        restore_mode: found.restore_mode.unwrap_or(wanted.restore_mode),
+        disconnect_users: found.disconnect_users.unwrap_or(wanted.disconnect_users),
+        restore_threshold_minutes: found
+            .restore_threshold_minutes
+            .unwrap_or(wanted.restore_threshold_minutes),
+        raises_alert: found.raises_alert.unwrap_or(wanted.raises_alert),
+        history_retention_minutes: found
+            .history_retention_minutes
+            .unwrap_or(wanted.history_retention_minutes),
+        ..wanted.clone()
     }
 }

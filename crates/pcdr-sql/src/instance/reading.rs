@@ -6,12 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pcdr_core::step::{PrimarySettings, SecondarySettings};
 use tiberius::ColumnData;
 use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, Time};
 
-use super::log_shipping::{compare_parent, compare_primary, compare_secondary};
 use super::{answers, work};
 use crate::connection::{ResultSet, Row};
 use crate::error::SqlError;
@@ -148,38 +146,6 @@ fn called(sets: &[ResultSet]) -> Result<Row, SqlError> {
     answers::returned(sets.to_vec(), "the procedure")
 }
 
-fn primary_settings() -> PrimarySettings {
-    PrimarySettings {
-        backup_directory: TEXT.to_owned(),
-        backup_share: TEXT.to_owned(),
-        backup_job_name: TEXT.to_owned(),
-        backup_retention_minutes: 1,
-        backup_threshold_minutes: 1,
-        history_retention_minutes: 1,
-        schedule_name: TEXT.to_owned(),
-        every_seconds: 60,
-    }
-}
-
-fn secondary_settings() -> SecondarySettings {
-    SecondarySettings {
-        primary_server: TEXT.to_owned(),
-        primary_database: TEXT.into(),
-        backup_source_directory: TEXT.to_owned(),
-        backup_destination_directory: TEXT.to_owned(),
-        copy_job_name: TEXT.to_owned(),
-        restore_job_name: TEXT.to_owned(),
-        file_retention_minutes: 1,
-        restore_delay_minutes: 1,
-        restore_threshold_minutes: 1,
-        history_retention_minutes: 1,
-        copy_schedule_name: TEXT.to_owned(),
-        restore_schedule_name: TEXT.to_owned(),
-        copy_every_seconds: 60,
-        restore_every_seconds: 60,
-    }
-}
-
 /// What becomes unknown because it cannot be read is an error here.
 fn unreadable(observed: &impl std::fmt::Debug) -> Result<(), SqlError> {
     let text = format!("{observed:?}");
@@ -224,30 +190,30 @@ const READERS: &[(&str, Reader)] = &[
     ("schedule by the hour", |sets| answers::schedule(&called(sets)?).map(drop)),
     ("attach schedule", only_returns),
     ("delete schedule", only_returns),
-    ("schedules of a job", |sets| answers::schedules(first(sets)).map(drop)),
-    ("primary entry", |sets| {
-        answers::backup_job(first(sets))?;
-        let compared = compare_primary(first(sets), &primary_settings())?;
-        drop(compared);
-        Ok(())
-    }),
+    ("detach schedule", only_returns),
+    ("schedules of a job", |sets| answers::schedules(sets).map(drop)),
+    ("primary entry", |sets| answers::backup_job(first(sets)).map(drop)),
     ("add primary", |sets| answers::backup_job(&called(sets)?).map(drop)),
+    ("add watched primary", |sets| answers::backup_job(&called(sets)?).map(drop)),
+    ("change primary", only_returns),
+    ("change watched primary", only_returns),
     ("add alert job", only_returns),
+    ("alert job", |sets| answers::alert_job(first(sets)).map(drop)),
     ("delete primary", only_returns),
     ("primary's secondary", |_| Ok(())), // whether there is a row says it
     ("add primary's secondary", only_returns),
-    ("secondary entry", |sets| {
-        answers::copy_and_restore_jobs(first(sets))?;
-        let compared = compare_secondary(first(sets), &secondary_settings())?;
-        drop(compared);
-        Ok(())
-    }),
+    ("secondary entry", |sets| answers::copy_and_restore_jobs(first(sets)).map(drop)),
     ("secondary's primary", |sets| {
-        let compared = compare_parent(first(sets), &secondary_settings())?;
-        drop(compared);
-        Ok(())
+        answers::copy_and_restore_jobs(first(sets))?;
+        answers::folders(first(sets)).map(drop)
     }),
     ("add secondary's primary", |sets| answers::copy_and_restore_jobs(&called(sets)?).map(drop)),
+    ("add watched secondary's primary", |sets| {
+        answers::copy_and_restore_jobs(&called(sets)?).map(drop)
+    }),
+    ("change secondary's primary", only_returns),
+    ("change watched secondary's primary", only_returns),
+    ("change secondary", only_returns),
     ("add secondary", only_returns),
     ("delete secondary", only_returns),
     ("delete secondary's primary", only_returns),

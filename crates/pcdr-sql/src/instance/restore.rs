@@ -13,12 +13,14 @@ use crate::statement::{self, database::Move};
 const NOTHING_NEW: i32 = 4326;
 
 impl SqlInstance {
-    /// Restores a full backup. An existing database is replaced only by a backup of itself.
+    /// Restores a full backup. Unless it was decided to replace what exists, a database is replaced only
+    /// by a backup of itself, and only while it waits for log.
     pub(super) async fn restore_database(
         &self,
         database: &DatabaseName,
         path: &str,
-        data_directory: Option<&str>,
+        (data, log): (Option<&str>, Option<&str>),
+        replaces_existing: bool,
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         let needed = format!("{database} had to be restored from {path}");
@@ -41,23 +43,26 @@ impl SqlInstance {
                     restored.and_then(|restored| restored.family)
                 }
             };
-            if family != Some(header.family) {
+            let is_own = family == Some(header.family) && standing.waits_for_log();
+            if !replaces_existing && !is_own {
                 self.end(work);
                 return Err(self.refuse(
                     ErrorCode::WrongBackup,
                     needed,
                     match family {
+                        Some(family) if family == header.family => {
+                            format!("the database here is {}", standing.described())
+                        }
                         Some(family) => format!(
                             "the database here is of family {family}, the backup of family {}",
                             header.family
                         ),
                         None => "the instance does not tell which database it has there".to_owned(),
                     },
-                    "drop the database by hand if it may be lost: pcdr replaces a database only by a \
-                     backup of itself",
+                    "plan again, and give the consent to replace the database if it may be lost",
                 ));
             }
-            let has_it = standing.waits_for_log()
+            let has_it = is_own
                 && standing.redo_start_fork == Some(header.last_fork)
                 && standing.redo_start_lsn.is_some_and(|lsn| lsn >= header.last_lsn);
             if has_it {
@@ -65,9 +70,9 @@ impl SqlInstance {
                 return Ok(());
             }
         }
-        let moves = match data_directory {
-            Some(folder) => self.moves(path, folder).await.map_err(failed)?,
-            None => Vec::new(),
+        let moves = match (data, log) {
+            (None, None) => Vec::new(),
+            folders => self.moves(path, folders).await.map_err(failed)?,
         };
         let replace = standing.is_some();
         let restore =
@@ -77,10 +82,18 @@ impl SqlInstance {
         Ok(())
     }
 
-    /// Where the files of a backup go: each under its own name into the folder.
-    async fn moves(&self, path: &str, folder: &str) -> Result<Vec<Move>, SqlError> {
+    /// Where the files of a backup go: each under its own name into the folder of its kind.
+    async fn moves(
+        &self,
+        path: &str,
+        (data, log): (Option<&str>, Option<&str>),
+    ) -> Result<Vec<Move>, SqlError> {
         let sets = self.read(&statement::files::file_list(path)?).await?;
-        Ok(place(&answers::files(&sets)?, folder))
+        let files = answers::files(&sets)?.into_iter().map(|file| {
+            let folder = if file.is_log { log.or(data) } else { data };
+            (file.logical, file.physical, folder)
+        });
+        Ok(place(&files.collect::<Vec<_>>()))
     }
 
     /// Restores a log backup. A backup that is already applied is success.
@@ -142,20 +155,23 @@ impl SqlInstance {
     }
 }
 
-/// Puts files into a folder under their own names; a name that comes twice is numbered.
-fn place(files: &[(String, String)], folder: &str) -> Vec<Move> {
-    let separator = if folder.contains('\\') || !folder.contains('/') { '\\' } else { '/' };
-    let folder = folder.trim_end_matches(['\\', '/']);
+/// Puts files into folders under their own names; a name that comes twice in one folder is numbered.
+/// Files without a folder stay where the backup says.
+fn place(files: &[(String, String, Option<&str>)]) -> Vec<Move> {
     let mut taken = std::collections::BTreeSet::new();
     let mut moves = Vec::new();
-    for (number, (logical, physical)) in files.iter().enumerate() {
+    for (number, (logical, physical, folder)) in files.iter().enumerate() {
+        let Some(folder) = folder else { continue };
+        let separator = if folder.contains('\\') || !folder.contains('/') { '\\' } else { '/' };
+        let folder = folder.trim_end_matches(['\\', '/']);
         let name = physical.rsplit(['\\', '/']).next().unwrap_or(physical);
-        let name = if taken.insert(name.to_lowercase()) {
-            name.to_owned()
+        let path = format!("{folder}{separator}{name}");
+        let path = if taken.insert(path.to_lowercase()) {
+            path
         } else {
-            format!("{number}_{name}")
+            format!("{folder}{separator}{number}_{name}")
         };
-        moves.push(Move { logical: logical.clone(), path: format!("{folder}{separator}{name}") });
+        moves.push(Move { logical: logical.clone(), path });
     }
     moves
 }
@@ -165,18 +181,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_keep_their_names_in_the_new_folder() {
+    fn files_keep_their_names_in_the_folder_of_their_kind() {
+        let data = Some("F:\\sql data\\");
         let files = [
-            ("mgc".to_owned(), "D:\\Data\\mgc.mdf".to_owned()),
-            ("mgc_log".to_owned(), "/var/opt/mssql/data/mgc.ldf".to_owned()),
-            ("mgc_2".to_owned(), "E:\\MGC.MDF".to_owned()),
+            ("mgc".to_owned(), "D:\\Data\\mgc.mdf".to_owned(), data),
+            ("mgc_log".to_owned(), "/var/opt/mssql/data/mgc.ldf".to_owned(), Some("L:\\log")),
+            ("mgc_2".to_owned(), "E:\\MGC.MDF".to_owned(), data),
+            ("mgc_3".to_owned(), "E:\\mgc_3.ndf".to_owned(), None),
         ];
-        let placed = place(&files, "F:\\sql data\\");
+        let placed = place(&files);
         let paths: Vec<&str> = placed.iter().map(|file| file.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            ["F:\\sql data\\mgc.mdf", "F:\\sql data\\mgc.ldf", "F:\\sql data\\2_MGC.MDF"]
-        );
-        assert_eq!(place(&files[..1], "/data")[0].path, "/data/mgc.mdf");
+        assert_eq!(paths, ["F:\\sql data\\mgc.mdf", "L:\\log\\mgc.ldf", "F:\\sql data\\2_MGC.MDF"]);
+        let linux = [("mgc".to_owned(), "/old/mgc.mdf".to_owned(), Some("/data"))];
+        assert_eq!(place(&linux)[0].path, "/data/mgc.mdf");
     }
 }

@@ -1,6 +1,7 @@
 //! Statements on SQL Server Agent jobs, always by id: names are not unique everywhere.
 
 use pcdr_core::Guid;
+use pcdr_core::schedule::Frequency;
 
 use super::Statement;
 use super::database::guid;
@@ -66,35 +67,32 @@ pub fn enable(job: Guid, enabled: bool) -> Statement {
     ))
 }
 
-/// Adds a schedule that runs every so many seconds, all day, every day.
+/// Adds a schedule.
 ///
 /// # Errors
 ///
 /// A name that cannot be quoted.
-pub fn add_schedule(name: &str, every_seconds: u32) -> Result<Statement, QuoteError> {
+pub fn add_schedule(name: &str, frequency: &Frequency) -> Result<Statement, QuoteError> {
     let name = quote::name(name)?;
-    let (unit, interval) = subday(every_seconds);
+    let Frequency {
+        freq_type,
+        freq_interval,
+        freq_subday_type,
+        freq_subday_interval,
+        freq_recurrence_factor,
+        active_start_time,
+        active_end_time,
+    } = frequency;
     Ok(Statement::change(format!(
         "SET NOCOUNT ON;\nDECLARE @rc int, @id int, @uid uniqueidentifier;\n\
-         EXEC @rc = msdb.dbo.sp_add_schedule @schedule_name = {name}, @enabled = 1, @freq_type = 4, \
-         @freq_interval = 1, @freq_subday_type = {unit}, @freq_subday_interval = {interval}, \
-         @freq_relative_interval = 0, @freq_recurrence_factor = 0, @active_end_date = 99991231, \
-         @active_start_time = 0, @active_end_time = 235959, @schedule_uid = @uid OUTPUT, @schedule_id = @id OUTPUT;\n\
+         EXEC @rc = msdb.dbo.sp_add_schedule @schedule_name = {name}, @enabled = 1, @freq_type = {freq_type}, \
+         @freq_interval = {freq_interval}, @freq_subday_type = {freq_subday_type}, \
+         @freq_subday_interval = {freq_subday_interval}, @freq_relative_interval = 0, \
+         @freq_recurrence_factor = {freq_recurrence_factor}, @active_end_date = 99991231, \
+         @active_start_time = {active_start_time}, @active_end_time = {active_end_time}, \
+         @schedule_uid = @uid OUTPUT, @schedule_id = @id OUTPUT;\n\
          SELECT @rc AS return_code, @id AS schedule_id;"
     )))
-}
-
-/// `freq_subday_type` and interval: 2 seconds, 4 minutes, 8 hours. The server takes at most 100 of a
-/// unit, and no less than 10 seconds.
-fn subday(every_seconds: u32) -> (u32, u32) {
-    let seconds = every_seconds.max(10);
-    if seconds < 60 || (seconds < 100 && !seconds.is_multiple_of(60)) {
-        (2, seconds)
-    } else if seconds <= 6000 {
-        (4, seconds.div_ceil(60))
-    } else {
-        (8, seconds.div_ceil(3600).min(24))
-    }
 }
 
 /// Attaches a schedule to a job.
@@ -116,40 +114,52 @@ pub fn delete_schedule(schedule: i32) -> Statement {
     ))
 }
 
-/// How many schedules each of the jobs has.
-pub fn schedules(job: Guid) -> Statement {
+/// Detaches a schedule from a job; a schedule that no other job has is deleted with it.
+pub fn detach_schedule(job: Guid, schedule: i32) -> Statement {
     let job = guid(job);
-    Statement::query(format!(
-        "SELECT COUNT(*) AS schedules FROM msdb.dbo.sysjobschedules AS s WHERE s.job_id = {job};"
+    Statement::change(format!(
+        "SET NOCOUNT ON;\nDECLARE @rc int;\n\
+         EXEC @rc = msdb.dbo.sp_detach_schedule @job_id = {job}, @schedule_id = {schedule}, \
+         @delete_unused_schedule = 1;\nSELECT @rc AS return_code;"
     ))
 }
 
+/// The schedules of a job, enabled or not.
+pub fn schedules(job: Guid) -> Statement {
+    let job = guid(job);
+    Statement::query(format!(
+        "SELECT s.schedule_id, x.name, CAST(x.enabled AS int) AS enabled, {FREQUENCY} \
+         FROM msdb.dbo.sysjobschedules AS s \
+         JOIN msdb.dbo.sysschedules AS x ON x.schedule_id = s.schedule_id \
+         WHERE s.job_id = {job} ORDER BY s.schedule_id;"
+    ))
+}
+
+/// The columns that say when, of `sysschedules AS x`.
+pub(crate) const FREQUENCY: &str = "x.freq_type, x.freq_interval, x.freq_subday_type, x.freq_subday_interval, \
+     x.freq_recurrence_factor, x.active_start_time, x.active_end_time";
+
 pub(super) fn samples() -> Result<Vec<(&'static str, Statement)>, QuoteError> {
     let job = Guid(0x0F2C_5A10_89AB_4CDE_8F01_2345_6789_ABCD);
+    let every_minute = Frequency {
+        freq_type: 8,
+        freq_interval: 62,
+        freq_subday_type: 4,
+        freq_subday_interval: 1,
+        freq_recurrence_factor: 1,
+        active_start_time: 220_000,
+        active_end_time: 55_959,
+    };
     Ok(vec![
         ("job activity", activity(&[job, job])),
         ("start job", start(job)),
         ("job outcome", outcome(job, 12)),
         ("job step messages", step_messages(job, 12)),
         ("enable job", enable(job, true)),
-        ("add schedule", add_schedule("every ' minute", 60)?),
+        ("add schedule", add_schedule("every ' minute", &every_minute)?),
         ("attach schedule", attach_schedule(job, 3)),
         ("delete schedule", delete_schedule(3)),
+        ("detach schedule", detach_schedule(job, 3)),
         ("schedules of a job", schedules(job)),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn intervals_are_written_in_the_units_that_the_agent_takes() {
-        assert_eq!(subday(5), (2, 10));
-        assert_eq!(subday(30), (2, 30));
-        assert_eq!(subday(60), (4, 1));
-        assert_eq!(subday(90), (2, 90));
-        assert_eq!(subday(900), (4, 15));
-        assert_eq!(subday(7200), (8, 2));
-    }
 }

@@ -5,6 +5,7 @@
 //! missing object or permission that is found while a batch is compiled cannot be caught on the same
 //! level.
 
+use super::jobs::FREQUENCY;
 use super::{HIDDEN, REDO_START, Statement};
 use crate::quote::{self, QuoteError};
 
@@ -108,8 +109,10 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
         (
             "pcdr_primary",
             format!(
-                "SELECT 1 AS pcdr_primary, p.primary_database, p.backup_directory, p.backup_share, p.last_backup_file, \
-                 p.backup_job_id, m.last_backup_date_utc, m.backup_threshold \
+                "SELECT 1 AS pcdr_primary, p.primary_database, p.backup_directory, p.backup_share, \
+                 p.backup_retention_period, CAST(p.backup_compression AS int) AS backup_compression, p.last_backup_file, \
+                 p.backup_job_id, p.monitor_server, p.user_specified_monitor, m.last_backup_date_utc, \
+                 m.backup_threshold, m.threshold_alert_enabled, m.history_retention_period \
                  FROM msdb.dbo.log_shipping_primary_databases AS p \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_primary AS m ON m.primary_id = p.primary_id \
                  WHERE p.primary_database IN ({names});"
@@ -129,7 +132,10 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
             format!(
                 "SELECT 1 AS pcdr_secondary, b.secondary_database, s.primary_server, s.primary_database, \
                  s.backup_source_directory, s.backup_destination_directory, s.last_copied_file, s.copy_job_id, \
-                 s.restore_job_id, b.last_restored_file, b.restore_delay, m.last_restored_date_utc, m.restore_threshold \
+                 s.restore_job_id, s.file_retention_period, s.monitor_server, s.user_specified_monitor, \
+                 b.last_restored_file, b.restore_delay, b.restore_all, CAST(b.restore_mode AS int) AS restore_mode, \
+                 b.disconnect_users, m.last_restored_date_utc, m.restore_threshold, m.threshold_alert_enabled, \
+                 m.history_retention_period \
                  FROM msdb.dbo.log_shipping_secondary_databases AS b \
                  JOIN msdb.dbo.log_shipping_secondary AS s ON s.secondary_id = b.secondary_id \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_secondary AS m \
@@ -139,16 +145,29 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
         ),
         (
             "pcdr_jobs",
-            "SELECT 1 AS pcdr_jobs, j.job_id, j.name, CAST(j.enabled AS int) AS enabled, \
-             (SELECT COUNT(*) FROM msdb.dbo.sysjobactivity AS a WHERE a.job_id = j.job_id \
-             AND a.session_id = (SELECT MAX(y.session_id) FROM msdb.dbo.syssessions AS y) \
-             AND a.start_execution_date IS NOT NULL AND a.stop_execution_date IS NULL) AS running, \
-             (SELECT TOP (1) h.run_status FROM msdb.dbo.sysjobhistory AS h WHERE h.job_id = j.job_id \
-             AND h.step_id = 0 ORDER BY h.instance_id DESC) AS last_run_status \
-             FROM msdb.dbo.sysjobs AS j WHERE j.job_id IN \
-             (SELECT p.backup_job_id FROM msdb.dbo.log_shipping_primary_databases AS p) \
-             OR j.job_id IN (SELECT s.copy_job_id FROM msdb.dbo.log_shipping_secondary AS s) \
-             OR j.job_id IN (SELECT s.restore_job_id FROM msdb.dbo.log_shipping_secondary AS s);"
+            format!(
+                "SELECT 1 AS pcdr_jobs, j.job_id, j.name, CAST(j.enabled AS int) AS enabled, \
+                 (SELECT COUNT(*) FROM msdb.dbo.sysjobactivity AS a WHERE a.job_id = j.job_id \
+                 AND a.session_id = (SELECT MAX(y.session_id) FROM msdb.dbo.syssessions AS y) \
+                 AND a.start_execution_date IS NOT NULL AND a.stop_execution_date IS NULL) AS running, \
+                 h.run_status AS last_run_status, h.run_date AS last_run_date, h.run_time AS last_run_time \
+                 FROM msdb.dbo.sysjobs AS j LEFT JOIN msdb.dbo.sysjobhistory AS h ON h.instance_id = \
+                 (SELECT MAX(x.instance_id) FROM msdb.dbo.sysjobhistory AS x WHERE x.job_id = j.job_id \
+                 AND x.step_id = 0) WHERE {JOBS};"
+            ),
+        ),
+        (
+            "pcdr_schedules",
+            format!(
+                "SELECT 1 AS pcdr_schedules, j.job_id, x.schedule_id, x.name, CAST(x.enabled AS int) AS enabled, \
+                 {FREQUENCY} FROM msdb.dbo.sysjobschedules AS j \
+                 JOIN msdb.dbo.sysschedules AS x ON x.schedule_id = j.schedule_id WHERE {JOBS} \
+                 ORDER BY x.schedule_id;"
+            ),
+        ),
+        (
+            "pcdr_alert",
+            "SELECT 1 AS pcdr_alert, a.alert_job_id FROM msdb.dbo.log_shipping_monitor_alert AS a;"
                 .to_owned(),
         ),
         (
@@ -160,6 +179,13 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
         ),
     ]
 }
+
+/// The jobs of log shipping, of a table called `j` that has their ids.
+const JOBS: &str = "(j.job_id IN \
+     (SELECT p.backup_job_id FROM msdb.dbo.log_shipping_primary_databases AS p) \
+     OR j.job_id IN (SELECT s.copy_job_id FROM msdb.dbo.log_shipping_secondary AS s) \
+     OR j.job_id IN (SELECT s.restore_job_id FROM msdb.dbo.log_shipping_secondary AS s) \
+     OR j.job_id IN (SELECT a.alert_job_id FROM msdb.dbo.log_shipping_monitor_alert AS a))";
 
 /// The pings of the chat servers, where the database is open and has the table.
 ///

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use pcdr_core::schedule::{Frequency, Schedule};
 use pcdr_sql::quote::QuoteError;
 use pcdr_sql::statement::{self, Statement, database, files, jobs, observe};
 
@@ -27,8 +28,10 @@ pub(crate) fn statements(
     all.push(("activity of no job", jobs::activity(&[])));
     all.push(("kill by any time", database::kill(57, name)?));
     all.push(("grant on any endpoint", database::grant_connect(name, name)?));
-    all.push(("schedule by the second", jobs::add_schedule(name, 15)?));
-    all.push(("schedule by the hour", jobs::add_schedule(name, 7_200)?));
+    for (what, every_seconds) in [("schedule by the second", 15), ("schedule by the hour", 7_200)] {
+        let frequency = Frequency::of(&Schedule::all_day(every_seconds)).expect("expressible");
+        all.push((what, jobs::add_schedule(name, &frequency)?));
+    }
     all.push(("partner at any address", database::set_partner(name, address)?));
     all.push(("witness at any address", database::set_witness(name, address)?));
     Ok(all)
