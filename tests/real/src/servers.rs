@@ -533,7 +533,16 @@ impl Servers {
         let instance = self.topology.instance(&InstanceName::from(on)).unwrap();
         let data_directory = instance.data_directory.clone();
         let path = full.to_owned();
-        self.act(on, DatabaseAction::RestoreDatabase { path, data_directory }).await;
+        self.act(
+            on,
+            DatabaseAction::RestoreDatabase {
+                path,
+                data_directory,
+                log_directory: None,
+                replaces_existing: false,
+            },
+        )
+        .await;
         self.restore_log(on, log).await;
     }
 

@@ -234,8 +234,12 @@ async fn a_stopped_restore_can_be_made_again(servers: &Servers) {
     let log = servers.back_up_log("primary", "1").await;
     let header = servers.header("secondary", &log).await;
     let secondary = servers.topology.secondary().clone();
-    let restore =
-        DatabaseAction::RestoreDatabase { path: full, data_directory: secondary.data_directory };
+    let restore = DatabaseAction::RestoreDatabase {
+        path: full,
+        data_directory: secondary.data_directory,
+        log_directory: None,
+        replaces_existing: false,
+    };
     let range = LogRange {
         first_lsn: header.first_lsn,
         last_lsn: header.last_lsn,

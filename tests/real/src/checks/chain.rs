@@ -131,7 +131,12 @@ async fn log_of_the_fork_that_was_left_is_refused(servers: &Servers) {
     let drop = format!("DROP DATABASE {};", servers.identifier());
     servers.sql("primary", &drop).await;
     let instance = servers.topology.primary().data_directory.clone();
-    let restore = DatabaseAction::RestoreDatabase { path: full, data_directory: instance };
+    let restore = DatabaseAction::RestoreDatabase {
+        path: full,
+        data_directory: instance,
+        log_directory: None,
+        replaces_existing: false,
+    };
     servers.act("primary", restore).await;
     let restore = format!(
         "RESTORE LOG {} FROM DISK = {} WITH NORECOVERY;",

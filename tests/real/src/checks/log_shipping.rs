@@ -1,7 +1,9 @@
 //! Log shipping: the procedures, the entries, the jobs, the alert job, the monitor.
 
 use pcdr_core::Guid;
-use pcdr_core::step::{LogShippingAction, PrimarySettings, SecondarySettings};
+use pcdr_core::schedule::Schedule;
+use pcdr_core::settings::{Compression, Monitor, PrimarySettings, RestoreMode, SecondarySettings};
+use pcdr_core::step::LogShippingAction;
 use pcdr_sql::connection::{ResultSet, Row};
 use pcdr_sql::quote;
 use pcdr_sql::statement::log_shipping;
@@ -18,6 +20,8 @@ pub const CHECKS: &[Check] = &[
         decides: [],
         carries_out: &[
             "log_shipping::primary", "log_shipping::add_primary", "log_shipping::add_alert_job",
+            "log_shipping::change_primary", "log_shipping::alert_job",
+            "log_shipping::change_secondary_primary", "log_shipping::change_secondary_database",
             "log_shipping::delete_primary", "log_shipping::primary_secondary",
             "log_shipping::add_primary_secondary", "log_shipping::secondary",
             "log_shipping::secondary_primary", "log_shipping::add_secondary_primary",
@@ -43,10 +47,14 @@ fn primary_settings(servers: &Servers) -> PrimarySettings {
         backup_share: share,
         backup_job_name: format!("LSBackup_{}", servers.scratch),
         backup_retention_minutes: 4_320,
+        backup_compression: Compression::Instance,
         backup_threshold_minutes: 60,
+        raises_alert: true,
         history_retention_minutes: 5_760,
+        monitor: None,
+        connection_options: None,
         schedule_name: format!("LSBackupSchedule_{}", servers.scratch),
-        every_seconds: 43_200,
+        schedule: Schedule::all_day(43_200),
     }
 }
 
@@ -60,13 +68,18 @@ fn secondary_settings(servers: &Servers) -> SecondarySettings {
         copy_job_name: format!("LSCopy_{scratch}"),
         restore_job_name: format!("LSRestore_{scratch}"),
         file_retention_minutes: 4_320,
+        monitor: None,
+        connection_options: None,
         restore_delay_minutes: 0,
+        restore_mode: RestoreMode::NoRecovery,
+        disconnect_users: false,
         restore_threshold_minutes: 45,
+        raises_alert: true,
         history_retention_minutes: 5_760,
         copy_schedule_name: format!("LSCopySchedule_{scratch}"),
+        copy_schedule: Schedule::all_day(43_200),
         restore_schedule_name: format!("LSRestoreSchedule_{scratch}"),
-        copy_every_seconds: 43_200,
-        restore_every_seconds: 43_200,
+        restore_schedule: Schedule::all_day(43_200),
     }
 }
 
@@ -98,11 +111,16 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     let job: Guid = returned(&sets).get("backup_job_id").unwrap();
     returned(&carry_out!(servers, "primary", log_shipping::add_alert_job()));
     let sets = carry_out!(servers, "primary", log_shipping::primary(name));
-    let row = &sets[0].rows[0];
-    assert_eq!(row.get::<Guid>("backup_job_id").unwrap(), job);
-    assert_eq!(row.get::<i32>("backup_retention_period").unwrap(), 4_320);
-    assert_eq!(row.get::<i32>("backup_threshold").unwrap(), 60);
-    assert_eq!(row.get::<i32>("history_retention_period").unwrap(), 5_760);
+    assert_eq!(sets[0].rows[0].get::<Guid>("backup_job_id").unwrap(), job);
+    let sets = carry_out!(servers, "primary", log_shipping::alert_job());
+    assert_eq!(sets[0].rows.len(), 1);
+    let changed = PrimarySettings { backup_threshold_minutes: 61, ..primary_settings(servers) };
+    returned(&carry_out!(servers, "primary", log_shipping::change_primary(name, &changed)));
+    let seen = servers.observe("primary").await;
+    let entry = seen.log_shipping_primary.known().unwrap()[&servers.database].clone();
+    assert_eq!(entry.backup_retention_minutes, 4_320);
+    assert_eq!(entry.backup_threshold_minutes, Some(61));
+    assert_eq!(entry.history_retention_minutes, Some(5_760));
     returned(&carry_out!(
         servers,
         "primary",
@@ -130,11 +148,25 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
         log_shipping::add_secondary_database(name, &settings)
     ));
     let sets = carry_out!(servers, "secondary", log_shipping::secondary(name));
-    let row = &sets[0].rows[0];
-    assert_eq!(row.get::<String>("primary_server").unwrap(), settings.primary_server);
-    assert_eq!(row.get::<i32>("restore_mode").unwrap(), 0);
-    assert_eq!(row.get::<i32>("restore_delay").unwrap(), 0);
-    assert_eq!(row.get::<i32>("restore_threshold").unwrap(), 45);
+    assert_eq!(sets[0].rows.len(), 1);
+    let changed = SecondarySettings {
+        file_retention_minutes: 4_000,
+        restore_delay_minutes: 5,
+        ..settings.clone()
+    };
+    returned(&carry_out!(servers, "secondary", log_shipping::change_secondary_primary(&changed)));
+    returned(&carry_out!(
+        servers,
+        "secondary",
+        log_shipping::change_secondary_database(name, &changed)
+    ));
+    let seen = servers.observe("secondary").await;
+    let entry = seen.log_shipping_secondary.known().unwrap()[&servers.database].clone();
+    assert_eq!(entry.primary_server, settings.primary_server);
+    assert_eq!(entry.file_retention_minutes, Some(4_000));
+    assert_eq!(entry.restore_mode, Some(RestoreMode::NoRecovery));
+    assert_eq!(entry.restore_delay_minutes, 5);
+    assert_eq!(entry.restore_threshold_minutes, Some(45));
     returned(&carry_out!(servers, "secondary", log_shipping::delete_secondary_database(name)));
     let sets = carry_out!(servers, "secondary", log_shipping::secondary(name));
     assert!(sets[0].rows.is_empty());
@@ -343,21 +375,16 @@ async fn a_job_with_nothing_to_do_succeeds(servers: &Servers) {
 
 async fn a_monitor_gets_a_row_for_primary_and_secondary(servers: &Servers) {
     servers.create_database().await;
-    let monitor = quote::name(&servers.facts["monitor"].server_name).unwrap();
-    let with_monitor = |batch: String, after: &str| {
-        let more =
-            format!("{after} @monitor_server = {monitor}, @monitor_server_security_mode = 1,");
-        assert!(batch.contains(after), "{batch}");
-        batch.replacen(after, &more, 1)
-    };
-    let add =
-        log_shipping::add_primary(&servers.scratch, &primary_settings(servers)).unwrap().batch;
-    let add = with_monitor(add, "@backup_compression = 2,");
+    let monitor = Some(Monitor {
+        server: servers.facts["monitor"].server_name.clone(),
+        connection_options: None,
+    });
+    let settings = PrimarySettings { monitor: monitor.clone(), ..primary_settings(servers) };
+    let add = log_shipping::add_primary(&servers.scratch, &settings).unwrap().batch;
     returned(&servers.sql("primary", &add).await);
-    let settings = secondary_settings(servers);
+    let settings = SecondarySettings { monitor, ..secondary_settings(servers) };
     let add = log_shipping::add_secondary_primary(&settings).unwrap().batch;
-    let retention = format!("@file_retention_period = {},", settings.file_retention_minutes);
-    returned(&servers.sql("secondary", &with_monitor(add, &retention)).await);
+    returned(&servers.sql("secondary", &add).await);
     let add = log_shipping::add_secondary_database(&servers.scratch, &settings).unwrap().batch;
     returned(&servers.sql("secondary", &add).await);
     let literal = servers.literal();
