@@ -37,11 +37,15 @@ fn trees(parser: &mut Parser, name: &str, path: &str) -> Vec<(&'static str, Valu
 /// its own.
 fn places(statement: &str) -> Vec<Place> {
     let place = match statement {
-        "add primary" | "delete primary" | "add primary's secondary" | "add alert job" => {
-            Place::Primary
-        }
+        "add primary"
+        | "change primary"
+        | "delete primary"
+        | "add primary's secondary"
+        | "add alert job" => Place::Primary,
         "add secondary's primary"
         | "add secondary"
+        | "change secondary's primary"
+        | "change secondary"
         | "delete secondary"
         | "delete secondary's primary" => Place::Secondary,
         _ => return Vec::new(),
