@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use pcdr_core::ports::Clock;
 use pcdr_core::topology::{Instance, Role};
 use pcdr_core::{InstanceName, Timestamp, Topology};
-use pcdr_sim::engine::state::InstanceConfig;
+use pcdr_sim::engine::state::{Costs, InstanceConfig};
 use pcdr_sim::engine::world::World;
 use pcdr_sim::front::Front;
 use pcdr_sim::shell::{
@@ -98,6 +98,9 @@ impl StandIn {
             .map_err(|error| Failure::file("hold the stand-in", &plan.folder, &error))?;
         let password = uuid::Uuid::new_v4().simple().to_string();
         let service_password = uuid::Uuid::new_v4().simple().to_string();
+        if plan.in_flight.is_none() {
+            world.set_costs(Costs::in_real_time());
+        }
         furnish(&world, topology)?;
 
         let authority = CertificateAuthority::new("pcdr sim").map_err(no_certificate)?;

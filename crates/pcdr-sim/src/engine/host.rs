@@ -44,6 +44,50 @@ impl SessionHost {
         if name.database.is_empty() { self.own_database() } else { name.database.clone() }
     }
 
+    /// The rows of a system object; `None` when the name is no system object's.
+    fn system_relation(
+        &self,
+        name: &ObjectName,
+        arguments: Option<&[Value]>,
+    ) -> Result<Option<Relation>, SqlFailure> {
+        self.view(|view| catalog::relation(view, name, arguments))
+            .ok_or_else(errors::killed)?
+            .transpose()
+    }
+
+    /// Reads a user table as the session may; `f` is told the session's transaction in its database.
+    fn read<T>(
+        &self,
+        name: &ObjectName,
+        f: impl FnOnce(&Table, Option<TransactionId>) -> T,
+    ) -> Result<T, SqlFailure> {
+        if !name.server.is_empty() {
+            return Err(errors::no_object(&full_name(name)).into());
+        }
+        let me = self.me.session_id;
+        let database = self.database_of(name);
+        self.view(|view| {
+            let own = access::check(view.instance, &database, me, &self.login)?;
+            security::may(view.instance, &self.login, Action::Data(&own.name, false))?;
+            let file = own.files.first().map_or("", |file| file.physical.as_str());
+            if let Some(os) = own.condition.unreadable {
+                return Err(errors::io_failed(file, os).into());
+            }
+            if own.condition.page_damaged {
+                return Err(errors::page_failed(file).into());
+            }
+            let transaction = view.session.transactions.get(&database.to_lowercase()).copied();
+            let table = own
+                .storage
+                .tables
+                .get(&table_key(&name.schema, &name.name))
+                .filter(|table| table.visible_to(transaction))
+                .ok_or_else(|| errors::no_object(&full_name(name)))?;
+            Ok(f(table, transaction))
+        })
+        .unwrap_or_else(|| Err(errors::killed().into()))
+    }
+
     /// Runs `f` on a table's database inside the session's transaction, or inside one of its own.
     fn write<T>(
         &mut self,
@@ -71,10 +115,10 @@ impl SessionHost {
             if database.read_only || database.standby.is_some() {
                 return Err(errors::read_only(&exact).into());
             }
-            let full = database.files.iter().filter(|file| file.is_log).any(|file| {
-                paths::resolve(state, &root, instance, &file.physical)
-                    .is_ok_and(|place| place.write_error.is_some())
-            });
+            let full =
+                database.files.iter().filter(|file| file.is_log).any(|file| {
+                    paths::write_error(state, &root, instance, &file.physical).is_some()
+                });
             if full {
                 return Err(errors::log_full(&exact, "LOG_BACKUP").into());
             }
@@ -316,39 +360,23 @@ impl Host for SessionHost {
         name: &ObjectName,
         arguments: Option<&[Value]>,
     ) -> Result<Relation, SqlFailure> {
-        let me = self.me.session_id;
-        if let Some(result) =
-            self.view(|view| catalog::relation(view, name, arguments)).ok_or_else(errors::killed)?
-        {
-            return result;
+        if let Some(result) = self.system_relation(name, arguments)? {
+            return Ok(result);
         }
-        if arguments.is_some() || !name.server.is_empty() {
+        if arguments.is_some() {
             return Err(errors::no_object(&full_name(name)).into());
         }
-        let database = self.database_of(name);
-        self.view(|view| {
-            let own = access::check(view.instance, &database, me, &self.login)?;
-            security::may(view.instance, &self.login, Action::Data(&own.name, false))?;
-            let file = own.files.first().map_or("", |file| file.physical.as_str());
-            if let Some(os) = own.condition.unreadable {
-                return Err(errors::io_failed(file, os).into());
-            }
-            if own.condition.page_damaged {
-                return Err(errors::page_failed(file).into());
-            }
-            let transaction = view.session.transactions.get(&database.to_lowercase()).copied();
-            let table = own
-                .storage
-                .tables
-                .get(&table_key(&name.schema, &name.name))
-                .filter(|table| table.visible_to(transaction))
-                .ok_or_else(|| errors::no_object(&full_name(name)))?;
-            Ok(Relation {
-                columns: table.definition.columns.clone(),
-                rows: table.rows_for(transaction).map(|(_, row)| row.clone()).collect(),
-            })
+        self.read(name, |table, transaction| Relation {
+            columns: table.definition.columns.clone(),
+            rows: table.rows_for(transaction).map(|(_, row)| row.clone()).collect(),
         })
-        .unwrap_or_else(|| Err(errors::killed().into()))
+    }
+
+    fn columns(&self, name: &ObjectName) -> Result<Vec<Column>, SqlFailure> {
+        match self.system_relation(name, None)? {
+            Some(relation) => Ok(relation.columns),
+            None => self.read(name, |table, _| table.definition.columns.clone()),
+        }
     }
 
     fn insert(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {

@@ -29,13 +29,45 @@ pub fn resolve(
     instance: &InstanceState,
     path: &str,
 ) -> Result<Place, OsError> {
+    let disk = disk(state, root, instance, path)?;
+    Ok(Place { path: walk(disk.base, &disk.rest)?, write_error: disk.write_error })
+}
+
+/// Why what an instance means by a path cannot be written, as far as the disk says so: nothing is
+/// looked for on it, so this is quick enough for every change of a row. A path that means nothing
+/// has no disk that could be full.
+pub fn write_error(
+    state: &WorldState,
+    root: &Path,
+    instance: &InstanceState,
+    path: &str,
+) -> Option<OsError> {
+    disk(state, root, instance, path).ok()?.write_error
+}
+
+/// The disk that a path is on.
+struct Disk {
+    /// Its folder on this machine.
+    base: PathBuf,
+    /// The rest of the path, with slashes.
+    rest: String,
+    /// Why it cannot be written, if it cannot.
+    write_error: Option<OsError>,
+}
+
+fn disk(
+    state: &WorldState,
+    root: &Path,
+    instance: &InstanceState,
+    path: &str,
+) -> Result<Disk, OsError> {
     let text = path.trim();
     if text.is_empty() {
         return Err(OsError::INVALID_NAME);
     }
     let unix = text.replace('\\', "/");
     if let Some(unc) = unix.strip_prefix("//") {
-        return share_place(state, root, instance, unc);
+        return share_disk(state, root, instance, unc);
     }
     let mut chars = unix.chars();
     let (first, second) = (chars.next(), chars.next());
@@ -44,34 +76,34 @@ pub fn resolve(
             return Err(OsError::INVALID_NAME);
         }
         let drive = letter.to_ascii_uppercase().to_string();
-        let base = instance_folder(root, instance).join(&drive);
         let full = instance.full_drives.contains(&drive);
-        return Ok(Place {
-            path: walk(base, &unix[2..])?,
+        return Ok(Disk {
+            base: instance_folder(root, instance).join(&drive),
+            rest: unix[2..].to_owned(),
             write_error: full.then_some(OsError::DISK_FULL),
         });
     }
     if let Some(rest) = unix.strip_prefix('/') {
-        let base = instance_folder(root, instance).join("root");
-        return Ok(Place {
-            path: walk(base, rest)?,
+        return Ok(Disk {
+            base: instance_folder(root, instance).join("root"),
+            rest: rest.to_owned(),
             write_error: instance.full_drives.contains("/").then_some(OsError::DISK_FULL),
         });
     }
     let separator = if instance.config.backup_path.contains('/') { '/' } else { '\\' };
     let absolute = format!("{}{separator}{text}", instance.config.backup_path);
     if absolute.starts_with(['\\', '/']) || absolute.as_bytes().get(1) == Some(&b':') {
-        return resolve(state, root, instance, &absolute);
+        return disk(state, root, instance, &absolute);
     }
     Err(OsError::INVALID_NAME)
 }
 
-fn share_place(
+fn share_disk(
     state: &WorldState,
     root: &Path,
     instance: &InstanceState,
     unc: &str,
-) -> Result<Place, OsError> {
+) -> Result<Disk, OsError> {
     let mut parts = unc.splitn(3, '/');
     let host = parts.next().unwrap_or_default().to_lowercase();
     let name = parts.next().unwrap_or_default().to_lowercase();
@@ -90,12 +122,12 @@ fn share_place(
     if gone {
         return Err(OsError::NETWORK_PATH);
     }
-    let mut write_error = if share.full {
+    let write_error = if share.full {
         Some(OsError::DISK_FULL)
     } else {
         share.read_only.then_some(OsError::ACCESS_DENIED)
     };
-    let base = match &share.alias {
+    match &share.alias {
         Some((owner, local)) => {
             let owner = state.instances.get(owner).ok_or(OsError::NETWORK_PATH)?;
             if !owner.running {
@@ -104,13 +136,19 @@ fn share_place(
             if local.starts_with("\\\\") || local.starts_with("//") {
                 return Err(OsError::NETWORK_NAME);
             }
-            let place = resolve(state, root, owner, local)?;
-            write_error = write_error.or(place.write_error);
-            place.path
+            let shared = disk(state, root, owner, local)?;
+            Ok(Disk {
+                base: shared.base,
+                rest: format!("{}/{rest}", shared.rest),
+                write_error: write_error.or(shared.write_error),
+            })
         }
-        None => root.join("shares").join(safe(&host)).join(safe(&name)),
-    };
-    Ok(Place { path: walk(base, rest)?, write_error })
+        None => Ok(Disk {
+            base: root.join("shares").join(safe(&host)).join(safe(&name)),
+            rest: rest.to_owned(),
+            write_error,
+        }),
+    }
 }
 
 /// The folder that holds the disks of an instance.

@@ -25,7 +25,7 @@ pub(super) type Binding<T> = Result<T, SqlFailure>;
 #[derive(Debug, Clone)]
 pub(super) struct ScopeColumn {
     /// The alias, or all parts of the table's name.
-    pub(super) table: Vec<String>,
+    pub(super) table: Arc<[String]>,
     pub(super) name: String,
     pub(super) ty: SqlType,
     pub(super) nullable: bool,

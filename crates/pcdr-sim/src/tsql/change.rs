@@ -1,6 +1,7 @@
 //! Statements that change rows and tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bind::{Binder, Collector, Scope, ScopeColumn, coerce};
 use super::bound::{Bound, Env, Node};
@@ -40,12 +41,12 @@ impl Run<'_> {
             return Ok((table.columns(), identity, defaults));
         }
         let name = object_name(name);
-        let relation = self.host.relation(&name, None)?;
+        let columns = self.host.columns(&name)?;
         let rules = self.host.table_rules(&name).unwrap_or_default();
-        let defaults = (0..relation.columns.len())
+        let defaults = (0..columns.len())
             .map(|i| rules.defaults.get(&i).map(|text| parse_value(text)).transpose())
             .collect::<Result<_, _>>()?;
-        Ok((relation.columns, rules.identity.map(|(column, ..)| column), defaults))
+        Ok((columns, rules.identity.map(|(column, ..)| column), defaults))
     }
 
     /// The temporary table or table variable of that name; `Ok(None)` for a user table.
@@ -642,8 +643,9 @@ fn output_relation(
     };
     let mut scope = Scope::default();
     for table in ["deleted", "inserted"] {
+        let table: Arc<[String]> = Arc::from([table.to_owned()]);
         scope.columns.extend(columns.iter().map(|c| ScopeColumn {
-            table: vec![table.to_string()],
+            table: Arc::clone(&table),
             name: c.name.clone(),
             ty: c.ty,
             nullable: c.nullable,

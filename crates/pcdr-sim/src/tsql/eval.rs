@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::bound::{Bound, Env, Node};
 use super::convert::{cast, compare, exact, float, is_text, rescale, to_text, type_name};
-use super::failures::{divide_by_zero, error, overflow};
+use super::failures::{divide_by_zero, error, overflow, too_long};
 use super::moments;
 use super::state::Context;
 use super::tree::{BinaryOp, CompareOp};
@@ -284,10 +284,12 @@ fn chain(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evaluated {
 fn concatenate(left: &Value, right: &Value, ty: SqlType) -> Evaluated {
     Ok(match (left, right) {
         (Value::String(a), Value::String(b)) => {
+            too_long(a.len() + b.len())?;
             let joined = format!("{a}{b}");
             cast(&Value::string(joined), ty, ty, None)?
         }
         (Value::Binary(a), Value::Binary(b)) => {
+            too_long(a.len() + b.len())?;
             Value::Binary(a.iter().chain(b.iter()).copied().collect())
         }
         _ => Value::Null,

@@ -1,6 +1,7 @@
 //! The language's own errors, numbered as SQL Server numbers them.
 
 use crate::message::{SqlFailure, SqlMessage};
+use crate::value::Row;
 
 /// An error with state 1; the interpreter fills in the line of the statement.
 pub(super) fn error(number: i32, severity: u8, text: impl Into<String>) -> SqlFailure {
@@ -27,4 +28,28 @@ pub(super) fn overflow(ty: &str) -> SqlFailure {
 
 pub(super) fn divide_by_zero() -> SqlFailure {
     error(8134, 16, "Divide by zero error encountered.")
+}
+
+/// Longest value, in bytes, that the stand-in makes.
+const LONGEST_BYTES: usize = 64 << 20;
+/// Most values in the rows of one join or recursion.
+const MOST_VALUES: usize = 4_000_000;
+
+pub(super) fn out_of_memory() -> SqlFailure {
+    error(
+        701,
+        17,
+        "There is insufficient system memory in resource pool 'default' to run this query.",
+    )
+}
+
+/// No single value may take the stand-in's memory.
+pub(super) fn too_long(bytes: usize) -> Result<(), SqlFailure> {
+    if bytes > LONGEST_BYTES { Err(out_of_memory()) } else { Ok(()) }
+}
+
+/// No query may take the stand-in's memory: a product of a few tables would.
+pub(super) fn too_many(rows: &[Row]) -> Result<(), SqlFailure> {
+    let width = rows.last().map_or(0, Vec::len).max(1);
+    if rows.len().saturating_mul(width) > MOST_VALUES { Err(out_of_memory()) } else { Ok(()) }
 }

@@ -94,6 +94,15 @@ pub trait Host: Send {
         arguments: Option<&[Value]>,
     ) -> Result<Relation, SqlFailure>;
 
+    /// The columns of a table or view, without its rows.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Host::relation`].
+    fn columns(&self, name: &ObjectName) -> Result<Vec<Column>, SqlFailure> {
+        self.relation(name, None).map(|relation| relation.columns)
+    }
+
     /// Appends rows to a user table, in the order of its columns.
     ///
     /// # Errors

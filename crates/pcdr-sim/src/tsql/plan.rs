@@ -6,7 +6,7 @@ use super::bind::{Aggregate, Binder, Binding, Collector, Scope, ScopeColumn, Win
 use super::bound::{Bound, Node};
 use super::convert::{common, text_type};
 use super::eval::eval_constant;
-use super::failures::{error, invalid_object};
+use super::failures::{error, invalid_object, too_many};
 use super::parse::object_name;
 use super::tree::{
     Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source, same_name,
@@ -136,6 +136,7 @@ impl Binder<'_> {
                 binder.ctes.push((cte.name.clone(), Arc::new(relation)));
                 delta = binder.plan(&step, None)?.run(None, self.context)?;
                 all.rows.extend(delta.iter().cloned());
+                too_many(&all.rows)?;
             }
             return Ok(all);
         }
@@ -529,14 +530,14 @@ impl Binder<'_> {
                     Some(alias) => vec![alias.clone()],
                     None => name.parts.clone(),
                 };
-                Ok((plan, scope_columns(found, &table)))
+                Ok((plan, scope_columns(found, table)))
             }
             Source::Derived { query, alias, columns } => {
                 let plan = self.plan(query, outer)?;
                 let mut found = plan.columns.clone();
                 rename(&mut found, columns, alias)?;
                 let table = vec![alias.clone()];
-                Ok((SourcePlan::Query(Box::new(plan)), scope_columns(found, &table)))
+                Ok((SourcePlan::Query(Box::new(plan)), scope_columns(found, table)))
             }
             Source::Join { kind, left, right, on } => {
                 let left = self.source(left, outer)?;
@@ -644,11 +645,12 @@ fn simple_plan(columns: Vec<Column>, body: PlanBody) -> Plan {
     }
 }
 
-fn scope_columns(columns: Vec<Column>, table: &[String]) -> Vec<ScopeColumn> {
+fn scope_columns(columns: Vec<Column>, table: Vec<String>) -> Vec<ScopeColumn> {
+    let table: Arc<[String]> = table.into();
     columns
         .into_iter()
         .map(|c| ScopeColumn {
-            table: table.to_vec(),
+            table: Arc::clone(&table),
             name: c.name,
             ty: c.ty,
             nullable: c.nullable,

@@ -7,7 +7,7 @@ use super::bind::{Aggregate, AggregateKind, WindowCall, WindowKind};
 use super::bound::{Bound, Env};
 use super::convert::{cast, compare, exact, float, hash_key, rescale};
 use super::eval::{eval, test};
-use super::failures::{divide_by_zero, error, overflow};
+use super::failures::{divide_by_zero, error, out_of_memory, overflow, too_long, too_many};
 use super::parse::object_name;
 use super::plan::{OrderKey, Plan, PlanBody, SelectPlan, SourcePlan};
 use super::shape;
@@ -178,18 +178,34 @@ impl SelectPlan {
         outer: Option<&Env<'_>>,
         context: &Context<'_>,
     ) -> Result<Vec<Entry>, SqlFailure> {
-        let mut rows = match &self.source {
-            Some(source) => source.run(outer, context)?,
-            None => vec![Vec::new()],
+        let holds = |row: &Row| -> Result<bool, SqlFailure> {
+            match &self.filter {
+                Some(filter) => Ok(test(filter, &Env::of(row, outer), context)? == Some(true)),
+                None => Ok(true),
+            }
         };
-        if let Some(filter) = &self.filter {
-            let mut kept = Vec::new();
-            for row in rows {
-                if test(filter, &Env::of(&row, outer), context)? == Some(true) {
-                    kept.push(row);
+        let mut rows = Vec::new();
+        match &self.source {
+            // Only what passes is copied.
+            Some(SourcePlan::Rows(all)) => {
+                for row in all.iter() {
+                    if holds(row)? {
+                        rows.push(row.clone());
+                    }
                 }
             }
-            rows = kept;
+            Some(source) => {
+                for row in source.run(outer, context)? {
+                    if holds(&row)? {
+                        rows.push(row);
+                    }
+                }
+            }
+            None => {
+                if holds(&Vec::new())? {
+                    rows.push(Vec::new());
+                }
+            }
         }
         let mut entries = if self.grouped {
             self.groups(rows, outer, context)?
@@ -397,11 +413,7 @@ impl SourcePlan {
                 let mut rows = Vec::new();
                 while step != 0 && (if step > 0 { at <= end } else { at >= end }) {
                     if rows.len() >= 1_000_000 {
-                        return Err(error(
-                            701,
-                            17,
-                            "There is insufficient system memory in resource pool 'default' to run this query.",
-                        ));
+                        return Err(out_of_memory());
                     }
                     rows.push(vec![Value::BigInt(at)]);
                     match at.checked_add(step) {
@@ -421,6 +433,7 @@ impl SourcePlan {
                             rows.push(joined(&row, &vec![Value::Null; *right_width]));
                         }
                         rows.extend(found.iter().map(|other| joined(&row, other)));
+                        too_many(&rows)?;
                     }
                     return Ok(rows);
                 }
@@ -447,6 +460,7 @@ impl SourcePlan {
                     if !any && matches!(kind, JoinKind::Left | JoinKind::Full) {
                         rows.push(joined(row, &vec![Value::Null; *right_width]));
                     }
+                    too_many(&rows)?;
                 }
                 if matches!(kind, JoinKind::Right | JoinKind::Full) {
                     let nulls = vec![Value::Null; *left_width];
@@ -554,6 +568,7 @@ fn aggregate(
             for value in values {
                 joined.push_str(&separator);
                 joined.push_str(&text(value));
+                too_long(joined.len())?;
             }
             Ok(Value::string(joined))
         }

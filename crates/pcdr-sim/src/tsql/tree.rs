@@ -24,7 +24,9 @@ impl PartialEq for Path {
 
 /// Whether two identifiers name the same thing under a case-insensitive collation.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || a.to_lowercase() == b.to_lowercase()
+    // Every name of a query meets every column in sight: most pairs are ASCII and differ.
+    a.eq_ignore_ascii_case(b)
+        || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

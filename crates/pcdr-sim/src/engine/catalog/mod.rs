@@ -102,21 +102,27 @@ pub fn rows(defs: &[ColumnDef], major: u8, rows: Vec<Named>) -> Relation {
         rows.iter().flatten().all(|(name, _)| defs.iter().any(|d| d.name == *name)),
         "a row names a column that its view does not have"
     );
-    Relation {
-        columns: of_release(defs, major),
-        rows: rows
-            .into_iter()
-            .map(|row| {
-                kept.iter()
-                    .map(|c| {
-                        row.iter()
-                            .find(|(name, _)| *name == c.name)
-                            .map_or_else(|| nothing(c), |(_, v)| shaped(c.ty, v.clone()))
-                    })
-                    .collect()
-            })
-            .collect(),
-    }
+    // Rows of one view name the same columns in the same order, so that where a value belongs is
+    // where it belonged in the row before, and found by one comparison.
+    let mut places: Vec<usize> = Vec::new();
+    let rows = rows.into_iter().map(|row| {
+        let mut filled: Vec<Option<Value>> = vec![None; kept.len()];
+        for (i, (name, value)) in row.into_iter().enumerate() {
+            let known = places.get(i).copied().filter(|at| kept[*at].name == name);
+            let found = known.or_else(|| kept.iter().position(|c| c.name == name));
+            let Some(at) = found else { continue };
+            if known.is_none() {
+                places.resize(places.len().max(i + 1), 0);
+                places[i] = at;
+            }
+            // The first of two values of one column counts.
+            filled[at].get_or_insert_with(|| shaped(kept[at].ty, value));
+        }
+        let row = filled.into_iter().zip(&kept);
+        row.map(|(value, column)| value.unwrap_or_else(|| nothing(column))).collect()
+    });
+    let rows = rows.collect();
+    Relation { columns: of_release(defs, major), rows }
 }
 
 /// What a column holds when nobody gave it a value: NULL where it may, else the type's zero.

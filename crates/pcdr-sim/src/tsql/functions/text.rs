@@ -5,6 +5,7 @@ use crate::message::SqlFailure;
 use crate::tsql::convert::float;
 use crate::tsql::eval::pattern_index;
 use crate::tsql::failures::error;
+use crate::tsql::failures::too_long;
 use crate::value::Value;
 
 pub(super) fn len(values: &[Value]) -> Applied {
@@ -132,18 +133,6 @@ pub(super) fn replace(values: &[Value]) -> Applied {
     Ok(Value::string(out))
 }
 
-/// No single value may take the stand-in's memory.
-pub(super) fn too_long(bytes: usize) -> Result<(), SqlFailure> {
-    if bytes > 64 << 20 {
-        return Err(error(
-            701,
-            17,
-            "There is insufficient system memory in resource pool 'default' to run this query.",
-        ));
-    }
-    Ok(())
-}
-
 pub(super) fn translate(values: &[Value]) -> Applied {
     let (Some(s), Some(from), Some(to)) = (string(values, 0), string(values, 1), string(values, 2))
     else {
@@ -227,13 +216,16 @@ pub(super) fn quote_name(values: &[Value]) -> Applied {
 
 /// NULL counts as the empty string.
 pub(super) fn concat(values: &[Value]) -> Applied {
-    Ok(Value::string((0..values.len()).filter_map(|i| string(values, i)).collect::<String>()))
+    let parts: Vec<&str> = (0..values.len()).filter_map(|i| string(values, i)).collect();
+    too_long(parts.iter().map(|part| part.len()).sum())?;
+    Ok(Value::string(parts.concat()))
 }
 
 /// NULL is left out together with its separator.
 pub(super) fn concat_with(values: &[Value]) -> Applied {
     let separator = string(values, 0).unwrap_or("");
     let parts: Vec<&str> = (1..values.len()).filter_map(|i| string(values, i)).collect();
+    too_long(parts.iter().map(|part| part.len() + separator.len()).sum())?;
     Ok(Value::string(parts.join(separator)))
 }
 

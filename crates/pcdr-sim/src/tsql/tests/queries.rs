@@ -208,3 +208,29 @@ fn wrong_names_and_types_have_their_numbers() {
         assert_eq!(first_error(sql).0, number, "{sql}");
     }
 }
+
+#[test]
+fn a_product_of_tables_or_a_text_that_would_take_the_memory_is_refused_with_701() {
+    let series = "GENERATE_SERIES(1, 3000)";
+    let product = format!("SELECT COUNT(*) FROM {series} AS a CROSS JOIN {series} AS b");
+    assert_eq!(first_error(&product).0, 701);
+    let applied = format!(
+        "SELECT COUNT(*) FROM {series} AS a CROSS APPLY (SELECT b.value FROM {series} AS b) AS c"
+    );
+    assert_eq!(first_error(&applied).0, 701);
+    let long = "REPLICATE(CAST('x' AS varchar(max)), 40000000)";
+    for text in [format!("SELECT {long} + {long}"), format!("SELECT CONCAT({long}, {long})")] {
+        assert_eq!(first_error(&text).0, 701);
+    }
+    assert_eq!(
+        one(
+            "SELECT COUNT(*) FROM GENERATE_SERIES(1, 300) AS a CROSS JOIN GENERATE_SERIES(1, 300) AS b"
+        ),
+        "90000"
+    );
+}
+
+#[test]
+fn names_beyond_ascii_are_found_in_any_case() {
+    assert_eq!(one("SELECT d.ÜBER + d.[\u{212a}] FROM (SELECT 1 AS über, 2 AS k) AS d"), "3");
+}
