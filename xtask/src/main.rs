@@ -6,6 +6,7 @@
 
 mod bench;
 mod docs;
+mod fuzz;
 mod licences;
 mod lint;
 mod official_parser;
@@ -60,6 +61,15 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         criterion: Vec<String>,
     },
+    /// Hostile packets, statements, files and documents: nothing may panic and nothing may grow
+    Fuzz {
+        /// Cases of the run
+        #[arg(long, default_value_t = fuzz::CASES)]
+        cases: u64,
+        /// Repeats the run of this seed; without one, a new one is drawn and printed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Lint, then test, both to their end
     Ci {
         /// Leave out the vendor's own T-SQL parser, where it cannot be installed
@@ -94,6 +104,11 @@ fn main() -> ExitCode {
             report.finish()
         }
         Chore::Bench { criterion } => bench::run(&shell, &criterion),
+        Chore::Fuzz { cases, seed } => {
+            let mut report = report::Report::new();
+            fuzz::run(&shell, &mut report, cases, Some(seed.unwrap_or_else(fuzz::fresh_seed)));
+            report.finish()
+        }
         Chore::Ci { skip_official_parser } => {
             let clean = lint::run(&shell);
             testing::run(&shell, skip_official_parser) && clean
