@@ -583,6 +583,10 @@ impl Host for SessionHost {
                 let database = self.own_database();
                 let login = self.login.clone();
                 self.try_change(|state, key, _| {
+                    if let Some(done) = security::certificate(state, key, &login, &database, &other)
+                    {
+                        return done;
+                    }
                     security::admin(state, key, &login, &database, &other).unwrap_or_else(|| {
                         Err(SqlMessage::new(
                             40510,

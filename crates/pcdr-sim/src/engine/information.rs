@@ -103,6 +103,7 @@ fn answer(
             }
             for set in &media.sets {
                 super::restore::check_version(&set.header, version)?;
+                super::restore::check_encryption(&set.header, &instance.security)?;
             }
             let rows = media
                 .sets
@@ -305,7 +306,7 @@ fn header_row(header: &SetHeader, version: (u8, u8, u16)) -> Row {
         Value::TinyInt(0),
     ];
     if (version.0, version.2) >= (12, 2342) {
-        row.extend([Value::Null, Value::Null, Value::Null]);
+        row.extend(header.encryptor());
     }
     if version.0 >= 16 {
         row.extend([

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::log::RecoveryPath;
 use super::lsn::Lsn;
 use super::state::{DatabaseFile, RecoveryModel};
+use crate::value::Value;
 
 /// What a backup set covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +129,9 @@ pub struct SetHeader {
     pub files: Vec<DatabaseFile>,
     /// `MediaSetId`.
     pub media_set: Uuid,
+    /// `KeyAlgorithm` and `EncryptorThumbprint`, when the set is encrypted.
+    #[serde(default)]
+    pub encryption: Option<(String, Vec<u8>)>,
 }
 
 impl SetHeader {
@@ -150,6 +154,18 @@ impl SetHeader {
             }
         }
         flags
+    }
+
+    /// `KeyAlgorithm`, `EncryptorThumbprint` and `EncryptorType`.
+    pub fn encryptor(&self) -> [Value; 3] {
+        match &self.encryption {
+            Some((algorithm, thumbprint)) => [
+                Value::string(algorithm),
+                Value::Binary(thumbprint.clone().into()),
+                Value::string("CERTIFICATE"),
+            ],
+            None => [Value::Null, Value::Null, Value::Null],
+        }
     }
 
     /// A date of this backup as its server showed it.

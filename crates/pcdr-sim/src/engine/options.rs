@@ -13,6 +13,8 @@ pub(crate) struct With {
     flags: Vec<String>,
     settings: Vec<(String, String)>,
     pub(crate) moves: Vec<(String, String)>,
+    /// Algorithm and certificate.
+    pub(crate) encryption: Option<(String, String)>,
 }
 
 const BACKUP_FLAGS: &[&str] = &[
@@ -119,6 +121,12 @@ impl With {
                         return Err(errors::conflicting_moves(from));
                     }
                     with.moves.push((from.clone(), to.clone()));
+                }
+                BackupOption::Encryption(algorithm, certificate) if backup => {
+                    with.encryption = Some((algorithm.clone(), certificate.clone()));
+                }
+                BackupOption::Encryption(..) => {
+                    return Err(errors::unknown_option("ENCRYPTION", verb));
                 }
                 BackupOption::Move(..) => return Err(errors::unknown_option("MOVE", verb)),
             }

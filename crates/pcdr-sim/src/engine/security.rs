@@ -11,8 +11,10 @@ use super::errors;
 use super::state::{Database, InstanceState};
 use crate::message::{SqlFailure, SqlMessage};
 
+mod certificates;
 mod statements;
 
+pub(crate) use certificates::certificate;
 pub use statements::admin;
 
 /// A login.
@@ -64,6 +66,28 @@ pub struct Security {
     pub next_id: i32,
     /// Access tokens that are accepted, and the login (lower case) that each is of.
     pub tokens: BTreeMap<String, String>,
+    /// The master key of master is there.
+    pub master_key: bool,
+    /// Certificates of master by lower-case name.
+    pub certificates: BTreeMap<String, Certificate>,
+}
+
+/// A certificate of master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// As created.
+    pub name: String,
+    /// `thumbprint`.
+    pub thumbprint: Vec<u8>,
+    /// Its private key is there: it can encrypt and decrypt.
+    pub has_private_key: bool,
+}
+
+impl Security {
+    /// Whether a set that was encrypted under a thumbprint can be read here.
+    pub fn decrypts(&self, thumbprint: &[u8]) -> bool {
+        self.certificates.values().any(|own| own.has_private_key && own.thumbprint == thumbprint)
+    }
 }
 
 /// Users, roles and grants of a database; they travel with its backups.

@@ -76,6 +76,27 @@ pub enum Admin {
         /// What changes.
         change: LoginChange,
     },
+    /// `CREATE MASTER KEY ENCRYPTION BY PASSWORD = '…'`.
+    CreateMasterKey,
+    /// `CREATE CERTIFICATE name`: a new one, or one from files.
+    CreateCertificate {
+        /// Name.
+        name: String,
+        /// `FROM FILE = …`; `None` makes a new one.
+        from: Option<CertificateFiles>,
+    },
+    /// `BACKUP CERTIFICATE name TO FILE = …`.
+    BackupCertificate {
+        /// Name.
+        name: String,
+        /// Where to.
+        to: CertificateFiles,
+    },
+    /// `DROP CERTIFICATE name`.
+    DropCertificate {
+        /// Name.
+        name: String,
+    },
     /// `DROP LOGIN name`.
     DropLogin {
         /// Name.
@@ -159,6 +180,21 @@ pub struct FileSpec {
     pub max_size_bytes: Option<u64>,
     /// It stands behind LOG ON, or is added with ADD LOG FILE.
     pub is_log: bool,
+}
+
+/// The files of a certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The public part.
+    pub file: String,
+    /// File and password of the private key.
+    pub private_key: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for CertificateFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CertificateFiles").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 /// What `ALTER LOGIN` changes.
@@ -247,6 +283,8 @@ pub enum BackupOption {
     Setting(String, String),
     /// `MOVE logical TO physical`.
     Move(String, String),
+    /// `ENCRYPTION (ALGORITHM = algorithm, SERVER CERTIFICATE = name)`.
+    Encryption(String, String),
 }
 
 /// `RESTORE HEADERONLY` and its like.

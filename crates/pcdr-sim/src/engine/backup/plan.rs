@@ -64,6 +64,10 @@ pub(super) fn plan(
             return Err(errors::permission(instance, Action::Backup(&name)));
         }
     }
+    let encryption = match &with.encryption {
+        Some((algorithm, name)) => Some((algorithm.clone(), encryptor(instance, name)?)),
+        None => None,
+    };
     check_log_files(state, key, host, &statement.database, log)?;
     let instance = state.instances.get_mut(key).ok_or_else(no_instance)?;
     let others = access::others_using(instance, &statement.database, me);
@@ -225,6 +229,7 @@ pub(super) fn plan(
         differential_base_guid: differential.then_some(base).flatten().map(|base| base.guid),
         last_valid_restore_time: (!simple).then_some(now),
         files: database.files.clone(),
+        encryption,
         media_set,
     };
     let duration =
@@ -444,4 +449,15 @@ fn check_log_files(
         Some(0) => Err(errors::log_file_missing(&own.name)),
         Some(_) => Err(errors::log_files_not_scanned(&own.name)),
     }
+}
+
+/// The thumbprint of the certificate that encrypts a backup.
+fn encryptor(instance: &InstanceState, name: &str) -> Result<Vec<u8>, SqlMessage> {
+    instance
+        .security
+        .certificates
+        .get(&name.to_lowercase())
+        .filter(|own| own.has_private_key)
+        .map(|own| own.thumbprint.clone())
+        .ok_or_else(|| errors::no_securable("find", "certificate", name))
 }

@@ -228,3 +228,9 @@ messages! {
     /// 18486.
     locked_out(login: &str) = 18486, 14, 1, "Login failed for user '{login}' because the account is currently locked out. The system administrator can unlock it.";
 }
+
+/// 33111.
+pub fn no_server_certificate(thumbprint: &[u8]) -> SqlMessage {
+    let shown: String = thumbprint.iter().map(|byte| format!("{byte:02X}")).collect();
+    error(33_111, 16, 3, format!("Cannot find server certificate with thumbprint '0x{shown}'."))
+}

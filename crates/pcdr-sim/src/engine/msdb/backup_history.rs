@@ -34,7 +34,11 @@ fn recovery_model(model: RecoveryModel) -> &'static str {
 fn backup_set(row: &BackupSetRow) -> Vec<(&'static str, Value)> {
     let h: &SetHeader = &row.header;
     let lsn = |l: crate::engine::lsn::Lsn| Value::lsn(l.0);
+    let [algorithm, thumbprint, encryptor] = h.encryptor();
     vec![
+        ("key_algorithm", algorithm),
+        ("encryptor_thumbprint", thumbprint),
+        ("encryptor_type", encryptor),
         ("backup_set_id", Value::Int(row.id)),
         ("backup_set_uuid", Value::Uuid(h.set_guid)),
         ("media_set_id", Value::Int(row.media_set_id)),

@@ -8,6 +8,7 @@ use crate::engine::errors::{self, OsError};
 use crate::engine::media::{Media, SetContent, SetHeader};
 use crate::engine::options::With;
 use crate::engine::paths;
+use crate::engine::security::Security;
 use crate::engine::state::WorldState;
 use crate::message::SqlMessage;
 
@@ -83,8 +84,9 @@ pub(crate) fn choose(
         header = header.or_else(|| Some(set.header.clone()));
     }
     let header = header.ok_or_else(|| errors::no_position(&devices[0]))?;
-    let own = state.instances.get(instance).ok_or_else(errors::killed)?.config.version;
-    check_version(&header, own)?;
+    let own = state.instances.get(instance).ok_or_else(errors::killed)?;
+    check_version(&header, own.config.version)?;
+    check_encryption(&header, &own.security)?;
     Ok(Chosen {
         damaged: damaged || content.is_none(),
         content,
@@ -96,6 +98,20 @@ pub(crate) fn choose(
         media_name: first.header.name.clone(),
         header,
     })
+}
+
+/// An encrypted set needs its certificate.
+///
+/// # Errors
+///
+/// 33111.
+pub(crate) fn check_encryption(header: &SetHeader, own: &Security) -> Result<(), SqlMessage> {
+    match &header.encryption {
+        Some((_, thumbprint)) if !own.decrypts(thumbprint) => {
+            Err(errors::no_server_certificate(thumbprint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A newer server's backup is not for an older one.

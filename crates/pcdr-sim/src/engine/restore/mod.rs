@@ -25,7 +25,9 @@ pub(crate) mod undo;
 use apply::{apply, complete, write_history};
 use chain::{check_chain, check_space};
 use choose::Chosen;
-pub(crate) use choose::{check_media_name, check_version, choose, damage, read_device};
+pub(crate) use choose::{
+    check_encryption, check_media_name, check_version, choose, damage, read_device,
+};
 pub(crate) use full::refused_place;
 use full::{added_by_log, prepare_full};
 

@@ -94,6 +94,9 @@ impl Parser {
 
     fn backup(&mut self) -> Parsed<Admin> {
         self.expect("BACKUP")?;
+        if self.accept("CERTIFICATE") {
+            return self.backup_certificate();
+        }
         let kind = self.kind()?;
         let database = self.name_or_variable()?;
         self.expect("TO")?;
@@ -161,8 +164,16 @@ impl Parser {
                 self.expect("TO")?;
                 options.push(BackupOption::Move(logical, self.text()?));
             } else if name == "ENCRYPTION" {
-                self.skip_group()?;
-                options.push(BackupOption::Flag(name));
+                self.expect_symbol("(")?;
+                self.expect("ALGORITHM")?;
+                self.expect_symbol("=")?;
+                let algorithm = self.identifier()?.to_ascii_uppercase();
+                self.expect_symbol(",")?;
+                self.expect("SERVER")?;
+                self.expect("CERTIFICATE")?;
+                self.expect_symbol("=")?;
+                options.push(BackupOption::Encryption(algorithm, self.identifier()?));
+                self.expect_symbol(")")?;
             } else if self.accept_symbol("=") {
                 let value = match self.peek().kind {
                     Kind::Number => self.integer()?.to_string(),
@@ -236,6 +247,12 @@ impl Parser {
         }
         if self.accept("LOGIN") {
             return self.login();
+        }
+        if self.accept_all(&["MASTER", "KEY"]) {
+            return self.master_key();
+        }
+        if self.accept("CERTIFICATE") {
+            return self.certificate();
         }
         if self.accept("USER") {
             let user = self.identifier()?;
@@ -333,6 +350,9 @@ impl Parser {
         }
         if self.accept("ENDPOINT") {
             return Ok(Admin::DropEndpoint { name: self.identifier()? });
+        }
+        if self.accept("CERTIFICATE") {
+            return Ok(Admin::DropCertificate { name: self.identifier()? });
         }
         if self.accept("LOGIN") {
             return Ok(Admin::DropLogin { name: self.identifier()? });

@@ -1,7 +1,7 @@
 //! Logins, roles, permissions and endpoints.
 
 use super::{Parsed, Parser};
-use crate::tsql::ast::{Admin, Endpoint, LoginChange};
+use crate::tsql::ast::{Admin, CertificateFiles, Endpoint, LoginChange};
 use crate::tsql::lex::Kind;
 
 impl Parser {
@@ -243,5 +243,59 @@ impl Parser {
         }
         self.expect("MEMBER")?;
         Ok((role, add, self.identifier()?))
+    }
+
+    /// Behind `CREATE MASTER KEY`. The password protects what the stand-in keeps in memory only.
+    pub(super) fn master_key(&mut self) -> Parsed<Admin> {
+        self.expect("ENCRYPTION")?;
+        self.expect("BY")?;
+        self.password()?;
+        Ok(Admin::CreateMasterKey)
+    }
+
+    /// `PASSWORD = '…'`.
+    fn password(&mut self) -> Parsed<String> {
+        self.expect("PASSWORD")?;
+        self.expect_symbol("=")?;
+        self.text()
+    }
+
+    /// `FILE = '…' [WITH PRIVATE KEY (FILE = '…', … BY PASSWORD = '…')]`.
+    fn certificate_files(&mut self, direction: &str) -> Parsed<CertificateFiles> {
+        self.expect("FILE")?;
+        self.expect_symbol("=")?;
+        let file = self.text()?;
+        let mut private_key = None;
+        if self.accept_all(&["WITH", "PRIVATE", "KEY"]) {
+            self.expect_symbol("(")?;
+            self.expect("FILE")?;
+            self.expect_symbol("=")?;
+            let key = self.text()?;
+            self.expect_symbol(",")?;
+            self.expect(direction)?;
+            self.expect("BY")?;
+            private_key = Some((key, self.password()?));
+            self.expect_symbol(")")?;
+        }
+        Ok(CertificateFiles { file, private_key })
+    }
+
+    pub(super) fn certificate(&mut self) -> Parsed<Admin> {
+        let name = self.identifier()?;
+        if self.accept("FROM") {
+            let files = self.certificate_files("DECRYPTION")?;
+            return Ok(Admin::CreateCertificate { name, from: Some(files) });
+        }
+        self.expect("WITH")?;
+        self.expect("SUBJECT")?;
+        self.expect_symbol("=")?;
+        self.text()?;
+        Ok(Admin::CreateCertificate { name, from: None })
+    }
+
+    pub(super) fn backup_certificate(&mut self) -> Parsed<Admin> {
+        let name = self.identifier()?;
+        self.expect("TO")?;
+        Ok(Admin::BackupCertificate { name, to: self.certificate_files("ENCRYPTION")? })
     }
 }
