@@ -83,20 +83,18 @@ fn carry_out(
     if !has_server_permission(instance, login, "CONTROL SERVER") {
         return Err(errors::no_securable("create", "certificate", "").into());
     }
-    let place = |path: &str| -> Result<PathBuf, SqlFailure> {
+    let place = |path: &str, writes: bool| -> Result<PathBuf, SqlFailure> {
         match paths::resolve(state, &state.root, instance, path) {
-            Ok(place) if place.write_error.is_none() => Ok(place.path),
+            Ok(place) if !writes || place.write_error.is_none() => Ok(place.path),
             Ok(_) | Err(_) => Err(no_file()),
         }
     };
     match statement {
-        Admin::CreateMasterKey => {
-            if instance.security.master_key {
-                return Err(refused(
-                    15_578,
-                    "There is already a master key in the database. Please drop it before performing this statement.",
-                ));
-            }
+        Admin::CreateMasterKey if instance.security.master_key => {
+            return Err(refused(
+                15_578,
+                "There is already a master key in the database. Please drop it before performing this statement.",
+            ));
         }
         Admin::CreateCertificate { name, .. } => {
             if instance.security.certificates.contains_key(&name.to_lowercase()) {
@@ -114,10 +112,10 @@ fn carry_out(
                 ));
             }
         }
-        Admin::BackupCertificate { name, .. } | Admin::DropCertificate { name } => {
-            if !instance.security.certificates.contains_key(&name.to_lowercase()) {
-                return Err(errors::no_securable("find", "certificate", name).into());
-            }
+        Admin::BackupCertificate { name, .. } | Admin::DropCertificate { name }
+            if !instance.security.certificates.contains_key(&name.to_lowercase()) =>
+        {
+            return Err(errors::no_securable("find", "certificate", name).into());
         }
         _ => {}
     }
@@ -125,7 +123,7 @@ fn carry_out(
         Admin::BackupCertificate { name, to } => {
             let own = &instance.security.certificates[&name.to_lowercase()];
             let write = |path: &str, text: String| {
-                let path = place(path)?;
+                let path = place(path, true)?;
                 if path.exists() {
                     return Err(no_file());
                 }
@@ -138,7 +136,7 @@ fn carry_out(
         }
         Admin::CreateCertificate { name, from } => {
             let new = match from {
-                Some(files) => read(files, name, place)?,
+                Some(files) => read(files, name, |path| place(path, false))?,
                 None => Certificate { name: name.clone(), thumbprint, has_private_key: true },
             };
             if let Some(instance) = state.instances.get_mut(key) {
