@@ -5,10 +5,12 @@
 #![allow(clippy::print_stdout, reason = "printing is this program's whole purpose")]
 
 mod bench;
+mod clients;
 mod docs;
 mod fuzz;
 mod licences;
 mod lint;
+mod machine;
 mod official_parser;
 mod purity;
 mod real;
@@ -38,6 +40,15 @@ enum Chore {
         /// Leave out the vendor's own T-SQL parser, where it cannot be installed
         #[arg(long)]
         skip_official_parser: bool,
+        /// Leave out the TDS clients written by others, where they cannot be installed
+        #[arg(long)]
+        skip_clients: bool,
+    },
+    /// Set up TDS clients written by others and run each against the stand-in
+    Clients {
+        /// Do nothing, and say so
+        #[arg(long)]
+        skip_clients: bool,
     },
     /// Set up the vendor's own T-SQL parser and judge every statement that pcdr sends
     Tsql {
@@ -75,6 +86,9 @@ enum Chore {
         /// Leave out the vendor's own T-SQL parser, where it cannot be installed
         #[arg(long)]
         skip_official_parser: bool,
+        /// Leave out the TDS clients written by others, where they cannot be installed
+        #[arg(long)]
+        skip_clients: bool,
     },
 }
 
@@ -88,7 +102,17 @@ fn main() -> ExitCode {
         }
     };
     let succeeded = match arguments.chore {
-        Chore::Test { skip_official_parser } => testing::run(&shell, skip_official_parser),
+        Chore::Test { skip_official_parser, skip_clients } => testing::run(
+            &shell,
+            testing::Skip { parser: skip_official_parser, clients: skip_clients },
+        ),
+        Chore::Clients { skip_clients } => {
+            let mut report = report::Report::new();
+            let counts = clients::run(&shell, &mut report, skip_clients);
+            let succeeded = report.finish();
+            println!("{} passed, {} failed", counts.passed, counts.failed);
+            succeeded
+        }
         Chore::Tsql { skip_official_parser } => {
             let mut report = report::Report::new();
             let counts = official_parser::run(&shell, &mut report, skip_official_parser);
@@ -109,9 +133,10 @@ fn main() -> ExitCode {
             fuzz::run(&shell, &mut report, cases, Some(seed.unwrap_or_else(fuzz::fresh_seed)));
             report.finish()
         }
-        Chore::Ci { skip_official_parser } => {
+        Chore::Ci { skip_official_parser, skip_clients } => {
             let clean = lint::run(&shell);
-            testing::run(&shell, skip_official_parser) && clean
+            let skip = testing::Skip { parser: skip_official_parser, clients: skip_clients };
+            testing::run(&shell, skip) && clean
         }
     };
     if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
+use crate::machine;
 use crate::report::Report;
 use crate::testing::{self, Counts};
 
@@ -55,7 +56,7 @@ pub(crate) fn run(shell: &Shell, report: &mut Report, skip: bool) -> Counts {
         return counts;
     };
     let held = report.check("the vendor's T-SQL parser", "cargo xtask tsql", || {
-        let command = target(shell)?.join("debug").join("pcdr").with_extension(std::env::consts::EXE_EXTENSION);
+        let command = machine::target(shell)?.join("debug").join("pcdr").with_extension(std::env::consts::EXE_EXTENSION);
         let tests = cmd!(
             shell,
             "cargo test --locked --package pcdr-official-parser --test official_parser --test documented -- --ignored --nocapture"
@@ -79,7 +80,7 @@ fn set_up(shell: &Shell) -> Result<(PathBuf, String), String> {
         )));
     }
     tools(shell)?;
-    let folder = target(shell)?.join("official-parser");
+    let folder = machine::target(shell)?.join("official-parser");
     let (package, fresh) = package(shell, &folder)?;
     compile(shell, &package)?;
 
@@ -104,45 +105,14 @@ fn impossible(why: &str) -> String {
 
 /// Installs the C# compiler and pip, where they are missing.
 fn tools(shell: &Shell) -> Result<(), String> {
-    let lacks = |program: &str, arguments: &[&str]| {
-        let command = cmd!(shell, "{program} {arguments...}");
-        command.quiet().ignore_stdout().ignore_stderr().run().is_err()
-    };
     let mut missing = Vec::new();
-    if lacks("mcs", &["--version"]) {
+    if machine::lacks(shell, "mcs", &["--version"]) {
         missing.push("mono-mcs");
     }
-    if lacks("python3", &["-m", "pip", "--version"]) {
+    if machine::lacks(shell, "python3", &["-m", "pip", "--version"]) {
         missing.push("python3-pip");
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let is_root = cmd!(shell, "id -u").quiet().read().is_ok_and(|id| id == "0");
-    let program = if is_root { "env" } else { "sudo" };
-    let apt = |arguments: &[&str]| {
-        let as_root: &[&str] = if is_root { &[] } else { &["-n", "env"] };
-        let apt_get: &[&str] = &["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"];
-        let words = [as_root, apt_get, arguments].concat();
-        println!("{program} {}", words.join(" "));
-        // What it says is only of interest when it fails.
-        let output = cmd!(shell, "{program} {words...}").quiet().ignore_status().output();
-        match output {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    };
-    apt(&["update"])
-        .and_then(|()| {
-            apt(&[&["install", "--yes", "--no-install-recommends"][..], &missing].concat())
-        })
-        .map_err(|error| {
-            impossible(&format!(
-                "Found: no {}, and apt-get could not install it: {error}",
-                missing.join(" and no ")
-            ))
-        })
+    machine::install(shell, &missing).map_err(|error| impossible(&error))
 }
 
 /// The folder of the unpacked package's programs, and whether it had to be downloaded.
@@ -193,16 +163,4 @@ fn compile(shell: &Shell, package: &Path) -> Result<(), String> {
     .quiet()
     .run()
     .map_err(|error| error.to_string())
-}
-
-/// Where cargo builds.
-fn target(shell: &Shell) -> Result<PathBuf, String> {
-    let text = cmd!(shell, "cargo metadata --locked --no-deps --format-version 1")
-        .quiet()
-        .read()
-        .map_err(|error| error.to_string())?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
-    let folder = metadata["target_directory"].as_str().map(PathBuf::from);
-    folder.ok_or_else(|| "cargo metadata names no target directory".to_owned())
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 
 use crate::report::{Checked, Report};
-use crate::{official_parser, setup};
+use crate::{clients, official_parser, setup};
 
 /// What `cargo test` counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,17 @@ pub(crate) struct Counts {
     pub(crate) ignored: u64,
 }
 
+/// What to leave out, because it cannot be installed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Skip {
+    /// What needs the vendor's own T-SQL parser.
+    pub(crate) parser: bool,
+    /// What needs TDS clients written by others.
+    pub(crate) clients: bool,
+}
+
 /// Sets up, runs every test and every example, and ends with the line `N passed, N failed`.
-/// `skip_parser` leaves out what needs the vendor's own T-SQL parser.
-pub(crate) fn run(shell: &Shell, skip_parser: bool) -> bool {
+pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
     let mut report = Report::new();
     setup::run(shell, &mut report);
 
@@ -36,12 +44,16 @@ pub(crate) fn run(shell: &Shell, skip_parser: bool) -> bool {
         counts.failed = 1;
     }
 
-    let parser = official_parser::run(shell, &mut report, skip_parser);
-    counts.passed += parser.passed;
-    counts.failed += parser.failed;
-    // Where that ran, what the run of all tests left out has run after all.
-    if parser.passed > 0 {
-        counts.ignored = counts.ignored.saturating_sub(parser.passed + parser.failed);
+    for part in [
+        official_parser::run(shell, &mut report, skip.parser),
+        clients::run(shell, &mut report, skip.clients),
+    ] {
+        counts.passed += part.passed;
+        counts.failed += part.failed;
+        // Where that ran, what the run of all tests left out has run after all.
+        if part.passed > 0 {
+            counts.ignored = counts.ignored.saturating_sub(part.passed + part.failed);
+        }
     }
     let tests = counts;
 

@@ -41,6 +41,26 @@ pub struct Login {
     pub read_only_intent: bool,
     /// Client process id.
     pub process_id: u32,
+    /// What the two sides agreed on before and in the login.
+    pub connection: Agreed,
+}
+
+/// What client and server agreed on for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Agreed {
+    /// Everything is encrypted, not the login alone.
+    pub encrypted: bool,
+    /// As in LOGINACK: `0x74000004` is TDS 7.4, `0x08000000` TDS 8.0.
+    pub tds_version: u32,
+    /// Longest packet, header included.
+    pub packet_size_bytes: u16,
+}
+
+impl Default for Agreed {
+    /// TDS 7.4 without encryption, in packets of the size that clients take when they do not care.
+    fn default() -> Agreed {
+        Agreed { encrypted: false, tds_version: 0x7400_0004, packet_size_bytes: 4096 }
+    }
 }
 
 impl Login {
@@ -56,6 +76,7 @@ impl Login {
             interface_name: String::new(),
             read_only_intent: false,
             process_id: 0,
+            connection: Agreed::default(),
         }
     }
 }
@@ -105,15 +126,17 @@ pub struct RpcParameter {
     pub value: Value,
 }
 
-/// A request of the transaction manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A request of the transaction manager. Names may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactionRequest {
-    /// Begin a transaction.
-    Begin,
+    /// Begin a transaction of this name.
+    Begin(String),
     /// Commit it.
     Commit,
-    /// Roll it back.
-    Rollback,
+    /// Roll it back, or back to the savepoint of this name.
+    Rollback(String),
+    /// Set a savepoint of this name.
+    Save(String),
 }
 
 /// One thing that a server answers. The wire turns the sequence into tokens.

@@ -58,6 +58,7 @@ impl Client {
             interface_name: "test".to_owned(),
             read_only_intent: false,
             process_id: 1,
+            connection: Default::default(),
         };
         instance.open(&login).await.map(|host| Client { host })
     }

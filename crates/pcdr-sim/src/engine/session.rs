@@ -163,6 +163,7 @@ impl Instance {
                 program_name: login.application_name.clone(),
                 interface_name: login.interface_name.clone(),
                 process_id: login.process_id,
+                connection: login.connection,
                 database,
                 transactions: Default::default(),
                 transaction_count: 0,

@@ -597,6 +597,8 @@ pub struct SessionState {
     pub interface_name: String,
     /// Client process.
     pub process_id: u32,
+    /// What its client and the server agreed on for the connection.
+    pub connection: crate::front::Agreed,
     /// Current database, as spelt by its creator.
     pub database: String,
     /// Databases that the open transaction touched and its id in each, by database key.

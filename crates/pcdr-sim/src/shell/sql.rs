@@ -148,6 +148,7 @@ impl Sql {
             interface_name: ".Net SqlClient Data Provider".into(),
             read_only_intent: false,
             process_id: 1,
+            connection: Default::default(),
         };
         match front.login(&login).await {
             Ok(session) => Ok(Sql { name, session }),

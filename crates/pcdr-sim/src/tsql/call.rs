@@ -27,7 +27,6 @@ struct Given {
 
 /// A declared parameter's final value.
 struct Final {
-    name: String,
     ty: SqlType,
     value: Value,
 }
@@ -203,7 +202,7 @@ impl Run<'_> {
                     .iter()
                     .find(|(n, _)| n.eq_ignore_ascii_case(name))
                     .map_or(Value::Null, |(_, v)| v.clone());
-                Final { name: name.clone(), ty, value }
+                Final { ty, value }
             })
             .collect();
         Ok((Flow::Next, result.status, finals))
@@ -261,7 +260,7 @@ impl Run<'_> {
                     .get(&name.to_lowercase())
                     .cloned()
                     .unwrap_or((SqlType::Variant, Value::Null));
-                Final { name: name.clone(), ty, value }
+                Final { ty, value }
             })
             .collect();
         let status = match flow {
@@ -339,17 +338,18 @@ impl Run<'_> {
         let (status, failed) = match result {
             Ok((_, status, finals)) => {
                 self.out.send(Reply::ReturnStatus(status)).await;
-                let made = handle.map(|handle| Final {
-                    name: String::new(),
-                    ty: SqlType::Int,
-                    value: Value::Int(handle),
-                });
+                let made =
+                    handle.map(|handle| Final { ty: SqlType::Int, value: Value::Int(handle) });
                 let finals = made.into_iter().chain(finals);
-                for ((ordinal, parameter), last) in outputs.iter().zip(finals) {
+                let mut values: Vec<_> = outputs.iter().zip(finals).collect();
+                // Large values come after all others. \[MS-TDS\] 2.2.7.19.
+                values.sort_by_key(|((_, parameter), _)| is_large(parameter.ty));
+                for ((ordinal, parameter), last) in values {
                     let value =
                         cast(&last.value, last.ty, parameter.ty, None).unwrap_or(Value::Null);
-                    let name =
-                        if parameter.name.is_empty() { last.name } else { parameter.name.clone() };
+                    // What was passed by place comes back without a name: the vendor's driver takes
+                    // it in no other way.
+                    let name = parameter.name.clone();
                     self.out
                         .send(Reply::ReturnValue {
                             ordinal: *ordinal,
@@ -450,6 +450,17 @@ impl Run<'_> {
         let rows = self.out.end_capture();
         Ok((outcome?, rows))
     }
+}
+
+/// Whether values of the type travel in chunks.
+fn is_large(ty: SqlType) -> bool {
+    matches!(
+        ty,
+        SqlType::VarChar(Length::Max)
+            | SqlType::NVarChar(Length::Max)
+            | SqlType::VarBinary(Length::Max)
+            | SqlType::Xml
+    )
 }
 
 fn given_of(parameter: &RpcParameter) -> Given {

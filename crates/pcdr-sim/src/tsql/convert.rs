@@ -443,14 +443,27 @@ fn fit_text(text: &str, ty: SqlType) -> Value {
     let length = length as usize;
     match ty {
         SqlType::Char(_) | SqlType::NChar(_) => {
-            let mut fitted: String = text.chars().take(length).collect();
-            let missing = length.saturating_sub(fitted.chars().count());
+            let mut fitted = first_units(text, length).to_owned();
+            let missing = length.saturating_sub(fitted.encode_utf16().count());
             fitted.extend(std::iter::repeat_n(' ', missing));
             Value::string(fitted)
         }
-        _ if text.len() <= length => Value::string(text),
-        _ => Value::String(text.chars().take(length).collect::<String>().into()),
+        _ => Value::string(first_units(text, length)),
     }
+}
+
+/// The text cut to a declared length, which counts UTF-16 units: a character outside of the basic plane
+/// takes two. One of which only half would fit is left out, because no text here can hold half of it.
+fn first_units(text: &str, length: usize) -> &str {
+    if text.len() <= length {
+        return text;
+    }
+    let mut units = 0;
+    let cut = text.char_indices().find(|(_, letter)| {
+        units += letter.len_utf16();
+        units > length
+    });
+    cut.map_or(text, |(end, _)| &text[..end])
 }
 
 fn fit_binary(bytes: &[u8], ty: SqlType) -> Value {
@@ -508,7 +521,7 @@ pub(super) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i32>
         }
         ty if is_text(ty) => {
             let text = to_text(value, from, style);
-            let fits = capacity(ty).is_none_or(|n| text.chars().count() <= n as usize);
+            let fits = capacity(ty).is_none_or(|n| text.len() <= n as usize);
             if !fits && is_number(from) {
                 // Numbers are never cut: an integer prints as a star, anything else overflows.
                 if is_integer(from) && !is_national(ty) {

@@ -38,9 +38,13 @@ fn nanos(moment: DateTime) -> i128 {
 }
 
 fn from_nanos(nanos: i128) -> Option<DateTime> {
+    // Two steps: jiff counts days from 1970, and refuses what from 1900 is more than it can count there.
+    const DAYS_TO_1970: i128 = 25_567;
+    let nanos = nanos - DAYS_TO_1970 * NANOS_PER_DAY;
     let seconds = i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?;
     let rest = nanos.rem_euclid(NANOS_PER_SECOND) as i32;
-    let moment = epoch().checked_add(SignedDuration::new(seconds, rest)).ok()?;
+    let since_1970 = SignedDuration::new(seconds, rest);
+    let moment = DateTime::constant(1970, 1, 1, 0, 0, 0, 0).checked_add(since_1970).ok()?;
     (1..=9999).contains(&moment.year()).then_some(moment)
 }
 
@@ -172,17 +176,18 @@ fn parse(text: &str, style: Option<i32>) -> Option<ParsedMoment> {
 
 fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
     let number = |text: &str| text.parse::<i16>().ok();
-    let make = |y: i16, m: i16, d: i16| -> Option<Date> {
-        let year = match y {
-            0..=49 => y + 2000,
-            50..=99 => y + 1900,
-            _ => y,
+    // A year of two digits is one of 1950 to 2049; with four it is what it says.
+    let make = |year_text: &str, m: i16, d: i16| -> Option<Date> {
+        let year = match (number(year_text)?, year_text.len()) {
+            (y @ 0..=49, 1..=2) => y + 2000,
+            (y @ 50..=99, 1..=2) => y + 1900,
+            (y, _) => y,
         };
         Date::new(year, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 8 {
-        let date = make(number(&text[..4])?, number(&text[4..6])?, number(&text[6..8])?)?;
+        let date = make(&text[..4], number(&text[4..6])?, number(&text[6..8])?)?;
         return Some((date, text[8..].trim_start_matches('T')));
     }
     if digits > 0 && text[digits..].starts_with(':') {
@@ -194,11 +199,11 @@ fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
         let parts: Vec<&str> = text[..end].split(['-', '/', '.']).collect();
         let [a, b, c] = parts[..] else { return None };
         let date = if a.len() == 4 {
-            make(number(a)?, number(b)?, number(c)?)?
+            make(a, number(b)?, number(c)?)?
         } else if matches!(style, Some(3 | 4 | 5 | 103 | 104 | 105 | 13 | 113)) {
-            make(number(c)?, number(b)?, number(a)?)?
+            make(c, number(b)?, number(a)?)?
         } else {
-            make(number(c)?, number(a)?, number(b)?)?
+            make(c, number(a)?, number(b)?)?
         };
         let rest = &text[end..];
         return Some((date, rest.strip_prefix(['T', 't']).unwrap_or(rest)));
@@ -213,8 +218,8 @@ fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
             .map(|i| i as i16 + 1)
     };
     let date = match (month_of(first), month_of(second)) {
-        (Some(month), _) => make(number(year)?, month, number(second)?)?,
-        (None, Some(month)) => make(number(year)?, month, number(first)?)?,
+        (Some(month), _) => make(year, month, number(second)?)?,
+        (None, Some(month)) => make(year, month, number(first)?)?,
         _ => return None,
     };
     Some((date, words.next().unwrap_or("")))

@@ -4,7 +4,7 @@
 
 use super::WireError;
 use super::cursor::{Cursor, utf16};
-use crate::front::Login;
+use crate::front::{Agreed, Login};
 
 /// Oldest version whose rows and completions this server can write: TDS 7.2 (SQL Server 2005).
 const OLDEST: u32 = 0x7209_0002;
@@ -24,16 +24,13 @@ const SECURITY_TOKEN: u8 = 0x01;
 #[derive(Debug)]
 pub(super) struct Login7 {
     pub(super) login: Login,
-    /// The version that both sides speak from here on.
-    pub(super) version: u32,
-    /// Packet size that both sides use from here on.
-    pub(super) packet_size: u16,
     /// The client wants to be known by its Windows account.
     pub(super) integrated: bool,
 }
 
 impl Login7 {
-    pub(super) fn decode(payload: &[u8]) -> Result<Login7, WireError> {
+    /// Decodes one; `encrypted` says whether what follows it will be.
+    pub(super) fn decode(payload: &[u8], encrypted: bool) -> Result<Login7, WireError> {
         let mut fixed = Cursor::new("LOGIN7", payload);
         let length = fixed.u32()?;
         if length as usize > payload.len() {
@@ -76,6 +73,10 @@ impl Login7 {
             _ => access_token(payload, extension)?,
         };
 
+        let packet_size = match packet_size {
+            0 => 4096,
+            size => size.clamp(512, 32767) as u16,
+        };
         Ok(Login7 {
             login: Login {
                 host_name,
@@ -87,11 +88,11 @@ impl Login7 {
                 interface_name,
                 read_only_intent: type_flags & 0x20 != 0,
                 process_id,
-            },
-            version,
-            packet_size: match packet_size {
-                0 => 4096,
-                size => size.clamp(512, 32767) as u16,
+                connection: Agreed {
+                    encrypted,
+                    tds_version: version,
+                    packet_size_bytes: packet_size,
+                },
             },
             integrated: option_flags_2 & 0x80 != 0,
         })

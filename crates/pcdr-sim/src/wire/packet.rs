@@ -42,6 +42,8 @@ pub(super) struct Message {
     pub(super) kind: u8,
     /// The session is to be reset first.
     pub(super) reset: bool,
+    /// The client has changed its mind while it sent this: nothing of it is to be done.
+    pub(super) ignored: bool,
     pub(super) payload: Vec<u8>,
 }
 
@@ -107,6 +109,7 @@ impl Inbox {
             let message = self.partial.get_or_insert_with(|| Message {
                 kind,
                 reset: bits & status::RESET != 0,
+                ignored: false,
                 payload: Vec::new(),
             });
             if message.kind != kind {
@@ -124,9 +127,9 @@ impl Inbox {
             message.payload.extend_from_slice(&packet[HEADER..]);
             self.used += length;
             if bits & status::END != 0
-                && let Some(message) = self.partial.take()
-                && bits & status::IGNORE == 0
+                && let Some(mut message) = self.partial.take()
             {
+                message.ignored = bits & status::IGNORE != 0;
                 return Ok(Some(message));
             }
         }

@@ -134,20 +134,49 @@ fn well_known(id: u16) -> Option<&'static str> {
 fn transaction(payload: &[u8]) -> Result<Asked, WireError> {
     let mut from = Cursor::new("transaction request", payload);
     skip_headers(&mut from)?;
-    let end = match from.u16()? {
-        5 => return Ok(Request::Transaction(TransactionRequest::Begin).into()),
-        7 => TransactionRequest::Commit,
-        8 => TransactionRequest::Rollback,
-        other => {
-            return Ok(Asked::Unsupported(format!("Transaction manager request {other}")));
+    match from.u16()? {
+        5 => Ok(Request::Transaction(begin(&mut from)?).into()),
+        7 => {
+            let _name = name(&mut from)?;
+            end(&mut from, TransactionRequest::Commit)
         }
-    };
+        8 => {
+            let name = name(&mut from)?;
+            end(&mut from, TransactionRequest::Rollback(name))
+        }
+        9 => {
+            let name = name(&mut from)?;
+            Ok(Request::Transaction(TransactionRequest::Save(name)).into())
+        }
+        other => Ok(Asked::Unsupported(format!("Transaction manager request {other}"))),
+    }
+}
+
+/// The end of a transaction, and the begin of the next where the client asks for it in the same request.
+fn end(from: &mut Cursor<'_>, end: TransactionRequest) -> Result<Asked, WireError> {
+    const BEGIN_AGAIN: u8 = 0x01;
     let mut requests = vec![Request::Transaction(end)];
-    let name = from.u8()?;
-    from.take(name.into())?;
-    let begin_again = !from.is_empty() && from.u8()? & 0x01 != 0;
-    if begin_again {
-        requests.push(Request::Transaction(TransactionRequest::Begin));
+    if !from.is_empty() && from.u8()? & BEGIN_AGAIN != 0 {
+        requests.push(Request::Transaction(begin(from)?));
     }
     Ok(Asked::Requests(requests))
+}
+
+/// Isolation level, which changes nothing that this server computes, and name.
+fn begin(from: &mut Cursor<'_>) -> Result<TransactionRequest, WireError> {
+    const NO_CHANGE: u8 = 0;
+    const SNAPSHOT: u8 = 5;
+    match from.u8()? {
+        NO_CHANGE..=SNAPSHOT => Ok(TransactionRequest::Begin(name(from)?)),
+        level => Err(from.fail(format!("isolation level {level} does not exist"))),
+    }
+}
+
+/// A name, after its length in bytes.
+fn name(from: &mut Cursor<'_>) -> Result<String, WireError> {
+    let bytes = from.u8()?;
+    if bytes % 2 != 0 {
+        return Err(from.fail(format!("{bytes} bytes are no UTF-16")));
+    }
+    from.utf16((bytes / 2).into())
 }

@@ -120,7 +120,10 @@ where
             format!("a message of type {:#04x} came in its place", message.kind),
         ));
     }
-    let login = Login7::decode(&message.payload)?;
+    let login = Login7::decode(
+        &message.payload,
+        matches!(agreement, Agreement::Everything | Agreement::Strict),
+    )?;
     drop(message); // it holds the password
     let outcome = if login.integrated {
         Err(SqlFailure::from(SqlMessage::new(
@@ -203,6 +206,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.outbox.push(&token);
     }
 
+    fn acknowledge_attention(&mut self) {
+        /// CurCmd that servers put there.
+        const COMMAND: u16 = 0xFD;
+        self.outbox.push(&tokens::done(DoneKind::Statement, done::ATTENTION, COMMAND, 0));
+    }
+
     async fn close(&mut self) {
         let _broken = tokio::time::timeout(FAREWELL, self.transport.shutdown()).await;
     }
@@ -218,8 +227,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.outbox.push(&tokens::collation_change());
         self.outbox.push(&tokens::language_change("us_english"));
         self.message(&SqlMessage::new(5703, 10, "Changed language setting to us_english."));
-        self.outbox.push(&tokens::login_ack(login.version, &self.identity));
-        let size = usize::from(login.packet_size);
+        self.outbox.push(&tokens::login_ack(login.login.connection.tds_version, &self.identity));
+        let size = usize::from(login.login.connection.packet_size_bytes);
         self.outbox.push(&tokens::packet_size_change(size, FIRST_PACKET_SIZE));
         if login.login.access_token.is_some() {
             self.outbox.push(&tokens::federated_login_acknowledged());
@@ -231,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     async fn send_elsewhere(&mut self, login: &Login7, host: &str, port: u16) -> io::Result<()> {
-        self.outbox.push(&tokens::login_ack(login.version, &self.identity));
+        self.outbox.push(&tokens::login_ack(login.login.connection.tds_version, &self.identity));
         self.outbox.push(&tokens::routing(host, port));
         self.done(0);
         self.finish_message().await?;
@@ -260,7 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 if message.kind == kind::ATTENTION {
                     // The response had already ended: the acknowledgement is a message of its own.
                     Metrics::count(&self.metrics.attentions);
-                    self.done(done::ATTENTION);
+                    self.acknowledge_attention();
                     self.finish_message().await?;
                 } else {
                     Metrics::count(&self.metrics.requests);
@@ -290,6 +299,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         message: Message,
         ended: &CancellationToken,
     ) -> Result<After, WireError> {
+        if message.ignored {
+            // Not acknowledged like an attention: one completion says that it was ignored. \[MS-TDS\] 2.2.1.7.
+            self.done(done::ERROR);
+            self.finish_message().await?;
+            return Ok(After::Next);
+        }
         let asked = request::decode(&message)?;
         let reset = message.reset;
         drop(message);
@@ -605,8 +620,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Response<'a, S> {
                 }
             }
             Some(Stop::Attention) => {
+                // As servers do it: the response ends with an error, and the acknowledgement is a message of
+                // its own. The vendor's drivers take it in either, tedious only there, tiberius only inside.
                 self.release(true);
-                self.connection.done(done::ATTENTION);
+                self.connection.done(done::ERROR);
+                self.connection.outbox.end();
+                self.connection.acknowledge_attention();
                 self.connection.outbox.end();
                 self.flush(ended).await;
                 match self.stop {

@@ -278,6 +278,7 @@ impl Run {
             interface_name: "ODBC".to_owned(),
             read_only_intent: false,
             process_id: 1,
+            connection: Default::default(),
         }
     }
 

@@ -172,19 +172,20 @@ pub(super) fn connections(view: View<'_>) -> Result<Relation, SqlFailure> {
         .values()
         .map(|s| {
             let id = uuid::Uuid::from_u64_pair(s.serial, u64::from(s.id));
+            let encrypted = if s.connection.encrypted { "TRUE" } else { "FALSE" };
             vec![
                 ("session_id", Value::Int(i32::from(s.id))),
                 ("most_recent_session_id", Value::Int(i32::from(s.id))),
                 ("connect_time", view.local(s.login_time)),
                 ("net_transport", Value::string("TCP")),
                 ("protocol_type", Value::string("TSQL")),
-                ("protocol_version", Value::Int(1_946_157_060)),
+                ("protocol_version", Value::Int(s.connection.tds_version as i32)),
                 ("endpoint_id", Value::Int(4)),
-                ("encrypt_option", Value::string("TRUE")),
+                ("encrypt_option", Value::string(encrypted)),
                 ("auth_scheme", Value::string("SQL")),
                 ("last_read", view.local(s.last_request_start)),
                 ("last_write", view.local(s.last_request_end)),
-                ("net_packet_size", Value::Int(4096)),
+                ("net_packet_size", Value::Int(s.connection.packet_size_bytes.into())),
                 ("client_net_address", Value::string("127.0.0.1")),
                 ("local_tcp_port", Value::Int(1433)),
                 ("connection_id", Value::Uuid(id)),

@@ -63,6 +63,7 @@ fn login(database: &str) -> Login {
         interface_name: "ODBC".to_owned(),
         read_only_intent: false,
         process_id: 1,
+        connection: Default::default(),
     }
 }
 

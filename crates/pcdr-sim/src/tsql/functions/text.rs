@@ -8,9 +8,10 @@ use crate::tsql::failures::error;
 use crate::tsql::failures::too_long;
 use crate::value::Value;
 
+/// LEN. Without a collation for supplementary characters, one of those counts as two.
 pub(super) fn len(values: &[Value]) -> Applied {
     Ok(string(values, 0).map_or(Value::Null, |s| {
-        let n = s.trim_end_matches(' ').chars().count();
+        let n = s.trim_end_matches(' ').encode_utf16().count();
         Value::Int(i32::try_from(n).unwrap_or(i32::MAX))
     }))
 }

@@ -118,10 +118,12 @@ impl Run<'_> {
     }
 
     pub(super) async fn transaction(&mut self, request: TransactionRequest) {
+        let named = |name: String| Some(name).filter(|name| !name.is_empty());
         let (command, result) = match request {
-            TransactionRequest::Begin => (212, self.begin_transaction(None).await),
+            TransactionRequest::Begin(name) => (212, self.begin_transaction(named(name)).await),
             TransactionRequest::Commit => (213, self.commit().await),
-            TransactionRequest::Rollback => (210, self.rollback(None).await),
+            TransactionRequest::Rollback(name) => (210, self.rollback(named(name)).await),
+            TransactionRequest::Save(name) => (214, self.save(&name)),
         };
         if let Err(failure) = &result {
             self.out.fail(failure).await;

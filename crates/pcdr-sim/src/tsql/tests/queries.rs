@@ -41,6 +41,28 @@ fn unknown_is_neither_true_nor_false() {
 }
 
 #[test]
+fn the_whole_calendar_can_be_written() {
+    assert_eq!(
+        one("SELECT CAST('0001-01-01' AS date), CAST('00010203' AS date), CAST('1/2/03' AS date)"),
+        "0001-01-01|0001-02-03|2003-01-02"
+    );
+    assert_eq!(
+        one("SELECT YEAR(CAST('9999-12-31 23:59:59.990' AS datetime)), DATEPART(DAYOFYEAR, \
+             CAST('9999-12-31 23:59:59.9999999' AS datetime2(7)))"),
+        "9999|365"
+    );
+    assert_eq!(first_error("SELECT CAST('9999-12-31 23:59:59.9999999' AS datetime)").0, 242);
+}
+
+#[test]
+fn lengths_count_utf_16_units() {
+    assert_eq!(one("SELECT LEN(N'ж😀'), DATALENGTH(CAST(N'ж😀' AS nchar(5)))"), "3|10");
+    assert_eq!(one("SELECT CAST(N'ж😀a' AS nvarchar(3)) + N'|'"), "ж😀|");
+    // Half a character cannot be kept.
+    assert_eq!(one("SELECT CAST(N'ж😀a' AS nvarchar(2)) + N'|'"), "ж|");
+}
+
+#[test]
 fn text_compares_without_case_and_trailing_blanks() {
     assert_eq!(one("SELECT 1 WHERE 'Abc ' = N'aBC'"), "1");
     assert!(rows("SELECT 1 WHERE 'Abc' = 'abc' COLLATE Latin1_General_BIN").is_empty());

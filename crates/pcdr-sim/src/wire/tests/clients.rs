@@ -384,19 +384,18 @@ async fn the_login_tells_who_the_client_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelling_a_running_statement_stops_it_and_leaves_the_connection_usable() {
+async fn cancelling_a_running_statement_stops_it_and_this_driver_misses_the_acknowledgement() {
     let scripts = Scripts::new();
     let long = vec![Act::Sleep(Duration::from_secs(3600)), done(DoneKind::Statement, None)];
     scripts.script("long", long);
-    scripts.script("one", result(vec![(SqlType::Int, Value::Int(1))]));
     let (mut client, _served) = plain(&scripts, Faults::default()).await;
     let limit = Duration::from_secs(10);
     assert!(tokio::time::timeout(limit, client.simple_query("long")).await.is_err());
-    client.cancel_query().await.unwrap();
+    // The acknowledgement is a message of its own, for which this driver does not wait. Its connection
+    // still has that message before it: it can only be closed.
+    let error = client.cancel_query().await.unwrap_err();
+    assert!(matches!(error, tiberius::error::Error::Protocol(_)), "{error}");
     assert_eq!(*scripts.cancelled.lock().unwrap(), 1);
-    let rows = client.simple_query("one").await.unwrap();
-    let row = rows.into_row().await.unwrap().unwrap();
-    assert_eq!(row.get::<i32, _>(0), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,9 +157,11 @@ impl FrontSession for Session {
             Request::Transaction(request) => {
                 replies
                     .send(match request {
-                        TransactionRequest::Begin => Reply::TransactionBegun(7),
+                        TransactionRequest::Begin(_) => Reply::TransactionBegun(7),
                         TransactionRequest::Commit => Reply::TransactionCommitted(7),
-                        TransactionRequest::Rollback => Reply::TransactionRolledBack(7),
+                        TransactionRequest::Rollback(_) | TransactionRequest::Save(_) => {
+                            Reply::TransactionRolledBack(7)
+                        }
                     })
                     .await;
                 replies

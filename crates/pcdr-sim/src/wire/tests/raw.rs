@@ -157,11 +157,11 @@ async fn an_attention_after_the_response_is_answered_by_a_message_of_its_own() {
     client.write_all(&packet(6, 1, &[])).await.unwrap();
     assert_eq!(message(&mut client).await.len(), 13);
     client.write_all(&packet(6, 1, &[])).await.unwrap();
-    assert_eq!(ending(&message(&mut client).await), (0xFD, 0x20, 0, 0));
+    assert_eq!(ending(&message(&mut client).await), (0xFD, 0x20, 253, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attention_during_the_response_ends_the_same_message() {
+async fn an_attention_during_the_response_ends_it_and_is_answered_by_a_message_of_its_own() {
     let scripts = Scripts::new();
     let mut acts = result(vec![(SqlType::Int, Value::Int(1))]);
     acts.push(Act::Sleep(Duration::from_secs(9)));
@@ -171,8 +171,11 @@ async fn an_attention_during_the_response_ends_the_same_message() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     client.write_all(&packet(6, 1, &[])).await.unwrap();
     let answer = message(&mut client).await;
-    assert_eq!(ending(&answer), (0xFD, 0x20, 0, 0));
+    assert_eq!(ending(&answer), (0xFD, 0x02, 0, 0));
     assert_eq!(ending(&answer[..answer.len() - 13]), (0xFD, 0x11, 193, 1));
+    let acknowledgement = message(&mut client).await;
+    assert_eq!(acknowledgement.len(), 13);
+    assert_eq!(ending(&acknowledgement), (0xFD, 0x20, 253, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,7 +214,7 @@ async fn a_killed_request_ends_with_status_0x102() {
 }
 
 #[tokio::test]
-async fn a_pipelined_request_is_answered_after_the_first_and_an_ignored_one_never() {
+async fn a_pipelined_request_is_answered_after_the_first_and_an_ignored_one_is_not_carried_out() {
     let scripts = Scripts::new();
     scripts.script("one", vec![done(DoneKind::Statement, Some(1))]);
     scripts.script("two", vec![done(DoneKind::Statement, Some(2))]);
@@ -223,7 +226,36 @@ async fn a_pipelined_request_is_answered_after_the_first_and_an_ignored_one_neve
     bytes.extend(batch("two"));
     client.write_all(&bytes).await.unwrap();
     assert_eq!(ending(&message(&mut client).await).3, 1);
+    assert_eq!(ending(&message(&mut client).await), (0xFD, 0x02, 0, 0));
     assert_eq!(ending(&message(&mut client).await).3, 2);
+    assert_eq!(scripts.seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn requests_of_the_transaction_manager_keep_their_names() {
+    let named = |request: u8, head: &[u8], tail: &[u8]| {
+        let mut payload = 4_u32.to_le_bytes().to_vec();
+        payload.extend([request, 0]);
+        payload.extend_from_slice(head);
+        payload.extend([4, b'h', 0, b'i', 0]);
+        payload.extend_from_slice(tail);
+        packet(14, 1, &payload)
+    };
+    let scripts = Scripts::new();
+    let (mut client, _served) = logged_in(&scripts).await;
+    // Begin at an isolation level; save; roll back to it; commit, and begin again under the same name.
+    let again = [1, 2, 2, b'o', 0];
+    for bytes in
+        [named(5, &[4], &[]), named(9, &[], &[]), named(8, &[], &[0]), named(7, &[], &again)]
+    {
+        client.write_all(&bytes).await.unwrap();
+        assert_eq!(ending(&message(&mut client).await), (0xFD, 0, 212, 0));
+    }
+    let seen: Vec<_> = scripts.seen.lock().unwrap().iter().map(|r| format!("{r:?}")).collect();
+    let expected = ["Begin(\"hi\")", "Save(\"hi\")", "Rollback(\"hi\")", "Commit", "Begin(\"o\")"];
+    assert_eq!(seen, expected.map(|request| format!("Transaction({request})")));
+    client.write_all(&named(5, &[6], &[])).await.unwrap();
+    assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0, "level 6 does not exist");
 }
 
 #[tokio::test]
