@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::consent::Consent;
+use crate::drift::drift;
 use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{DatabaseState, MirroringRole, MirroringState, Observation, PoolState};
@@ -100,6 +101,8 @@ pub fn judge(topology: &Topology, observation: &Observation, now: Timestamp) -> 
     let mut findings = Vec::new();
     let copies = copies(topology, observation, &mut findings);
     two_writable_copies(&copies, &mut findings);
+    jobs(topology, observation, &mut findings);
+    lateness(topology, observation, now, &mut findings);
     let pool_state = observation.pool.as_ref().map(|pool| match pool {
         Known::Known(pool) => pool.state.clone(),
         Known::Unknown(reason) => Known::Unknown(reason.clone()),
@@ -115,6 +118,12 @@ pub fn judge(topology: &Topology, observation: &Observation, now: Timestamp) -> 
         });
         (Vec::new(), None)
     } else {
+        // After a failover nothing is as designed, and a failback makes it so again.
+        findings.extend(drift(topology, observation).into_iter().map(|one| Finding {
+            verdict: Verdict::Attention,
+            code: "drift",
+            message: format!("Not as designed: {one}."),
+        }));
         would_fail_over(topology, observation, now)
     };
     if let Some(refusal) = &refusal {
@@ -219,6 +228,76 @@ fn copies(
     copies
 }
 
+/// What the newest run of each log shipping job said.
+fn jobs(topology: &Topology, observation: &Observation, findings: &mut Vec<Finding>) {
+    const FAILED: i32 = 0;
+    const CANCELLED: i32 = 3;
+    for instance in topology.instances() {
+        let Known::Known(seen) = observation.instance(&instance.name) else { continue };
+        let primaries = seen.log_shipping_primary.known().into_iter().flatten();
+        let secondaries = seen.log_shipping_secondary.known().into_iter().flatten();
+        let jobs = primaries
+            .map(|(_, entry)| &entry.backup_job)
+            .chain(secondaries.flat_map(|(_, entry)| [&entry.copy_job, &entry.restore_job]));
+        for job in jobs.filter_map(Known::known) {
+            let how = match job.last_run_status {
+                Some(FAILED) => "failed",
+                Some(CANCELLED) => "was cancelled",
+                _ => continue,
+            };
+            let when = job.last_run_at.map_or_else(String::new, |at| format!(" at {at}"));
+            findings.push(Finding {
+                verdict: Verdict::Attention,
+                code: "job_failed",
+                message: format!(
+                    "The last run of {} on {}{when} {how}: read its history and repair the cause.",
+                    job.name, instance.name
+                ),
+            });
+        }
+    }
+}
+
+/// A backup or a restore that is later than its threshold, as alerts 14420 and 14421 judge it. The mirror
+/// backs nothing up while it mirrors, so only an instance that serves is judged as a primary.
+fn lateness(
+    topology: &Topology,
+    observation: &Observation,
+    now: Timestamp,
+    findings: &mut Vec<Finding>,
+) {
+    let mut judge = |what: &str, code, at: Option<Timestamp>, threshold: Option<i32>| {
+        let (Some(at), Some(threshold)) = (at, threshold) else { return };
+        let minutes = now.since(at).as_secs() / 60;
+        if u64::try_from(threshold).is_ok_and(|threshold| minutes > threshold) {
+            findings.push(Finding {
+                verdict: Verdict::Attention,
+                code,
+                message: format!(
+                    "{what} {minutes} min ago, later than its threshold of {threshold}."
+                ),
+            });
+        }
+    };
+    for instance in topology.instances() {
+        let Known::Known(seen) = observation.instance(&instance.name) else { continue };
+        let name = &instance.name;
+        let serves = |database: &DatabaseName| matches!(observation.database(name, database), Known::Known(Some(copy)) if copy.is_writable());
+        for (database, entry) in seen.log_shipping_primary.known().into_iter().flatten() {
+            if serves(database) {
+                let what = format!("The last log backup of {database} on {name} was");
+                let threshold = entry.backup_threshold_minutes;
+                judge(&what, "backup_late", entry.last_backup_at, threshold);
+            }
+        }
+        for (database, entry) in seen.log_shipping_secondary.known().into_iter().flatten() {
+            let what = format!("The last restore of {database} on {name} was");
+            let threshold = entry.restore_threshold_minutes;
+            judge(&what, "restore_late", entry.last_restored_at, threshold);
+        }
+    }
+}
+
 /// Two copies of one database that take writes are an alarm, whichever the pool uses.
 fn two_writable_copies(copies: &[CopyStatus], findings: &mut Vec<Finding>) {
     let databases: BTreeSet<&DatabaseName> = copies.iter().map(|copy| &copy.database).collect();
@@ -254,23 +333,81 @@ mod tests {
         let world = MockWorld::new(topology.clone());
         world.ship("mgc", 1000, 1100);
         change(&world);
-        let mut future = std::pin::pin!(async {
-            let observation = observe(&topology, &world.ports(), "test", None).await;
-            judge(&topology, &observation, world.now())
+        let observation = block_on(observe(&topology, &world.ports(), "test", None));
+        judge(&topology, &observation, world.now())
+    }
+
+    /// Carries the plan out that configures the world.
+    fn configure(world: &MockWorld) {
+        let topology = Topology::parse(crate::topology::EXAMPLE).unwrap();
+        world.change_instance("sql-s1", |seen| {
+            let Known::Known(databases) = &mut seen.databases else { return };
+            databases.clear();
+            let Known::Known(entries) = &mut seen.log_shipping_secondary else { return };
+            entries.clear();
         });
+        let ports = world.ports();
+        block_on(async {
+            let observation = observe(&topology, &ports, "test", None).await;
+            let nothing = BTreeSet::new();
+            let situation = Situation::new(&topology, &observation, &nothing, world.now());
+            let plan = run::plan(Intent::Configure, &situation).unwrap();
+            let owner = crate::ports::Owner { who: "test".into(), run: "r".into() };
+            run::apply(&plan, &topology, &ports, &owner, &Quiet).await.unwrap();
+        });
+    }
+
+    struct Quiet;
+
+    impl run::Watcher for Quiet {
+        fn started(&self, _: &crate::Step) {}
+        fn progressed(&self, _: &crate::Step, _: f32, _: &str) {}
+        fn ended(&self, _: &crate::Step, _: Result<(), &crate::InstanceError>) {}
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         loop {
-            if let std::task::Poll::Ready(status) = future.as_mut().poll(&mut context) {
-                return status;
+            if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
             }
         }
     }
 
     #[test]
-    fn a_healthy_topology_is_ready_and_says_what_is_at_risk() {
-        let status = status(|_| {});
+    fn a_configured_topology_is_ready_and_says_what_is_at_risk() {
+        let status = status(configure);
         assert_eq!(status.verdict, Verdict::Ready, "{:?}", status.findings);
         assert_eq!(status.at_risk[0].from_lsn.get(), 1100);
+    }
+
+    #[test]
+    fn a_topology_that_is_not_configured_needs_attention_setting_by_setting() {
+        let status = status(|_| {});
+        assert_eq!(status.verdict, Verdict::Attention);
+        let messages: Vec<&str> = status.findings.iter().map(|one| one.message.as_str()).collect();
+        let expected = "Not as designed: sql-n1, mgc: mirroring session is none, designed is \
+                        TCP://sql-n2.example.net:5022.";
+        assert!(messages.contains(&expected), "{messages:#?}");
+    }
+
+    #[test]
+    fn a_failed_job_and_a_late_backup_are_named() {
+        let status = status(|world| {
+            configure(world);
+            let long_ago = Timestamp::from_unix_millis(world.now().unix_millis() - 61 * 60_000);
+            world.change_instance("sql-n1", |seen| {
+                let Known::Known(all) = &mut seen.log_shipping_primary else { return };
+                let entry = all.get_mut(&"mgc".into()).unwrap();
+                entry.last_backup_at = Some(long_ago);
+                let Known::Known(job) = &mut entry.backup_job else { return };
+                job.last_run_status = Some(0);
+            });
+        });
+        let codes: Vec<&str> = status.findings.iter().map(|one| one.code).collect();
+        assert_eq!(codes, ["job_failed", "backup_late"], "{:?}", status.findings);
+        assert!(status.findings[1].message.contains("61 min ago"), "{:?}", status.findings);
     }
 
     #[test]
