@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use pcdr_core::Consent;
@@ -77,9 +78,11 @@ pub enum Command {
     /// Observe every instance, the shares and the pool, and show who holds what
     #[command(after_long_help = "Examples:\n  \
         pcdr status --topology prod.toml\n  \
-        pcdr status --topology prod.toml --json > observation.json\n\n\
+        pcdr status --topology prod.toml --json > observation.json\n  \
+        pcdr status --topology prod.toml --watch 30s\n  \
+        pcdr status --topology prod.toml --exit-status || notify\n\n\
         Changes nothing. What could not be observed is shown as unknown, with the reason.")]
-    Status,
+    Status(Status),
 
     /// Make a verified plan; changes nothing
     Plan {
@@ -169,6 +172,27 @@ fn consents() -> impl clap::builder::TypedValueParser<Value = Consent> {
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(Consent::ALL.map(Consent::as_str))
         .try_map(|name| name.parse::<Consent>())
+}
+
+/// Options of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Look again every so often, until Ctrl-C; under --json one object a line
+    #[arg(long, value_name = "DURATION", value_parser = every)]
+    pub watch: Option<Duration>,
+
+    /// End with a status for monitoring: 0 ready, 4 needs attention, 5 a failover would be refused, 6 act now
+    #[arg(long)]
+    pub exit_status: bool,
+}
+
+fn every(text: &str) -> Result<Duration, String> {
+    let duration = pcdr_core::topology::parse_duration(text)
+        .ok_or_else(|| format!("a duration such as 30s or 5m is needed, found {text:?}"))?;
+    if duration < Duration::from_secs(1) {
+        return Err("at least 1s is needed: every look is a request to each instance".to_owned());
+    }
+    Ok(duration)
 }
 
 /// Options of `apply`.

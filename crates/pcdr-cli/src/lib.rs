@@ -26,9 +26,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use pcdr_core::observe::observe;
 
-use args::{Cli, Command, Global, PlanIntent, RunbookIntent};
+use args::{Cli, Command, PlanIntent, RunbookIntent};
 use failure::Failure;
 use output::Output;
 use topology_file::TopologyFile;
@@ -123,7 +122,9 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
             output::print(&String::from_utf8_lossy(&script))?;
             Ok(0)
         }
-        Command::Status => several_threads()?.block_on(show_status(&global, output)),
+        Command::Status(wanted) => {
+            several_threads()?.block_on(status::run(&wanted, &global, output))
+        }
         Command::Plan { intent: PlanIntent::Failover(wanted) } => {
             several_threads()?.block_on(plan::failover(&wanted, &global, output))
         }
@@ -136,15 +137,6 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Sim(wanted) => several_threads()?.block_on(sim::run(&wanted, &global)),
         Command::Rehearse(wanted) => rehearse::run(&wanted, &global, output),
     }
-}
-
-async fn show_status(global: &Global, output: Output) -> Result<u8, Failure> {
-    let file = TopologyFile::named(global.topology.as_deref())?;
-    let connected = connect::to_servers(&file, global)?;
-    let seen = observe(&file.topology, &connected.ports, &plan::who(), None).await;
-    let document = status::document(&file.topology, seen, connected.ports.clock.now());
-    output.result(&document, || status::render(&document))?;
-    Ok(0)
 }
 
 fn several_threads() -> Result<tokio::runtime::Runtime, Failure> {

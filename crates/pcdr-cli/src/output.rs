@@ -49,6 +49,18 @@ pub fn to_json(document: &impl Serialize) -> Result<String, Failure> {
     Ok(json + "\n")
 }
 
+/// A document as JSON on one line, for a stream of them.
+///
+/// # Errors
+///
+/// As [`to_json`].
+pub fn to_json_line(document: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(document).map_err(|error| {
+        Failure::failed("output", format!("the result cannot be written as JSON: {error}"), REPORT)
+    })?;
+    Ok(json + "\n")
+}
+
 const REPORT: &str = "Report this with the command that you gave.";
 
 /// Writes to standard output.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pcdr_core::observe::observe;
 use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run;
+use pcdr_core::status::judge;
 use pcdr_core::{InstanceName, Intent};
 use pcdr_sql::{Dialer, TcpDialer, quote};
 use tokio::net::TcpListener;
@@ -273,7 +274,8 @@ impl Session {
                 let topology = &stand_in.file.topology;
                 let seen = observe(topology, self.ports(), &plan::who(), None).await;
                 let now = self.ports().clock.now();
-                Ok(status::render(&status::document(topology, seen, now)))
+                let judged = judge(topology, &seen, now);
+                Ok(status::render(&status::document(topology, &judged, seen)))
             }
             _ => Err(format!("{line:?} is no command; try help")),
         }

@@ -4,21 +4,68 @@ use std::fmt::Write as _;
 
 use pcdr_core::effect::has_pinged_since_recovery;
 use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
-use pcdr_core::status::{Verdict, judge};
+use pcdr_core::observe::observe;
+use pcdr_core::status::{Status, Verdict, judge};
 use pcdr_core::{DatabaseName, Known, Observation, ServerName, Timestamp, Topology};
 
-use crate::store;
-use crate::text;
+use crate::args::{self, Global};
+use crate::failure::Failure;
+use crate::output::{self, Output};
+use crate::topology_file::TopologyFile;
 use crate::views::{
     DatabaseStatus, FindingStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
 };
+use crate::{connect, plan, store, text};
 
 /// A chat server counts as serving when it pinged within this time.
 const PING_SECONDS: u64 = 300;
 
+/// `pcdr status`: looks once, or again and again.
+///
+/// # Errors
+///
+/// A topology that cannot be read, or output that nobody takes. What cannot be observed is a result.
+pub async fn run(arguments: &args::Status, global: &Global, output: Output) -> Result<u8, Failure> {
+    let file = TopologyFile::named(global.topology.as_deref())?;
+    let connected = connect::to_servers(&file, global)?;
+    let (topology, ports) = (&file.topology, &connected.ports);
+    let mut before: Option<Observation> = None;
+    loop {
+        // What was read of log backups before is not read again.
+        let seen = observe(topology, ports, &plan::who(), before.as_ref()).await;
+        let judged = judge(topology, &seen, ports.clock.now());
+        let document = document(topology, &judged, seen.clone());
+        let Some(pause) = arguments.watch else {
+            output.result(&document, || render(&document))?;
+            return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
+        };
+        if output.json {
+            output::print(&output::to_json_line(&document)?)?;
+        } else {
+            output::print(&format!("{}\n", render(&document)))?;
+        }
+        before = Some(seen);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => {
+                return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
+            }
+        }
+    }
+}
+
+/// The verdict as an exit status for monitoring; 1 to 3 keep their meaning.
+fn exit_status(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Ready => 0,
+        Verdict::Attention => 4,
+        Verdict::NotReady => 5,
+        Verdict::Alarm => 6,
+    }
+}
+
 /// The document of an observation.
-pub fn document(topology: &Topology, observation: Observation, now: Timestamp) -> StatusDocument {
-    let judged = judge(topology, &observation, now);
+pub fn document(topology: &Topology, judged: &Status, observation: Observation) -> StatusDocument {
     let findings = judged.findings.iter().map(|finding| FindingStatus {
         verdict: verdict(finding.verdict).to_owned(),
         code: finding.code.to_owned(),

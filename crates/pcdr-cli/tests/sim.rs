@@ -285,3 +285,33 @@ fn a_line_that_is_no_command_is_answered_and_serving_goes_on() {
     let seen = json(&sim.pcdr(&["status", "--json"]));
     assert_eq!(seen["instances"][0]["answers"], true);
 }
+
+#[test]
+fn status_is_ready_by_its_exit_status_until_something_is_lost_and_can_be_watched() {
+    let mut sim = Sim::prepared();
+    let ready = sim.pcdr(&["status", "--json", "--exit-status"]);
+    let seen = json(&ready);
+    assert_eq!((status(&ready), &seen["verdict"]), (0, &"ready".into()), "{}", seen["findings"]);
+
+    let mut watching = sim
+        .command(&["status", "--json", "--watch", "1s"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut next =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["verdict"], "ready");
+    sim.tell("lose site north", "ok");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while next()["verdict"] == "ready" {
+        assert!(std::time::Instant::now() < deadline, "the loss was never seen");
+    }
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+
+    let lost = sim.pcdr(&["status", "--exit-status"]);
+    assert_eq!(status(&lost), 4, "{}", stdout(&lost));
+    let often = sim.pcdr(&["status", "--watch", "10ms"]);
+    assert_eq!(status(&often), 2);
+}

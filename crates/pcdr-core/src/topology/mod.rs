@@ -13,6 +13,7 @@ mod violation;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use read::parse_duration;
 pub use violation::{ALL_CODES, Place, Violation, Violations};
 
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};

@@ -421,7 +421,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 }
 
 /// Reads `1h30m`: whole numbers with units from large to small. `None` for anything else.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 5] =
         [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
     let mut rest = text;
