@@ -87,7 +87,10 @@ pub(crate) fn round(random: &mut Random, cases: u64, tally: &mut Tally) {
             }
             _ => {
                 let Ok(seen) = serde_json::from_str::<Observation>(&text) else { return };
-                let situation = Situation::new(&topology, &seen, &consents, seen.taken_at);
+                // Half of the time the operator has consented to nothing.
+                let none = BTreeSet::new();
+                let given = if random.below(2) == 0 { &consents } else { &none };
+                let situation = Situation::new(&topology, &seen, given, seen.taken_at);
                 match plan(Intent::DisasterFailover, &situation) {
                     Ok(plan) => {
                         tally.note("observation planned");
