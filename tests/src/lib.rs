@@ -30,7 +30,7 @@ use pcdr_core::{
 };
 use pcdr_sim::wire::inflight::InFlight;
 use pcdr_skype::{Output, ShellTransport, TransportError};
-use pcdr_sql::{Dialer, Trace};
+use pcdr_sql::{Dialer, Fleet, FleetOptions, Limits, Trace};
 
 /// The example topology.
 pub const STRETCHED: &str = pcdr_core::topology::EXAMPLE;
@@ -63,6 +63,11 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) % limit.max(1)
+    }
+
+    /// An index into something that holds so many.
+    pub fn index(&mut self, count: usize) -> usize {
+        usize::try_from(self.below(count as u64)).unwrap()
     }
 }
 
@@ -214,6 +219,24 @@ impl Stage {
 
     pub fn ports(&self) -> &Ports {
         &self.connected.ports
+    }
+
+    /// Ports over connections of their own that give up sooner.
+    pub fn ports_within(&self, limits: Limits) -> Ports {
+        let dialer = Arc::clone(&self.dialer);
+        let options = FleetOptions { dialer, limits, ..FleetOptions::default() };
+        let fleet = Fleet::connect(self.topology(), &options).unwrap();
+        Ports {
+            instances: fleet.database_instances(),
+            jobs: fleet.log_shipping_jobs(),
+            files: fleet.files(),
+            ..self.ports().clone()
+        }
+    }
+
+    /// Another program with connections of its own.
+    pub fn another_program(&self) -> Workload {
+        Workload::new(self.topology(), &self.dialer, None).unwrap()
     }
 
     pub fn secondary(&self) -> &str {

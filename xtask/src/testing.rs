@@ -25,6 +25,9 @@ pub(crate) struct Skip {
     pub(crate) clients: bool,
 }
 
+/// Steps of which the model and the stand-in are compared: enough to get everywhere.
+const STEPS_COMPARED: &str = "2000";
+
 /// Sets up, runs every test and every example, and ends with the line `N passed, N failed`.
 pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
     let mut report = Report::new();
@@ -35,7 +38,11 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
         "tests: unit, integration, documentation",
         "cargo test --workspace --locked --no-fail-fast",
         || {
-            let all = cmd!(shell, "cargo test --workspace --locked --no-fail-fast");
+            // Tests that cross crates spend their time in the stand-in.
+            let quick = "profile.dev.package.pcdr-sim.opt-level=1";
+            let all =
+                cmd!(shell, "cargo test --config {quick} --workspace --locked --no-fail-fast");
+            let all = all.env("PCDR_CASES", STEPS_COMPARED);
             cargo_test(all.into(), &mut counts)
         },
     );

@@ -4,26 +4,35 @@
 //! step checks what it needs; a step that could not work in the modelled state makes the plan
 //! unprovable.
 
+mod log_shipping;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use log_shipping::{Entries, SecondaryEntry};
 
 use crate::chain::Start;
 use crate::known::Known;
 use crate::lsn::Guid;
 use crate::name::{DatabaseName, InstanceName, ServerName};
-use crate::observation::{DatabaseState, MirroringRole, Observation, PoolState};
-use crate::step::{Action, DatabaseAction, FileAction, LogRange, LogShippingAction, PoolAction};
-use crate::topology::{Role, Topology};
+use crate::observation::{DatabaseState, MirroringRole, Observation, PoolState, RecoveryModel};
+use crate::step::{Action, DatabaseAction, FileAction, LogRange, PoolAction};
+use crate::topology::{Instance, Role, Topology};
 
 /// The modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model<'a> {
     /// Copies on instances that were observed, by database; what does not exist is absent here.
     pub copies: ByDatabase<BTreeMap<InstanceName, Copy>>,
+    /// Log shipping entries of databases that their instance does not have: an entry outlives its
+    /// database, and is there when the database is restored.
+    pub entries_left: ByDatabase<BTreeMap<InstanceName, Entries>>,
     /// Instances that were not observed: their copies may be in any state.
     pub unseen: BTreeSet<InstanceName>,
     /// The pool state; `None` without a pool or while unknown.
     pub pool_state: Option<PoolState>,
+    /// Whether the pool's configuration can be changed; `None` while unknown.
+    pub is_configuration_writable: Option<bool>,
     /// Servers that this plan put on the active list; `None` until it changes the list.
     pub activated: Option<BTreeSet<ServerName>>,
     /// Log backups in the backup share and the copy destination, by database and file name.
@@ -37,7 +46,10 @@ pub struct Model<'a> {
 pub struct Copy {
     /// Its state.
     pub state: CopyState,
-    /// Where its log stands; `None` while unknown.
+    /// Its recovery model; `None` while unknown.
+    pub recovery_model: Option<RecoveryModel>,
+    /// Where its log stands; `None` while unknown. A recovered copy keeps the position at which it was
+    /// recovered: the server's new fork cannot be foretold.
     pub position: Option<Start>,
     /// Mirroring session.
     pub mirroring: Option<MirrorSession>,
@@ -77,13 +89,6 @@ pub struct MirrorSession {
     pub is_principal: bool,
     /// The partner's server network address.
     pub partner_address: String,
-}
-
-/// An entry as log shipping secondary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SecondaryEntry {
-    /// Whether a copy or restore job may run.
-    pub jobs_may_run: bool,
 }
 
 /// Something for each database. Plans go through databases one after the other, so the one that was
@@ -144,10 +149,14 @@ pub struct LogFiles<'a> {
 }
 
 impl<'a> LogFiles<'a> {
-    /// Collects files; one that lies in both folders counts once, as copied.
+    /// Collects files; one that lies in both folders counts once, as the copy says.
     fn new(mut files: Vec<(&'a str, LogFile)>) -> LogFiles<'a> {
         files.sort_by(|(a, x), (b, y)| a.cmp(b).then(y.is_copied.cmp(&x.is_copied)));
-        files.dedup_by(|(a, _), (b, _)| a == b);
+        files.dedup_by(|(a, again), (b, first)| {
+            let same = a == b;
+            first.is_in_share |= same && again.is_in_share;
+            same
+        });
         LogFiles { sorted: files, next: 0 }
     }
 
@@ -170,6 +179,8 @@ pub struct LogFile {
     pub first_fork: Guid,
     /// Its database family.
     pub family: Guid,
+    /// Whether it lies in the backup share.
+    pub is_in_share: bool,
     /// Whether it lies in the copy destination, complete.
     pub is_copied: bool,
 }
@@ -192,14 +203,17 @@ impl<'a> Model<'a> {
     pub fn of(topology: &Topology, observation: &'a Observation) -> Model<'a> {
         let mut model = Model {
             copies: ByDatabase::default(),
+            entries_left: ByDatabase::default(),
             unseen: BTreeSet::new(),
             pool_state: None,
+            is_configuration_writable: None,
             activated: None,
             log_files: ByDatabase::default(),
             taken: BTreeMap::new(),
         };
         if let Some(Known::Known(pool)) = &observation.pool {
             model.pool_state = pool.state.known().copied();
+            model.is_configuration_writable = pool.is_configuration_writable.known().copied();
         }
         for instance in topology.instances() {
             model.add_instance(&instance.name, observation);
@@ -215,9 +229,9 @@ impl<'a> Model<'a> {
                         last_fork: header.last_fork,
                     };
                     let (first_fork, family) = (header.first_fork, header.family);
-                    let file =
-                        (file.name.as_str(), LogFile { range, first_fork, family, is_copied });
-                    known.push(file);
+                    let is_in_share = !is_copied;
+                    let found = LogFile { range, first_fork, family, is_in_share, is_copied };
+                    known.push((file.name.as_str(), found));
                 }
             }
             *model.log_files.of(database) = LogFiles::new(known);
@@ -247,24 +261,25 @@ impl<'a> Model<'a> {
                 Some(Start { family: at.family, fork: at.fork, lsn })
             });
             let mirroring = database.mirroring.known().and_then(Option::as_ref);
-            let secondary = seen.log_shipping_secondary.known().and_then(|all| all.get(name));
-            let primary = seen.log_shipping_primary.known().and_then(|all| all.get(name));
+            let entries = Entries::of(seen, name);
             let copy = Copy {
                 state,
+                recovery_model: Some(database.recovery_model),
                 position,
                 mirroring: mirroring.map(|mirroring| MirrorSession {
                     is_principal: mirroring.role == MirroringRole::Principal,
                     partner_address: mirroring.partner_address.clone(),
                 }),
-                secondary_entry: secondary.map(|entry| SecondaryEntry {
-                    jobs_may_run: [&entry.copy_job, &entry.restore_job]
-                        .iter()
-                        .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
-                }),
-                is_log_shipping_primary: primary.is_some(),
+                secondary_entry: entries.secondary,
+                is_log_shipping_primary: entries.is_primary,
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
             self.copies.of(name).insert(instance.clone(), copy);
+        }
+        let primaries = seen.log_shipping_primary.known().into_iter().flat_map(BTreeMap::keys);
+        let secondaries = seen.log_shipping_secondary.known().into_iter().flat_map(BTreeMap::keys);
+        for name in primaries.chain(secondaries).filter(|name| !databases.contains_key(*name)) {
+            self.entries_left.of(name).insert(instance.clone(), Entries::of(seen, name));
         }
     }
 
@@ -294,14 +309,22 @@ impl<'a> Model<'a> {
         })
     }
 
+    /// The known log backups of a database, by file name.
+    pub fn log_files_of<'m>(
+        &'m self,
+        database: &DatabaseName,
+    ) -> impl Iterator<Item = (&'a str, &'m LogFile)> + use<'m, 'a> {
+        let files = self.log_files.get(database).into_iter().flat_map(|files| &files.sorted);
+        files.map(|(name, file)| (*name, file))
+    }
+
     /// The log backups of a database that still apply to a copy at this position.
     pub fn still_applying<'m>(
         &'m self,
         database: &DatabaseName,
         position: Start,
     ) -> impl Iterator<Item = (&'a str, &'m LogFile)> + use<'m, 'a> {
-        let files = self.log_files.get(database).into_iter().flat_map(|files| &files.sorted);
-        files.map(|(name, file)| (*name, file)).filter(move |(_, file)| {
+        self.log_files_of(database).filter(move |(_, file)| {
             file.family == position.family
                 && file.first_fork == position.fork
                 && file.range.first_lsn <= position.lsn
@@ -325,6 +348,9 @@ impl<'a> Model<'a> {
             Action::Files(database, FileAction::Copy { name, .. }) => {
                 let file = self.log_files.get_mut(database).and_then(|files| files.get_mut(name));
                 let file = file.ok_or_else(|| Impossible(format!("{name} is not known")))?;
+                if !file.is_in_share {
+                    return Err(Impossible(format!("{name} is not in the backup share")));
+                }
                 file.is_copied = true;
                 Ok(())
             }
@@ -343,7 +369,22 @@ impl<'a> Model<'a> {
             .ok_or_else(|| Impossible(format!("{instance} has no {database}")))
     }
 
-    fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, copy: Copy) {
+    fn require_seen(&self, instance: &InstanceName) -> Result<(), Impossible> {
+        if self.unseen.contains(instance) {
+            return Err(Impossible(format!("{instance} was not observed")));
+        }
+        Ok(())
+    }
+
+    /// Puts a copy in the place of any before it, whose log shipping entries stay.
+    fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, mut copy: Copy) {
+        let left = self.entries_left.get_mut(database).and_then(|all| all.remove(instance));
+        if let Some(Entries { secondary, is_primary }) = left {
+            (copy.secondary_entry, copy.is_log_shipping_primary) = (secondary, is_primary);
+        } else if let Some(before) = self.copy_of(instance, database) {
+            copy.secondary_entry = before.secondary_entry;
+            copy.is_log_shipping_primary = before.is_log_shipping_primary;
+        }
         self.copies.of(database).insert(instance.clone(), copy);
     }
 
@@ -370,9 +411,11 @@ impl<'a> Model<'a> {
         action: &DatabaseAction,
     ) -> Result<(), Impossible> {
         match action {
-            DatabaseAction::CreateMirroringEndpoint { .. } => Ok(()),
+            DatabaseAction::CreateMirroringEndpoint { .. } => self.require_seen(instance),
             DatabaseAction::SetRecoveryFull => {
-                self.copy_in(instance, database, CopyState::Online).map(|_| ())
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                copy.recovery_model = Some(RecoveryModel::Full);
+                Ok(())
             }
             DatabaseAction::BackUpDatabase { path } => {
                 self.copy_in(instance, database, CopyState::Online)?;
@@ -380,7 +423,13 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             DatabaseAction::BackUpLog { path } => {
-                self.copy_in(instance, database, CopyState::Online)?;
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                if copy.recovery_model == Some(RecoveryModel::Simple) {
+                    return Err(Impossible(format!(
+                        "{database} on {instance} is in recovery model SIMPLE, which keeps no log"
+                    )));
+                }
+                copy.position = None;
                 self.taken.insert(path.clone(), Taken::Log);
                 Ok(())
             }
@@ -388,12 +437,18 @@ impl<'a> Model<'a> {
                 if self.taken.get(path) != Some(&Taken::Full) {
                     return Err(Impossible(format!("no full backup {path} was taken")));
                 }
-                if self.copy_of(instance, database).is_some() != *replaces_existing {
+                self.require_seen(instance)?;
+                let existing = self.copy_of(instance, database);
+                if existing.is_some() != *replaces_existing {
                     let is = if *replaces_existing { "does not exist" } else { "exists" };
                     return Err(Impossible(format!("{database} {is} on {instance}")));
                 }
+                if existing.is_some_and(|copy| copy.mirroring.is_some()) {
+                    return Err(Impossible(format!("{database} on {instance} is mirrored")));
+                }
                 let copy = Copy {
                     state: CopyState::Restoring,
+                    recovery_model: None,
                     position: None,
                     mirroring: None,
                     secondary_entry: None,
@@ -412,6 +467,9 @@ impl<'a> Model<'a> {
             }
             DatabaseAction::Recover { expect } => {
                 let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+                if copy.mirroring.is_some() {
+                    return Err(Impossible(format!("{database} on {instance} is mirrored")));
+                }
                 let at = copy.position.map(|position| position.lsn);
                 if let (Some(expect), Some(at)) = (expect, at)
                     && *expect != at
@@ -422,18 +480,25 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             DatabaseAction::SetPartner { address } => {
-                let copy = self.copy(instance, database)?;
-                let is_principal = copy.state == CopyState::Online;
-                copy.mirroring =
-                    Some(MirrorSession { is_principal, partner_address: address.clone() });
-                Ok(())
+                self.set_partner(topology, instance, database, address)
             }
-            DatabaseAction::SetWitness { .. } | DatabaseAction::AwaitSynchronized => {
-                match self.copy(instance, database)?.mirroring {
-                    Some(_) => Ok(()),
-                    None => Err(Impossible(format!("{database} on {instance} is not mirrored"))),
+            DatabaseAction::SetWitness { address } => {
+                let here = topology.instance(instance).map(Instance::mirroring_address);
+                let is = |other: &str| other.eq_ignore_ascii_case(address);
+                match &self.copy(instance, database)?.mirroring {
+                    Some(session)
+                        if is(&session.partner_address) || here.as_deref().is_some_and(is) =>
+                    {
+                        Err(Impossible(format!("{address} is a partner and can be no witness")))
+                    }
+                    Some(session) if session.is_principal => Ok(()),
+                    _ => Err(Impossible(format!("{instance} is not principal of {database}"))),
                 }
             }
+            DatabaseAction::AwaitSynchronized => match self.copy(instance, database)?.mirroring {
+                Some(_) => Ok(()),
+                None => Err(Impossible(format!("{database} on {instance} is not mirrored"))),
+            },
             DatabaseAction::FailOverMirror => {
                 let copy = self.copy_in(instance, database, CopyState::Online)?;
                 let session = copy.mirroring.as_mut().filter(|session| session.is_principal);
@@ -456,6 +521,58 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The mirror comes first and waits; the principal then starts the session on both sides.
+    fn set_partner(
+        &mut self,
+        topology: &Topology,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        address: &str,
+    ) -> Result<(), Impossible> {
+        let here = topology.instance(instance).map(Instance::mirroring_address);
+        let here = here.ok_or_else(|| Impossible(format!("{instance} is not in the topology")))?;
+        let is_partner = |other: &&Instance| {
+            other.name != *instance && other.mirroring_address().eq_ignore_ascii_case(address)
+        };
+        let partner = topology.instances().find(is_partner);
+        let partner = partner.map(|partner| partner.name.clone());
+        let partner = partner.ok_or_else(|| Impossible(format!("{address} is no partner")))?;
+        let copy = self.copy(instance, database)?;
+        if let Some(session) = &copy.mirroring {
+            return if session.partner_address.eq_ignore_ascii_case(address) {
+                Ok(())
+            } else {
+                Err(Impossible(format!("{database} has partner {}", session.partner_address)))
+            };
+        }
+        let is_principal = match copy.state {
+            CopyState::Online if copy.recovery_model.is_none_or(|is| is == RecoveryModel::Full) => {
+                true
+            }
+            CopyState::Restoring => false,
+            CopyState::Online | CopyState::Other(_) => {
+                return Err(Impossible(format!(
+                    "{database} on {instance} is {} in recovery model {:?}",
+                    copy.state, copy.recovery_model
+                )));
+            }
+        };
+        let partner_address = address.to_owned();
+        if is_principal {
+            self.require_seen(&partner)?;
+            let mirror = self.copy_in(&partner, database, CopyState::Restoring)?;
+            let waits = |session: &MirrorSession| {
+                !session.is_principal && session.partner_address.eq_ignore_ascii_case(&here)
+            };
+            if !mirror.mirroring.as_ref().is_some_and(waits) {
+                return Err(Impossible(format!("{partner} does not wait for {instance}")));
+            }
+        }
+        let copy = self.copy(instance, database)?;
+        copy.mirroring = Some(MirrorSession { is_principal, partner_address });
+        Ok(())
+    }
+
     fn restore_log(
         &mut self,
         instance: &InstanceName,
@@ -469,12 +586,15 @@ impl<'a> Model<'a> {
         let files = self.log_files.get_mut(database);
         let file = files.and_then(|files| files.get_mut(file_name)).map(|file| *file);
         let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+        if copy.mirroring.is_some() {
+            return Err(Impossible(format!("{database} on {instance} is mirrored")));
+        }
         let Some(log) = log else {
-            return if taken {
-                Ok(())
-            } else {
-                Err(Impossible(format!("no log backup {path} was taken")))
-            };
+            if !taken {
+                return Err(Impossible(format!("no log backup {path} was taken")));
+            }
+            copy.position = None; // how far that log reaches is known once it was taken
+            return Ok(());
         };
         let file = file.ok_or_else(|| Impossible(format!("{path} is not known")))?;
         if !file.is_copied {
@@ -498,68 +618,17 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    fn apply_log_shipping(
-        &mut self,
-        instance: &InstanceName,
-        database: &DatabaseName,
-        action: &LogShippingAction,
-    ) -> Result<(), Impossible> {
-        match action {
-            LogShippingAction::AddPrimary(_) => {
-                let copy = self.copy_in(instance, database, CopyState::Online)?;
-                copy.is_log_shipping_primary = true;
-                Ok(())
-            }
-            LogShippingAction::AddAlertJob { .. } => Ok(()),
-            LogShippingAction::ChangePrimary { .. }
-            | LogShippingAction::AddPrimarySecondary { .. }
-            | LogShippingAction::RunBackupJob => {
-                if self.copy(instance, database)?.is_log_shipping_primary {
-                    Ok(())
-                } else {
-                    Err(Impossible(format!("{database} is no log shipping primary on {instance}")))
-                }
-            }
-            LogShippingAction::AddSecondary(_) => {
-                let copy = self.copy_in(instance, database, CopyState::Restoring)?;
-                copy.secondary_entry = Some(SecondaryEntry { jobs_may_run: true });
-                Ok(())
-            }
-            LogShippingAction::ChangeSecondary { .. } => {
-                match &mut self.copy(instance, database)?.secondary_entry {
-                    Some(entry) => {
-                        entry.jobs_may_run = true;
-                        Ok(())
-                    }
-                    None => Err(Impossible(format!(
-                        "{database} is no log shipping secondary on {instance}"
-                    ))),
-                }
-            }
-            LogShippingAction::HoldSecondaryJobs => {
-                if let Some(entry) = &mut self.copy(instance, database)?.secondary_entry {
-                    entry.jobs_may_run = false;
-                }
-                Ok(())
-            }
-            LogShippingAction::RemoveSecondary => {
-                self.copy(instance, database)?.secondary_entry = None;
-                Ok(())
-            }
-            LogShippingAction::RunCopyJob | LogShippingAction::RunRestoreJob => {
-                match self.copy(instance, database)?.secondary_entry {
-                    Some(_) => Ok(()),
-                    None => Err(Impossible(format!(
-                        "{database} is no log shipping secondary on {instance}"
-                    ))),
-                }
-            }
+    fn require_writable_configuration(&self) -> Result<(), Impossible> {
+        match self.is_configuration_writable {
+            Some(false) => Err(Impossible("the pool's configuration cannot be changed".into())),
+            Some(true) | None => Ok(()),
         }
     }
 
     fn apply_pool(&mut self, topology: &Topology, action: &PoolAction) -> Result<(), Impossible> {
         match action {
             PoolAction::SetState(state) => {
+                self.require_writable_configuration()?;
                 self.pool_state = Some(*state);
                 Ok(())
             }
@@ -567,10 +636,12 @@ impl<'a> Model<'a> {
                 let address = |name: &InstanceName| {
                     let instance = topology.instance(name);
                     let instance = instance.ok_or_else(|| Impossible(format!("no {name}")));
-                    instance.map(crate::topology::Instance::mirroring_address)
+                    instance.map(Instance::mirroring_address)
                 };
                 let (primary_address, mirror_address) = (address(primary)?, address(mirror)?);
+                self.require_seen(mirror)?;
                 let copy = self.copy_in(primary, database, CopyState::Online)?;
+                copy.recovery_model = Some(RecoveryModel::Full);
                 let position = copy.position;
                 copy.mirroring =
                     Some(MirrorSession { is_principal: true, partner_address: mirror_address });
@@ -588,6 +659,7 @@ impl<'a> Model<'a> {
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,
+                    recovery_model: Some(RecoveryModel::Full),
                     position,
                     mirroring: Some(MirrorSession {
                         is_principal: false,
@@ -601,19 +673,29 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             PoolAction::ClearActiveServers => {
+                self.require_writable_configuration()?;
                 self.activated = Some(BTreeSet::new());
                 Ok(())
             }
             PoolAction::AddActiveServer(server) => {
+                self.require_writable_configuration()?;
+                let known = topology.pool().map(|pool| &pool.servers);
+                if !known.into_iter().flatten().any(|known| known.fqdn == *server) {
+                    return Err(Impossible(format!("{server} is no server of the pool")));
+                }
                 self.activated.get_or_insert_default().insert(server.clone());
                 Ok(())
             }
             PoolAction::AwaitServers(servers) => {
                 let active = self.activated.clone().unwrap_or_default();
-                match servers.iter().find(|server| !active.contains(*server)) {
-                    Some(server) => Err(Impossible(format!("{server} is not active"))),
-                    None => Ok(()),
+                if let Some(server) = servers.iter().find(|server| !active.contains(*server)) {
+                    return Err(Impossible(format!("{server} is not active")));
                 }
+                let pool = topology.pool().ok_or_else(|| Impossible("there is no pool".into()))?;
+                if !servers.is_empty() && self.serving(topology, &pool.database).next().is_none() {
+                    return Err(Impossible(format!("no copy of {} takes writes", pool.database)));
+                }
+                Ok(())
             }
         }
     }

@@ -1,0 +1,127 @@
+//! What steps do to log shipping entries and jobs.
+
+use super::{CopyState, Impossible, Model};
+use crate::name::{DatabaseName, InstanceName};
+use crate::observation::InstanceObservation;
+use crate::step::LogShippingAction;
+
+/// An entry as log shipping secondary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecondaryEntry {
+    /// Whether a copy or restore job may run.
+    pub jobs_may_run: bool,
+}
+
+/// The log shipping entries of a database on an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entries {
+    /// As secondary.
+    pub secondary: Option<SecondaryEntry>,
+    /// Whether it has an entry as primary.
+    pub is_primary: bool,
+}
+
+impl Entries {
+    /// What an instance has for a database.
+    pub(super) fn of(seen: &InstanceObservation, database: &DatabaseName) -> Entries {
+        let secondary = seen.log_shipping_secondary.known().and_then(|all| all.get(database));
+        let primary = seen.log_shipping_primary.known().and_then(|all| all.get(database));
+        Entries {
+            secondary: secondary.map(|entry| SecondaryEntry {
+                jobs_may_run: [&entry.copy_job, &entry.restore_job]
+                    .iter()
+                    .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
+            }),
+            is_primary: primary.is_some(),
+        }
+    }
+}
+
+impl Model<'_> {
+    /// The entry as secondary of a database on an instance, whether or not the database is there.
+    fn secondary_entry(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+    ) -> Result<&mut Option<SecondaryEntry>, Impossible> {
+        let is_left = self.copy_of(instance, database).is_none()
+            && self.entries_left.get(database).is_some_and(|all| all.contains_key(instance));
+        if is_left {
+            let left = self.entries_left.of(database).entry(instance.clone()).or_default();
+            return Ok(&mut left.secondary);
+        }
+        Ok(&mut self.copy(instance, database)?.secondary_entry)
+    }
+
+    pub(super) fn apply_log_shipping(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        action: &LogShippingAction,
+    ) -> Result<(), Impossible> {
+        match action {
+            LogShippingAction::AddPrimary(_) => {
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                copy.is_log_shipping_primary = true;
+                Ok(())
+            }
+            LogShippingAction::AddAlertJob { .. } => self.require_seen(instance),
+            LogShippingAction::ChangePrimary { .. }
+            | LogShippingAction::AddPrimarySecondary { .. }
+            | LogShippingAction::RunBackupJob => {
+                let copy = self.copy(instance, database)?;
+                if !copy.is_log_shipping_primary {
+                    return Err(Impossible(format!(
+                        "{database} is no log shipping primary on {instance}"
+                    )));
+                }
+                if *action == LogShippingAction::RunBackupJob {
+                    copy.position = None;
+                }
+                Ok(())
+            }
+            LogShippingAction::AddSecondary(_) => {
+                let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+                copy.secondary_entry = Some(SecondaryEntry { jobs_may_run: true });
+                Ok(())
+            }
+            LogShippingAction::ChangeSecondary { .. } => {
+                match self.secondary_entry(instance, database)? {
+                    Some(entry) => {
+                        entry.jobs_may_run = true;
+                        Ok(())
+                    }
+                    None => Err(Impossible(format!(
+                        "{database} is no log shipping secondary on {instance}"
+                    ))),
+                }
+            }
+            LogShippingAction::HoldSecondaryJobs => {
+                if let Some(entry) = self.secondary_entry(instance, database)? {
+                    entry.jobs_may_run = false;
+                }
+                Ok(())
+            }
+            LogShippingAction::RemoveSecondary => {
+                *self.secondary_entry(instance, database)? = None;
+                if let Some(left) = self.entries_left.get_mut(database) {
+                    left.retain(|_, entries| *entries != Entries::default());
+                }
+                Ok(())
+            }
+            LogShippingAction::RunCopyJob | LogShippingAction::RunRestoreJob => {
+                if self.secondary_entry(instance, database)?.is_none() {
+                    return Err(Impossible(format!(
+                        "{database} is no log shipping secondary on {instance}"
+                    )));
+                }
+                if let (LogShippingAction::RunRestoreJob, Ok(copy)) =
+                    (action, self.copy(instance, database))
+                {
+                    copy.position = None; // it restores what it finds and what is old enough
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The core's model and the stand-in catch each other.
+//!
+//! Random histories bring the stand-in into random states. In each, a step is drawn; the model says
+//! what it does, the port does it over the wire, and what is observed then has to be what was said.
+//!
+//! `PCDR_SEED` repeats a history, `PCDR_CASES` sets how many steps are tried; `cargo xtask test` tries
+//! thousands, and then demands that they got everywhere.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test that fails says where")]
+#![allow(clippy::print_stdout, reason = "a randomised test prints its seed")]
+
+mod facts;
+mod kind;
+mod operations;
+mod steps;
+mod verdict;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use kind::Kind;
+use pcdr_tests::virtually;
+use verdict::{LeftOut, Verdict, judge};
+use walk::Walk;
+
+/// Steps in one history.
+const STEPS: u64 = 50;
+
+#[derive(Default)]
+struct Counts {
+    verdicts: BTreeMap<(Kind, Verdict), u64>,
+    /// Steps that have changed a fact of the model.
+    effective: BTreeMap<Kind, u64>,
+    left_out: BTreeMap<LeftOut, u64>,
+    wrong: BTreeMap<String, (u64, String)>,
+}
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().unwrap())
+}
+
+#[test]
+fn what_the_model_predicts_is_what_the_stand_in_does() {
+    let seed = setting("PCDR_SEED", std::process::id().into());
+    let cases = setting("PCDR_CASES", 100);
+    let mut counts = Counts::default();
+    let mut tried = 0;
+    for walk in 0.. {
+        if tried >= cases {
+            break;
+        }
+        let seed = seed + walk;
+        println!("PCDR_SEED={seed}");
+        let steps = STEPS.min(cases - tried);
+        virtually(history(seed, steps, &mut counts));
+        tried += steps;
+    }
+    let counts = counts;
+    println!("{}", counts.report());
+    for (signature, (count, example)) in &counts.wrong {
+        println!("==== {count} x {signature}\n{example}\n");
+    }
+    assert!(counts.wrong.is_empty(), "{} differences", counts.wrong.len());
+    // A few steps prove nothing; enough of them have to have got everywhere.
+    if cases >= ENOUGH {
+        counts.got_everywhere();
+    }
+}
+
+/// So many steps get everywhere.
+const ENOUGH: u64 = 1000;
+
+/// Kinds that change no fact of the model: their effect is waited for, or left to the read-back.
+const UNSEEN: [Kind; 8] = [
+    Kind::CreateMirroringEndpoint,
+    Kind::SetWitness,
+    Kind::AwaitSynchronized,
+    Kind::AddPrimarySecondary,
+    Kind::ChangePrimary,
+    Kind::AddAlertJob,
+    Kind::RunRestoreJob,
+    Kind::AwaitServers,
+];
+
+impl Counts {
+    fn of(&self, kind: Kind, verdict: &Verdict) -> u64 {
+        self.verdicts.get(&(kind, verdict.clone())).copied().unwrap_or_default()
+    }
+
+    fn report(&self) -> String {
+        let mut report = String::new();
+        for kind in Kind::ALL {
+            let named = [
+                ("possible", Verdict::Possible),
+                ("impossible", Verdict::Impossible),
+                ("done already", Verdict::DoneAlready),
+                ("only for the model", Verdict::OnlyForTheModel),
+                ("only for the port", Verdict::OnlyForThePort),
+            ];
+            let effective = self.effective.get(kind).copied().unwrap_or_default();
+            write!(report, "{kind:?}: {effective} effective").unwrap();
+            for (name, verdict) in named {
+                write!(report, ", {} {name}", self.of(*kind, &verdict)).unwrap();
+            }
+            report.push('\n');
+        }
+        for left_out in LeftOut::ALL {
+            let count = self.left_out.get(left_out).copied().unwrap_or_default();
+            let reason = left_out.reason();
+            writeln!(report, "left out {count} times: {left_out:?}, {reason}").unwrap();
+        }
+        report
+    }
+
+    /// Every kind was possible, was impossible, and did something.
+    fn got_everywhere(&self) {
+        for kind in Kind::ALL {
+            let possible = self.of(*kind, &Verdict::Possible);
+            let no = [Verdict::Impossible, Verdict::DoneAlready, Verdict::OnlyForThePort];
+            let impossible: u64 = no.iter().map(|verdict| self.of(*kind, verdict)).sum();
+            assert!(possible >= 2, "{kind:?} was possible {possible} times");
+            assert!(impossible >= 1, "{kind:?} was never impossible");
+            let effective = self.effective.get(kind).copied().unwrap_or_default();
+            assert!(effective >= 1 || UNSEEN.contains(kind), "{kind:?} never did anything");
+        }
+    }
+}
+
+async fn history(seed: u64, steps: u64, counts: &mut Counts) {
+    let mut walk = Walk::begin(seed).await;
+    let mut seen = walk.observe(None).await;
+    for step in 0..steps {
+        let kind = Kind::ALL[walk.random.index(Kind::ALL.len())];
+        if walk.one_in(2) {
+            for _ in 0..walk.random.below(3) {
+                walk.something_happens().await;
+            }
+            if walk.one_in(3) {
+                walk.recover().await;
+            }
+            walk.keep_going(&seen).await;
+            if walk.one_in(2) {
+                walk.prepare(kind).await;
+            }
+            walk.settle().await;
+            seen = walk.observe(Some(&seen)).await;
+        }
+        let (case, after) = walk.case(kind, seen).await;
+        seen = after;
+        if case.done.is_ok() && !case.before.differences(&case.observed).is_empty() {
+            *counts.effective.entry(kind).or_default() += 1;
+        }
+        let (verdict, left_out) = judge(&case);
+        for left_out in left_out {
+            *counts.left_out.entry(left_out).or_default() += 1;
+        }
+        if let Verdict::Wrong(text) = &verdict {
+            let (signature, detail) = text.split_once(" | ").unwrap_or((text, ""));
+            let example = || {
+                let history = walk.history();
+                (0, format!("PCDR_SEED={seed}, step {step}\n{history}\n{detail}"))
+            };
+            counts.wrong.entry(signature.to_owned()).or_insert_with(example).0 += 1;
+        } else {
+            *counts.verdicts.entry((case.kind, verdict)).or_default() += 1;
+        }
+    }
+}
