@@ -73,6 +73,25 @@ impl SqlFailure {
     pub fn cause(&self) -> &SqlMessage {
         &self.0[0]
     }
+
+    /// The same failure with another state in every message.
+    #[must_use]
+    pub(crate) fn with_state(mut self, state: u8) -> SqlFailure {
+        for message in &mut self.0 {
+            message.state = state;
+        }
+        self
+    }
+
+    /// The same failure, raised by a procedure at a line.
+    #[must_use]
+    pub(crate) fn in_procedure(mut self, procedure: &str, line: u32) -> SqlFailure {
+        for message in &mut self.0 {
+            procedure.clone_into(&mut message.procedure);
+            message.line = line;
+        }
+        self
+    }
 }
 
 impl From<SqlMessage> for SqlFailure {

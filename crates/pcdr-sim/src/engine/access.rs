@@ -97,8 +97,28 @@ pub fn end_session(instance: &mut InstanceState, id: u16, now: jiff::Timestamp) 
     };
     session.ended.cancel();
     undo(instance, &session.transactions, now);
+    drop_global_tables(instance, &session.global_tables, now);
     release(instance, id);
     true
+}
+
+/// Drops the global temporary tables of a session that ends or begins anew.
+pub(crate) fn drop_global_tables(
+    instance: &mut InstanceState,
+    names: &[String],
+    now: jiff::Timestamp,
+) {
+    let Some(tempdb) = instance.database_mut("tempdb").filter(|_| !names.is_empty()) else {
+        return;
+    };
+    let transaction = tempdb.begin(now);
+    for name in names {
+        let table = super::storage::table_key("", name);
+        if tempdb.storage.tables.contains_key(&table) {
+            tempdb.append(now, transaction, super::log::LogOp::DropTable { table });
+        }
+    }
+    tempdb.commit(now, transaction);
 }
 
 /// Kills a session: its work is undone at once; it leaves the list when its request has noticed.

@@ -52,6 +52,7 @@ impl Session {
     /// Back to the state after login: open work is undone, the first database is current again.
     async fn reset(&mut self, replies: &Replies) {
         self.host.rollback();
+        self.host.drop_global_tables();
         self.interpreter.reset();
         // A database that is gone meanwhile leaves the session where it is.
         let _gone = self.host.use_database(&self.home.clone());

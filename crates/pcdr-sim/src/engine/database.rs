@@ -283,6 +283,13 @@ impl Database {
                     let table = table_key(&definition.schema, &definition.name);
                     changes.push(LogOp::DropTable { table });
                 }
+                LogOp::AlterTable { table, before, after } => {
+                    changes.push(LogOp::AlterTable {
+                        table: table.clone(),
+                        before: after.clone(),
+                        after: before.clone(),
+                    });
+                }
                 LogOp::DropTable { table } => {
                     changes.push(LogOp::KeepTable { table: table.clone() });
                 }

@@ -18,7 +18,10 @@ use super::storage::{Table, TableDefinition, TransactionId, table_key};
 use super::{alter, backup, information, paths, restore};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::{Admin, ObjectName};
-use crate::tsql::host::{Argument, CallResult, Host, ProcedureParameter, Sink, TableRules};
+use crate::tsql::host::{
+    Argument, CallResult, Constraint, ConstraintRule, Host, ProcedureParameter, Sink, StoredModule,
+    TableRules,
+};
 use crate::value::{Column, Relation, Row, SqlType, Value};
 
 /// The `user_name` that history and headers record for a login.
@@ -31,7 +34,7 @@ impl SessionHost {
         self.me.view(f)
     }
 
-    fn own_database(&self) -> String {
+    pub(super) fn own_database(&self) -> String {
         let me = self.me.session_id;
         self.update(|state, key, _| {
             session_mut(state, key, me).map(|session| session.database.clone())
@@ -40,8 +43,15 @@ impl SessionHost {
         .unwrap_or_else(|| "master".to_owned())
     }
 
-    fn database_of(&self, name: &ObjectName) -> String {
-        if name.database.is_empty() { self.own_database() } else { name.database.clone() }
+    /// The database of an object; a global temporary table is in tempdb wherever it is named.
+    pub(super) fn database_of(&self, name: &ObjectName) -> String {
+        if name.name.starts_with("##") {
+            "tempdb".to_owned()
+        } else if name.database.is_empty() {
+            self.own_database()
+        } else {
+            name.database.clone()
+        }
     }
 
     /// The rows of a system object; `None` when the name is no system object's.
@@ -62,6 +72,15 @@ impl SessionHost {
         f: impl FnOnce(&Table, Option<TransactionId>) -> T,
     ) -> Result<T, SqlFailure> {
         if !name.server.is_empty() {
+            return Err(SqlMessage::new(
+                7202,
+                11,
+                format!("Could not find server '{}' in sys.servers. Verify that the correct server name was specified. If necessary, execute the stored procedure sp_addlinkedserver to add the server to sys.servers.", name.server),
+            )
+            .with_state(2)
+            .into());
+        }
+        if name.schema.eq_ignore_ascii_case("sys") {
             return Err(errors::no_object(&full_name(name)).into());
         }
         let me = self.me.session_id;
@@ -89,7 +108,7 @@ impl SessionHost {
     }
 
     /// Runs `f` on a table's database inside the session's transaction, or inside one of its own.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         name: &ObjectName,
         action: Action<'_>,
@@ -321,7 +340,7 @@ fn check_nulls(table: &Table, row: &Row) -> Result<(), SqlMessage> {
 }
 
 /// Whether another transaction has changed the row and is still open.
-fn locked(table: &Table, row: u64, transaction: TransactionId) -> bool {
+pub(super) fn locked(table: &Table, row: u64, transaction: TransactionId) -> bool {
     table
         .rows
         .get(&row)
@@ -366,9 +385,16 @@ impl Host for SessionHost {
         if arguments.is_some() {
             return Err(errors::no_object(&full_name(name)).into());
         }
-        self.read(name, |table, transaction| Relation {
-            columns: table.definition.columns.clone(),
-            rows: table.rows_for(transaction).map(|(_, row)| row.clone()).collect(),
+        self.read(name, |table, transaction| {
+            let columns = table.definition.columns.clone();
+            // A row that was written before a column was added has nothing in it.
+            let padded = |row: &Row| {
+                let mut row = row.clone();
+                row.resize(columns.len(), Value::Null);
+                row
+            };
+            let rows = table.rows_for(transaction).map(|(_, row)| padded(row)).collect();
+            Relation { columns, rows }
         })
     }
 
@@ -426,14 +452,113 @@ impl Host for SessionHost {
         let database = self.database_of(table).to_lowercase();
         self.view(|view| {
             let own = view.instance.databases.get(&database)?;
-            let table = own.storage.tables.get(&table_key(&table.schema, &table.name))?;
-            let definition = &table.definition;
+            let found = own.storage.tables.get(&table_key(&table.schema, &table.name))?;
+            let definition = &found.definition;
             Some(TableRules {
                 identity: definition.identity,
+                next_identity: found.next_identity,
                 defaults: definition.defaults.clone(),
+                computed: definition.computed.clone(),
+                constraints: definition.constraints.clone(),
             })
         })
         .flatten()
+    }
+
+    fn skip_identities(&mut self, table: &ObjectName, next: i64) {
+        let database = self.database_of(table).to_lowercase();
+        let name = table_key(&table.schema, &table.name);
+        // Not logged: a restored copy may use the numbers.
+        self.update(|state, key, _| {
+            if let Some(table) = super::session::database_mut(state, key, &database)
+                .and_then(|own| own.storage.tables.get_mut(&name))
+            {
+                table.next_identity = next;
+            }
+        });
+    }
+
+    fn references_to(&self, table: &ObjectName) -> Vec<(ObjectName, Constraint)> {
+        let database = self.database_of(table).to_lowercase();
+        let key = table_key(&table.schema, &table.name);
+        let found = self.view(|view| {
+            let own = view.instance.databases.get(&database)?;
+            let mut found = Vec::new();
+            for other in own.storage.tables.values() {
+                let definition = &other.definition;
+                for constraint in &definition.constraints {
+                    if let ConstraintRule::ForeignKey { schema, table: parent, .. } =
+                        &constraint.rule
+                        && table_key(schema, parent) == key
+                    {
+                        let child = ObjectName {
+                            server: String::new(),
+                            database: table.database.clone(),
+                            schema: definition.schema.clone(),
+                            name: definition.name.clone(),
+                        };
+                        found.push((child, constraint.clone()));
+                    }
+                }
+            }
+            Some(found)
+        });
+        found.flatten().unwrap_or_default()
+    }
+
+    fn alter_table(
+        &mut self,
+        name: &ObjectName,
+        columns: Vec<Column>,
+        rules: TableRules,
+        rows: Vec<Row>,
+    ) -> Result<(), SqlFailure> {
+        let database = self.database_of(name);
+        let named = full_name(name);
+        self.write(name, Action::Schema(&database), |database, key, transaction, now| {
+            let target = table_of(database, key, &named, Some(transaction))?;
+            let before = target.definition.clone();
+            let ids: Vec<u64> = target.rows_for(Some(transaction)).map(|(id, _)| id).collect();
+            if target.rows.keys().any(|id| locked(target, *id, transaction)) {
+                return Err(errors::lock_timeout());
+            }
+            let rewritten = before.columns != columns;
+            let after = TableDefinition {
+                columns,
+                identity: rules.identity,
+                defaults: rules.defaults,
+                computed: rules.computed,
+                constraints: rules.constraints,
+                ..before.clone()
+            };
+            let table = key.to_owned();
+            let (before, after) = (Box::new(before), Box::new(after));
+            database.append(now, transaction, LogOp::AlterTable { table, before, after });
+            if rewritten {
+                for (row_id, after) in ids.into_iter().zip(rows) {
+                    let table = key.to_owned();
+                    database.append(now, transaction, LogOp::Update { table, row_id, after });
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn module(&self, name: &ObjectName) -> Option<StoredModule> {
+        self.find_module(name)
+    }
+
+    fn store_module(
+        &mut self,
+        name: &ObjectName,
+        object_type: &str,
+        text: &str,
+    ) -> Result<(), SqlFailure> {
+        self.put_module(name, object_type, text)
+    }
+
+    fn drop_module(&mut self, name: &ObjectName) -> Result<(), SqlFailure> {
+        self.remove_module(name)
     }
 
     fn change(
@@ -487,8 +612,13 @@ impl Host for SessionHost {
     ) -> Result<(), SqlFailure> {
         let database = self.database_of(name);
         let schema = if name.schema.is_empty() { "dbo".to_owned() } else { name.schema.clone() };
-        self.write(name, Action::Schema(&database), |database, key, transaction, now| {
-            if database.storage.tables.contains_key(key) {
+        let is_global = name.name.starts_with("##");
+        // Everybody may make temporary tables.
+        let action =
+            if is_global { Action::Data("tempdb", false) } else { Action::Schema(&database) };
+        self.write(name, action, |database, key, transaction, now| {
+            let taken = super::modules::named(database, Some(transaction), &schema, &name.name);
+            if database.storage.tables.contains_key(key) || taken.is_some() {
                 return Err(errors::object_exists(&name.name));
             }
             let object_id = database.storage.next_object_id;
@@ -496,19 +626,32 @@ impl Host for SessionHost {
                 now,
                 transaction,
                 LogOp::CreateTable {
-                    definition: TableDefinition {
+                    definition: Box::new(TableDefinition {
                         schema,
                         name: name.name.clone(),
                         object_id,
                         columns,
                         identity: rules.identity,
                         defaults: rules.defaults,
+                        computed: rules.computed,
+                        constraints: rules.constraints,
                         created: now,
-                    },
+                    }),
                 },
             );
             Ok(())
-        })
+        })?;
+        if is_global {
+            // It goes with the session that made it.
+            let me = self.me.session_id;
+            let made = name.name.to_lowercase();
+            self.update(|state, key, _| {
+                if let Some(session) = session_mut(state, key, me) {
+                    session.global_tables.push(made);
+                }
+            });
+        }
+        Ok(())
     }
 
     fn drop_table(&mut self, name: &ObjectName) -> Result<(), SqlFailure> {
@@ -605,6 +748,17 @@ impl Host for SessionHost {
         name: &str,
         arguments: &[Value],
     ) -> Option<Result<(SqlType, Value), SqlFailure>> {
+        // What is drawn anew each time comes from the world's seed.
+        if arguments.is_empty() && (name == "NEWID" || name == "RAND") {
+            return self.update(|state, _, _| {
+                Ok(if name == "NEWID" {
+                    (SqlType::UniqueIdentifier, Value::Uuid(state.random.guid()))
+                } else {
+                    let number = (state.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+                    (SqlType::Float, Value::Float(number))
+                })
+            });
+        }
         self.view(|view| catalog::function(view, name, arguments)).flatten()
     }
 

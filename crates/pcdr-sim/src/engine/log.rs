@@ -22,7 +22,9 @@ pub enum LogOp {
     /// A row is deleted.
     Delete { table: String, row_id: u64 },
     /// A table is created.
-    CreateTable { definition: TableDefinition },
+    CreateTable { definition: Box<TableDefinition> },
+    /// A table gets another definition.
+    AlterTable { table: String, before: Box<TableDefinition>, after: Box<TableDefinition> },
     /// A table is dropped.
     DropTable { table: String },
     /// The drop of a table is taken back.
@@ -75,7 +77,10 @@ impl LogRecord {
                 120 + row.iter().map(value_bytes).sum::<u64>()
             }
             LogOp::Delete { .. } => 120,
-            LogOp::CreateTable { .. } | LogOp::DropTable { .. } | LogOp::KeepTable { .. } => 2_000,
+            LogOp::CreateTable { .. }
+            | LogOp::AlterTable { .. }
+            | LogOp::DropTable { .. }
+            | LogOp::KeepTable { .. } => 2_000,
             LogOp::Checkpoint | LogOp::AddFile { .. } | LogOp::RemoveFile { .. } => 200,
             LogOp::Filler { bytes } => *bytes,
         }

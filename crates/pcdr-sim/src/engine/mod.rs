@@ -21,6 +21,7 @@ pub mod lsn;
 pub mod media;
 pub mod mirroring;
 pub mod mirroring_state;
+mod modules;
 pub mod msdb;
 mod options;
 pub mod paths;

@@ -171,6 +171,7 @@ impl Instance {
                 last_request_start: now,
                 last_request_end: now,
                 killed: false,
+                global_tables: Vec::new(),
                 ended: ended.clone(),
                 is_user: true,
             },
@@ -377,6 +378,17 @@ impl SessionHost {
     /// Fires when the session is killed or its server stops.
     pub fn ended(&self) -> CancellationToken {
         self.ended.clone()
+    }
+
+    /// Drops the global temporary tables that the session has made.
+    pub(crate) fn drop_global_tables(&self) {
+        let me = self.me.session_id;
+        self.update(|state, key, now| {
+            let made = session_mut(state, key, me).map(|s| std::mem::take(&mut s.global_tables));
+            if let (Some(made), Some(instance)) = (made, state.instances.get_mut(key)) {
+                access::drop_global_tables(instance, &made, now);
+            }
+        });
     }
 
     /// Notes the progress of the running statement.

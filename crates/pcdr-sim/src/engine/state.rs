@@ -613,6 +613,8 @@ pub struct SessionState {
     pub last_request_end: Timestamp,
     /// Killed: still rolling back until the request notices.
     pub killed: bool,
+    /// Global temporary tables that it made, in lower case: they go with it.
+    pub global_tables: Vec<String>,
     /// Fires when the session is to end.
     pub ended: CancellationToken,
     /// `is_user_process`.

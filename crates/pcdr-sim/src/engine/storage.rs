@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{LogOp, LogRecord};
 use super::lsn::Lsn;
-use crate::value::{Column, Row};
+use super::modules;
+use crate::tsql::host::Constraint;
+use crate::value::{Column, Row, Value};
 
 /// A transaction's identity: the LSN of its BEGIN record.
 pub type TransactionId = Lsn;
 
 /// A table's definition.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TableDefinition {
     /// Schema.
     pub schema: String,
@@ -31,6 +33,12 @@ pub struct TableDefinition {
     /// The text of each column's DEFAULT, by index.
     #[serde(default)]
     pub defaults: BTreeMap<usize, String>,
+    /// The text of each computed column's expression, by index.
+    #[serde(default)]
+    pub computed: BTreeMap<usize, String>,
+    /// Keys, checks and references.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
     /// Creation time.
     pub created: Timestamp,
 }
@@ -106,6 +114,9 @@ pub struct OpenTransaction {
     pub rows: Vec<(String, u64)>,
     /// Tables that it created or dropped.
     pub tables: Vec<String>,
+    /// Tables that it altered, with what they were before.
+    #[serde(default)]
+    pub altered: Vec<(String, TableDefinition)>,
 }
 
 /// The content of a database: tables and open transactions.
@@ -134,11 +145,22 @@ impl Storage {
             LogOp::Begin => {
                 self.open.insert(
                     transaction,
-                    OpenTransaction { began: record.at, rows: Vec::new(), tables: Vec::new() },
+                    OpenTransaction {
+                        began: record.at,
+                        rows: Vec::new(),
+                        tables: Vec::new(),
+                        altered: Vec::new(),
+                    },
                 );
             }
             LogOp::Insert { table, row_id, row } => {
                 self.change(record, table, *row_id, Some(row.clone()));
+                // The ids of modules are taken from the same numbers as those of tables.
+                if let (modules::KEY, Some(Value::Int(id))) =
+                    (table.as_str(), row.get(modules::OBJECT_ID))
+                {
+                    self.next_object_id = self.next_object_id.max(id + 1);
+                }
                 if let Some(stored) = self.tables.get_mut(table) {
                     stored.next_row = stored.next_row.max(row_id + 1);
                     stored.note_identity(row);
@@ -155,7 +177,7 @@ impl Storage {
                 self.tables.insert(
                     key.clone(),
                     Table {
-                        definition: definition.clone(),
+                        definition: TableDefinition::clone(definition),
                         rows: BTreeMap::new(),
                         next_row: 1,
                         next_identity,
@@ -165,6 +187,14 @@ impl Storage {
                 );
                 if let Some(open) = self.open.get_mut(&transaction) {
                     open.tables.push(key);
+                }
+            }
+            LogOp::AlterTable { table, before, after } => {
+                if let Some(stored) = self.tables.get_mut(table) {
+                    stored.definition = TableDefinition::clone(after);
+                }
+                if let Some(open) = self.open.get_mut(&transaction) {
+                    open.altered.push((table.clone(), TableDefinition::clone(before)));
                 }
             }
             LogOp::DropTable { table } => {
@@ -228,6 +258,13 @@ impl Storage {
                 stored.rows.remove(&row_id);
             }
         }
+        if commit.is_none() {
+            for (key, before) in open.altered.into_iter().rev() {
+                if let Some(stored) = self.tables.get_mut(&key) {
+                    stored.definition = before;
+                }
+            }
+        }
         for key in open.tables {
             let Some(stored) = self.tables.get_mut(&key) else {
                 continue;
@@ -255,7 +292,6 @@ impl Storage {
 
 impl Table {
     fn note_identity(&mut self, row: &Row) {
-        use crate::value::Value;
         let Some((column, _, increment)) = self.definition.identity else {
             return;
         };

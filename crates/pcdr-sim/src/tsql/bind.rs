@@ -15,7 +15,9 @@ use super::failures::{error, invalid_column};
 use super::functions;
 use super::plan::Plan;
 use super::state::Context;
-use super::tree::{Call, CompareOp, Expr, OrderItem, Path, Query, Window, same_name};
+use super::tree::{
+    Call, CompareOp, Expr, Module, ModuleBody, OrderItem, Path, Query, Window, same_name,
+};
 use crate::message::SqlFailure;
 use crate::value::{Length, Relation, SqlType, Value};
 
@@ -109,6 +111,11 @@ pub(super) enum AggregateKind {
     Sum,
     Average,
     Join,
+    /// STDEV, STDEVP, VAR and VARP: whether of a sample, and whether its square root is taken.
+    Variance {
+        sample: bool,
+        root: bool,
+    },
 }
 
 /// An aggregate over the rows of a group or of a window.
@@ -131,6 +138,8 @@ pub(super) enum WindowKind {
     Tiles(Bound),
     /// LAG (negative) and LEAD: value, offset, default.
     Shift(Bound, Option<Bound>, Option<Bound>, i64),
+    PercentRank,
+    CumulativeDistribution,
     First(Bound),
     Last(Bound),
     Aggregate(Aggregate),
@@ -141,7 +150,7 @@ pub(super) struct WindowCall {
     pub(super) kind: WindowKind,
     pub(super) partition: Vec<Bound>,
     pub(super) order: Vec<(Bound, bool)>,
-    pub(super) frame: super::tree::Frame,
+    pub(super) frame: Option<super::tree::Frame>,
 }
 
 /// What the select list has collected while it was bound.
@@ -155,6 +164,17 @@ pub(super) struct Collector {
     /// The query is grouped: columns must be keys.
     pub(super) grouped: bool,
     pub(super) keys: Vec<Expr>,
+    /// Grouping sets: where the keys' values stand, and their types.
+    pub(super) key_columns: Option<(usize, Vec<SqlType>)>,
+}
+
+impl Collector {
+    /// A key's value in a query with grouping sets.
+    fn key(&self, index: usize) -> Option<Bound> {
+        let (start, types) = self.key_columns.as_ref()?;
+        let ty = *types.get(index)?;
+        Some(Bound::new(ty, Node::Column { depth: 0, index: start + index }))
+    }
 }
 
 /// Binds expressions and queries of one statement.
@@ -181,7 +201,12 @@ impl<'a> Binder<'a> {
         scope: &Scope<'_>,
         collector: &mut Collector,
     ) -> Binding<Bound> {
-        if collector.grouped && collector.keys.contains(expr) {
+        if collector.grouped
+            && let Some(index) = collector.keys.iter().position(|key| key == expr)
+        {
+            if let Some(key) = collector.key(index) {
+                return Ok(key);
+            }
             collector.grouped = false;
             let bound = self.expr_inner(expr, scope, collector);
             collector.grouped = true;
@@ -217,6 +242,7 @@ impl<'a> Binder<'a> {
         let condition = |node| Ok(Bound::new(SqlType::Bit, node));
         match expr {
             Expr::Null => Ok(Bound::constant(SqlType::Int, Value::Null)),
+            Expr::Default => Err(error(156, 15, "Incorrect syntax near the keyword 'DEFAULT'.")),
             Expr::Literal(ty, value) => Ok(Bound::constant(*ty, value.clone())),
             Expr::Column(path) => self.column(path, scope, collector),
             Expr::Variable(name) => {
@@ -426,11 +452,14 @@ impl<'a> Binder<'a> {
     fn column(&self, path: &Path, scope: &Scope<'_>, collector: &mut Collector) -> Binding<Bound> {
         let (depth, index, column) = scope.resolve(path)?;
         if collector.grouped && depth == 0 {
-            let is_key = collector.keys.iter().any(|key| match key {
+            let key = collector.keys.iter().position(|key| match key {
                 Expr::Column(key) => scope.resolve(key).is_ok_and(|(d, i, _)| d == 0 && i == index),
                 _ => false,
             });
-            if !is_key {
+            if let Some(key) = key.and_then(|key| collector.key(key)) {
+                return Ok(key);
+            }
+            if key.is_none() {
                 let table = column.table.last().cloned().unwrap_or_default();
                 return Err(error(
                     8120,
@@ -455,7 +484,20 @@ impl<'a> Binder<'a> {
             "@@NESTLEVEL" => int(i32::try_from(session.level).unwrap_or(i32::MAX)),
             "@@LOCK_TIMEOUT" => int(session.options.lock_timeout),
             "@@IDENTITY" => Ok(identity(session.identity)),
-            "@@FETCH_STATUS" => int(0),
+            "@@FETCH_STATUS" => int(session.fetch_status),
+            "@@CURSOR_ROWS" => int(session.cursor_rows),
+            "@@DATEFIRST" => Ok(Bound::constant(
+                SqlType::TinyInt,
+                Value::TinyInt(session.options.language.first_weekday),
+            )),
+            "@@LANGUAGE" => Ok(Bound::constant(
+                SqlType::SYSNAME,
+                Value::string(session.options.language.name()),
+            )),
+            "@@LANGID" => Ok(Bound::constant(
+                SqlType::SmallInt,
+                Value::SmallInt(session.options.language.id()),
+            )),
             _ => {
                 if let Some((ty, value)) = self.context.host.global(name) {
                     return Ok(Bound::constant(ty, value));
@@ -528,7 +570,10 @@ impl<'a> Binder<'a> {
             collector.aggregates.push(aggregate);
             return Ok(Bound::new(ty, Node::Aggregate(collector.aggregates.len() - 1)));
         }
-        if ["ROW_NUMBER", "RANK", "DENSE_RANK", "NTILE", "LAG", "LEAD"].contains(&name.as_str()) {
+        if name == "GROUPING" || name == "GROUPING_ID" {
+            return self.grouping(&name, call, scope, collector);
+        }
+        if WINDOW_FUNCTIONS.contains(&name.as_str()) {
             return Err(error(
                 10753,
                 15,
@@ -547,7 +592,7 @@ impl<'a> Binder<'a> {
             && let Some(Value::String(text)) =
                 arguments.first().and_then(|a| eval_constant(a, self.context))
             && let Ok(path) = super::parse::parse_path(&text)
-            && path.last().starts_with('#')
+            && super::store::is_local_temporary(path.last())
         {
             // Temporary tables live here; their identifiers are negative, as in tempdb.
             let found = self.context.session.tables.contains_key(&path.last().to_lowercase());
@@ -556,23 +601,99 @@ impl<'a> Binder<'a> {
         }
         let full = call.name.parts.join(".");
         let host_name = if schema.is_some() { full.clone() } else { name };
-        self.host_function(&host_name, arguments).ok_or_else(|| {
+        if let Some(bound) = self.host_function(&host_name, arguments.clone()) {
+            return Ok(bound);
+        }
+        if schema.is_some()
+            && let Some(bound) = self.user_function(&call.name, arguments)?
+        {
+            return Ok(bound);
+        }
+        Err({
             if call.name.parts.len() > 1 {
                 error(
                     4121,
                     16,
-                    format!("Cannot find either column \"{}\" or the user-defined function or aggregate \"{full}\", or the name is ambiguous.", call.name.parts[0]),
+                    format!(
+                        "Cannot find either column \"{}\" or the user-defined function or aggregate \"{full}\", or the name is ambiguous.",
+                        call.name.parts[0]
+                    ),
                 )
             } else {
-                let mut failure = error(
-                    195,
-                    15,
-                    format!("'{full}' is not a recognized built-in function name."),
-                );
+                let mut failure =
+                    error(195, 15, format!("'{full}' is not a recognized built-in function name."));
                 failure.0[0].state = 10;
                 failure
             }
         })
+    }
+
+    /// A user's scalar function.
+    fn user_function(&self, path: &Path, arguments: Vec<Bound>) -> Binding<Option<Bound>> {
+        let object = self.context.object(path);
+        let scalar = |module: &Module| matches!(module.body, ModuleBody::Scalar(..));
+        let Some(routine) = self.routine(&object, scalar)? else {
+            return Ok(None);
+        };
+        super::routine::require_count(&routine.module, arguments.len())?;
+        let ModuleBody::Scalar(ty, _) = routine.module.body else {
+            return Ok(None);
+        };
+        let arguments = arguments
+            .into_iter()
+            .zip(&routine.module.parameters)
+            .map(|(argument, parameter)| coerce(argument, parameter.ty))
+            .collect::<Binding<Vec<_>>>()?;
+        Ok(Some(Bound::new(ty, Node::Routine(routine, arguments))))
+    }
+
+    /// GROUPING and GROUPING_ID: which keys the row's set leaves out.
+    fn grouping(
+        &self,
+        name: &str,
+        call: &Call,
+        scope: &Scope<'_>,
+        collector: &Collector,
+    ) -> Binding<Bound> {
+        let invalid = |at: usize| {
+            error(
+                8161,
+                15,
+                format!(
+                    "Argument {at} of the {name} function does not match any of the expressions in the GROUP BY clause."
+                ),
+            )
+        };
+        let is_column = |key: &Expr, wanted: &Expr| match (key, wanted) {
+            (Expr::Column(a), Expr::Column(b)) => match (scope.resolve(a), scope.resolve(b)) {
+                (Ok((0, a, _)), Ok((0, b, _))) => a == b,
+                _ => false,
+            },
+            _ => false,
+        };
+        let mut bits = Vec::new();
+        for (at, argument) in call.arguments.iter().enumerate() {
+            let found = collector
+                .keys
+                .iter()
+                .position(|key| key == argument || is_column(key, argument))
+                .ok_or_else(|| invalid(at + 1))?;
+            bits.push(match &collector.key_columns {
+                Some((start, types)) => Bound::new(
+                    SqlType::TinyInt,
+                    Node::Column { depth: 0, index: start + types.len() + found },
+                ),
+                // A plain GROUP BY leaves nothing out.
+                None => Bound::constant(SqlType::TinyInt, Value::TinyInt(0)),
+            });
+        }
+        if name == "GROUPING" {
+            return match <[Bound; 1]>::try_from(bits) {
+                Ok([bit]) => Ok(bit),
+                Err(_) => Err(functions::wrong_count(name, 1)),
+            };
+        }
+        Ok(Bound::new(SqlType::Int, Node::Function(functions::bits_to_number, bits)))
     }
 
     /// A function of the server. Its type is asked for once, with the arguments that are constant
@@ -634,6 +755,14 @@ impl<'a> Binder<'a> {
                 aggregate.separator = Some(to_text(separator)?);
                 aggregate.order = self.order(&call.within, scope, collector)?;
             }
+            AggregateKind::Variance { .. } => {
+                if !is_number(argument.ty) && !argument.is_null() {
+                    return Err(functions::invalid_operand_type(argument.ty, name));
+                }
+                aggregate.ty = SqlType::Float;
+                aggregate.argument = Some(coerce(argument, SqlType::Float)?);
+                return Ok(aggregate);
+            }
             AggregateKind::Sum | AggregateKind::Average => {
                 aggregate.ty = match argument.ty {
                     SqlType::TinyInt | SqlType::SmallInt | SqlType::Int => SqlType::Int,
@@ -677,6 +806,14 @@ impl<'a> Binder<'a> {
             self.all(&call.arguments, scope, collector)?
         };
         let needs_order = aggregate_kind(name).is_none();
+        if needs_order && !WINDOW_FUNCTIONS.contains(&name) {
+            return Err(error(
+                195,
+                15,
+                format!("'{name}' is not a recognized built-in function name."),
+            )
+            .with_state(10));
+        }
         if needs_order && order.is_empty() {
             return Err(error(
                 4112,
@@ -709,6 +846,8 @@ impl<'a> Binder<'a> {
                 let sign = if name == "LAG" { -1 } else { 1 };
                 (ty, WindowKind::Shift(value, offset, default, sign))
             }
+            "PERCENT_RANK" => (SqlType::Float, WindowKind::PercentRank),
+            "CUME_DIST" => (SqlType::Float, WindowKind::CumulativeDistribution),
             "FIRST_VALUE" => {
                 let value = first.ok_or_else(missing)?;
                 (value.ty, WindowKind::First(value))
@@ -732,10 +871,30 @@ impl<'a> Binder<'a> {
                 }
             },
         };
+        let framed =
+            matches!(kind, WindowKind::First(_) | WindowKind::Last(_) | WindowKind::Aggregate(_));
+        if window.frame.is_some() && !framed {
+            let text = format!("The function '{name}' may not have a window frame.");
+            return Err(error(10752, 15, text));
+        }
         collector.windows.push(WindowCall { kind, partition, order, frame: window.frame });
         Ok(Bound::new(ty, Node::Window(collector.windows.len() - 1)))
     }
 }
+
+/// Functions that need an OVER clause with ORDER BY.
+const WINDOW_FUNCTIONS: [&str; 10] = [
+    "ROW_NUMBER",
+    "RANK",
+    "DENSE_RANK",
+    "NTILE",
+    "LAG",
+    "LEAD",
+    "FIRST_VALUE",
+    "LAST_VALUE",
+    "PERCENT_RANK",
+    "CUME_DIST",
+];
 
 fn one_column_only() -> SqlFailure {
     error(
@@ -761,6 +920,10 @@ pub(super) fn aggregate_kind(name: &str) -> Option<AggregateKind> {
         "SUM" => AggregateKind::Sum,
         "AVG" => AggregateKind::Average,
         "STRING_AGG" => AggregateKind::Join,
+        "STDEV" => AggregateKind::Variance { sample: true, root: true },
+        "STDEVP" => AggregateKind::Variance { sample: false, root: true },
+        "VAR" => AggregateKind::Variance { sample: true, root: false },
+        "VARP" => AggregateKind::Variance { sample: false, root: false },
         _ => return None,
     })
 }

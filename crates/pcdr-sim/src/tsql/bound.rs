@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::plan::Plan;
+use super::routine::Routine;
 use super::tree::{BinaryOp, CompareOp};
 use crate::message::SqlFailure;
 use crate::value::{SqlType, Value};
@@ -72,6 +73,8 @@ pub(super) enum Node {
     Coalesce(Vec<Bound>),
     Function(Apply, Vec<Bound>),
     Host(String, Vec<Bound>),
+    /// A user's scalar function.
+    Routine(Routine, Vec<Bound>),
     Subquery(Arc<Plan>),
 }
 

@@ -4,19 +4,16 @@ use super::ast::ObjectName;
 use super::convert::{cast, integer};
 use super::failures::error;
 use super::host::{Argument, ProcedureParameter};
-use super::interpret::{Flow, Outcome, Raised, Run};
-use super::parse::{object_name, parse_batch, parse_parameters, parse_path};
+use super::interpret::{Flow, MAX_LEVEL, Outcome, Raised, Run};
+use super::parse::{object_name, parse_parameters, parse_path};
 use super::state::Frame;
 use super::tree::{ArgumentValue, CallArgument, Execute, Expr, Path};
 use crate::front::{DoneKind, Reply, Rpc, RpcParameter};
 use crate::message::SqlFailure;
 use crate::value::{Length, SqlType, Value};
 
-/// How deep calls may nest.
-const MAX_LEVEL: u32 = 32;
-
 /// An argument of a call with its value.
-struct Given {
+pub(super) struct Given {
     name: Option<String>,
     /// `None` for DEFAULT.
     value: Option<(SqlType, Value)>,
@@ -26,9 +23,9 @@ struct Given {
 }
 
 /// A declared parameter's final value.
-struct Final {
-    ty: SqlType,
-    value: Value,
+pub(super) struct Final {
+    pub(super) ty: SqlType,
+    pub(super) value: Value,
 }
 
 impl Run<'_> {
@@ -143,7 +140,17 @@ impl Run<'_> {
             return self.execute_sql(given).await;
         }
         let name = object_name(path);
-        let Some(parameters) = self.host.procedure(&name) else {
+        let system = self.host.procedure(&name);
+        if system.is_none() {
+            match self.find_procedure(path) {
+                Ok(Some((module, database))) => {
+                    return self.call_module(&module, &database, given).await;
+                }
+                Ok(None) => {}
+                Err(failure) => return Err(self.raised(failure)),
+            }
+        }
+        let Some(parameters) = system else {
             let mut failure = error(
                 2812,
                 16,
@@ -152,18 +159,10 @@ impl Run<'_> {
             failure.0[0].state = 62;
             return Err(self.raised(failure));
         };
-        let outputs: Vec<String> = given
-            .iter()
-            .enumerate()
-            .filter(|(_, g)| g.output)
-            .filter_map(|(i, g)| match &g.name {
-                Some(name) => Some(name.clone()),
-                None => parameters.get(i).map(|p| p.name.clone()),
-            })
-            .collect();
+        let outputs = outputs_of(&given, &parameters);
         let arguments = match bind_arguments(&name, &parameters, &given) {
             Ok(arguments) => arguments,
-            Err(failure) => return Err(self.raised(failure)),
+            Err(failure) => return Err(self.raised_by_call(failure, &name.name)),
         };
         if self.session.level >= MAX_LEVEL {
             return Err(self.raised(too_deep()));
@@ -208,15 +207,37 @@ impl Run<'_> {
         Ok((Flow::Next, result.status, finals))
     }
 
+    /// An error about the arguments of a call: the procedure is named, and none of its lines.
+    pub(super) fn raised_by_call(&self, failure: SqlFailure, procedure: &str) -> Raised {
+        let mut raised = self.raised(failure.in_procedure(procedure, 0));
+        raised.level += 1;
+        raised
+    }
+
     /// `sp_executesql @stmt, @params, …`.
     async fn execute_sql(&mut self, given: Vec<Given>) -> Result<(Flow, i32, Vec<Final>), Raised> {
         let prepared = prepare_dynamic(&given);
         let (text, declared) = match prepared {
             Ok(prepared) => prepared,
+            Err(failure) if failure.cause().number == 214 => {
+                let mut raised =
+                    self.raised(failure.with_state(2).in_procedure("sp_executesql", 1));
+                raised.level += 1;
+                return Err(raised);
+            }
             Err(failure) => return Err(self.raised(failure)),
         };
+        let shown = parameterised(given.get(1), &text);
         let rest: Vec<Given> = given.into_iter().skip(2).collect();
-        self.run_parameterised(&text, declared, rest).await
+        self.run_parameterised(&text, declared, rest).await.map_err(|mut raised| {
+            // The query is shown with its parameters.
+            for message in raised.failure.0.iter_mut().filter(|m| m.number == 8178) {
+                if let Some((_, missing)) = message.text.split_once(" expects ") {
+                    message.text = format!("The parameterized query '{shown}' expects {missing}");
+                }
+            }
+            raised
+        })
     }
 
     async fn run_parameterised(
@@ -234,15 +255,7 @@ impl Run<'_> {
                 output: *output,
             })
             .collect();
-        let outputs: Vec<String> = given
-            .iter()
-            .enumerate()
-            .filter(|(_, g)| g.output)
-            .filter_map(|(i, g)| match &g.name {
-                Some(name) => Some(name.clone()),
-                None => parameters.get(i).map(|p| p.name.clone()),
-            })
-            .collect();
+        let outputs = outputs_of(&given, &parameters);
         let arguments = match bind_arguments(&ObjectName::default(), &parameters, &given) {
             Ok(arguments) => arguments,
             Err(failure) => return Err(self.raised(failure)),
@@ -270,16 +283,10 @@ impl Run<'_> {
         Ok((after(flow), status, finals))
     }
 
-    /// Runs text as a batch of its own, one level deeper.
-    async fn dynamic(&mut self, text: &str, mut frame: Frame) -> Result<(Flow, Frame), Raised> {
-        if self.session.level >= MAX_LEVEL {
-            return Err(self.raised(too_deep()));
-        }
-        let outer = self.frame();
-        frame.caught.clone_from(&outer.caught);
-        frame.rethrow.clone_from(&outer.rethrow);
+    /// Runs text as a batch of its own, one level deeper. A USE in it has its effect only there.
+    async fn dynamic(&mut self, text: &str, frame: Frame) -> Result<(Flow, Frame), Raised> {
         let names: Vec<String> = frame.variables.keys().cloned().collect();
-        let statements = match parse_batch(text, names) {
+        let statements = match self.parse(text, names) {
             Ok(statements) => statements,
             Err(failure) => {
                 let mut raised = self.raised(failure);
@@ -288,20 +295,13 @@ impl Run<'_> {
                 return Err(raised);
             }
         };
-        let kind = std::mem::replace(&mut self.out.kind, DoneKind::InProcedure);
-        let options = self.session.options.clone();
-        self.session.level += 1;
-        let level = self.session.level;
-        self.frames.push(frame);
-        let outcome = Box::pin(self.statements(&statements)).await;
-        let frame = self.frames.pop().unwrap_or_default();
-        self.session.tables.retain(|_, table| table.level < level);
-        self.session.level -= 1;
-        // SET options return to what they were before the call.
-        self.out.no_count = options.no_count;
-        self.session.options = options;
-        self.out.kind = kind;
-        Ok((outcome?, frame))
+        let here = self.host.database();
+        let result = self.nested(frame, &statements).await;
+        let there = self.host.database();
+        if there != here && self.host.use_database(&here).is_ok() {
+            self.out.send(Reply::Database { new: here, old: there }).await;
+        }
+        result
     }
 
     /// A remote procedure call.
@@ -396,7 +396,7 @@ impl Run<'_> {
             let entry = (text(&given, 1), text(&given, 2));
             let parsed = parse_parameters(&entry.0).and_then(|declared| {
                 let names: Vec<String> = declared.iter().map(|(n, ..)| n.clone()).collect();
-                parse_batch(&entry.1, names).map(|_| declared)
+                self.parse(&entry.1, names).map(|_| declared)
             });
             let declared = match parsed {
                 Ok(declared) => declared,
@@ -441,7 +441,7 @@ impl Run<'_> {
     pub(super) async fn capture(
         &mut self,
         execute: &Execute,
-    ) -> Result<(Flow, Vec<crate::value::Row>), Raised> {
+    ) -> Result<(Flow, Vec<crate::value::Relation>), Raised> {
         if self.out.is_capturing() {
             return Err(self.raised(error(8164, 16, "An INSERT EXEC statement cannot be nested.")));
         }
@@ -480,12 +480,33 @@ fn after(flow: Flow) -> Flow {
     }
 }
 
-fn too_deep() -> SqlFailure {
+/// The names of the parameters that are passed with OUTPUT, in order.
+pub(super) fn outputs_of(given: &[Given], parameters: &[ProcedureParameter]) -> Vec<String> {
+    given
+        .iter()
+        .enumerate()
+        .filter(|(_, g)| g.output)
+        .filter_map(|(i, g)| match &g.name {
+            Some(name) => Some(name.clone()),
+            None => parameters.get(i).map(|p| p.name.clone()),
+        })
+        .collect()
+}
+
+pub(super) fn too_deep() -> SqlFailure {
     error(
         217,
         16,
         "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).",
     )
+}
+
+/// A query with its parameters as errors show it.
+fn parameterised(declared: Option<&Given>, text: &str) -> String {
+    match declared.and_then(|g| g.value.as_ref()) {
+        Some((_, Value::String(declared))) => format!("({declared}){text}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// The text and declarations of sp_executesql, whose parameters may be named or positional.
@@ -525,7 +546,7 @@ fn same(a: &str, b: &str) -> bool {
 /// # Errors
 ///
 /// 119, 201, 8143, 8144, 8145, 8162 and conversions.
-fn bind_arguments(
+pub(super) fn bind_arguments(
     procedure: &ObjectName,
     parameters: &[ProcedureParameter],
     given: &[Given],
@@ -540,6 +561,7 @@ fn bind_arguments(
                 let index = parameters.iter().position(|p| same(&p.name, name));
                 index.ok_or_else(|| {
                     error(8145, 16, format!("{name} is not a parameter for procedure {shown}."))
+                        .with_state(2)
                 })?
             }
             None if named => {
@@ -558,7 +580,8 @@ fn bind_arguments(
                     8144,
                     16,
                     format!("Procedure or function {shown} has too many arguments specified."),
-                ));
+                )
+                .with_state(2));
             }
         };
         if slots[index].is_some() {

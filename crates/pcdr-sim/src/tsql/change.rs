@@ -1,95 +1,63 @@
-//! Statements that change rows and tables.
+//! INSERT, UPDATE and DELETE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bind::{Binder, Collector, Scope, ScopeColumn, coerce};
 use super::bound::{Bound, Env, Node};
-use super::convert::cast;
+use super::convert::{is_binary, is_text};
 use super::eval::{eval, test};
 use super::failures::{error, invalid_column, invalid_object};
-use super::host::{Sink, TableRules};
+use super::host::Sink;
 use super::interpret::{Flow, Outcome, Run};
-use super::parse::{object_name, parse_value};
+use super::parse::{parse_value, rewrite_defaults};
 use super::plan::{HIDDEN, SourcePlan};
-use super::state::{Context, Table};
+use super::state::Context;
+use super::store::{ChangedRow, Target, Verb};
 use super::tree::{
-    ArgumentValue, Change, ColumnDefinition, Expr, Insert, InsertSource, Item, Output, Path,
+    ArgumentValue, Assignment, Body, Change, Cte, Expr, Insert, InsertSource, Item, Output, Path,
     Source, same_name,
 };
 use crate::message::SqlFailure;
 use crate::value::{Column, Relation, Row, SqlType, Value};
 
-/// A row before and after an UPDATE or DELETE, with the assigned variables.
-struct Changed {
-    pairs: Vec<(usize, Row, Option<Row>)>,
+/// What OUTPUT sees of one row that a statement touches.
+#[derive(Default)]
+pub(super) struct OutputRow {
+    pub(super) deleted: Option<Row>,
+    pub(super) inserted: Option<Row>,
+    /// Values of the columns beside `deleted` and `inserted`.
+    pub(super) beside: Row,
+}
+
+/// The rows that an UPDATE or DELETE found, with the assigned variables.
+struct Found {
+    rows: Vec<ChangedRow>,
+    beside: Vec<Row>,
+    beside_columns: Vec<ScopeColumn>,
     variables: BTreeMap<String, Value>,
-    output: Option<Relation>,
 }
 
 impl Run<'_> {
-    /// The columns of a table, its identity column and its defaults.
-    #[allow(clippy::type_complexity, reason = "three facts of one table")]
-    fn target(
-        &self,
-        name: &Path,
-    ) -> Result<(Vec<Column>, Option<usize>, Vec<Option<Expr>>), SqlFailure> {
-        if let Some(table) = self.kept(name)? {
-            let identity = table.definitions.iter().position(|d| d.identity.is_some());
-            let default = |d: &ColumnDefinition| d.default.as_ref().map(|(value, _)| value.clone());
-            let defaults = table.definitions.iter().map(default).collect();
-            return Ok((table.columns(), identity, defaults));
-        }
-        let name = object_name(name);
-        let columns = self.host.columns(&name)?;
-        let rules = self.host.table_rules(&name).unwrap_or_default();
-        let defaults = (0..columns.len())
-            .map(|i| rules.defaults.get(&i).map(|text| parse_value(text)).transpose())
-            .collect::<Result<_, _>>()?;
-        Ok((columns, rules.identity.map(|(column, ..)| column), defaults))
-    }
-
-    /// The temporary table or table variable of that name; `Ok(None)` for a user table.
-    fn kept(&self, name: &Path) -> Result<Option<&Table>, SqlFailure> {
-        let lower = name.last().to_lowercase();
-        let found = if lower.starts_with('@') {
-            self.frames.last().and_then(|f| f.tables.get(&lower))
-        } else if lower.starts_with('#') {
-            self.session.tables.get(&lower)
-        } else {
-            return Ok(None);
-        };
-        found.map(Some).ok_or_else(|| invalid_object(&name.parts.join(".")))
-    }
-
-    fn kept_mut(&mut self, name: &Path) -> Option<&mut Table> {
-        let lower = name.last().to_lowercase();
-        if lower.starts_with('@') {
-            self.frame().tables.get_mut(&lower)
-        } else {
-            self.session.tables.get_mut(&lower)
-        }
-    }
-
     pub(super) async fn insert(&mut self, insert: &Insert) -> Outcome {
-        let source = match &insert.source {
+        let captured = match &insert.source {
             InsertSource::Execute(execute) => {
-                let (flow, rows) = self.capture(execute).await?;
+                let (flow, relations) = self.capture(execute).await?;
                 if flow == Flow::Abort {
                     return Ok(flow);
                 }
-                // The rows arrive with the types that the procedure gave them.
-                Some(rows)
+                Some(relations)
             }
             _ => None,
         };
+        self.command = super::interpret::INSERT;
         self.host.running("INSERT");
-        match self.insert_rows(insert, source) {
+        match self.insert_rows(insert, captured) {
             Ok((count, output)) => {
                 self.session.row_count = i64::try_from(count).unwrap_or(i64::MAX);
                 match output {
-                    Some(relation) => self.out.result(relation, 195).await,
-                    None => self.out.done(195, Some(count), false).await,
+                    Some(relation) => self.out.result(relation, super::interpret::INSERT).await,
+                    None => self.out.done(super::interpret::INSERT, Some(count), false).await,
                 }
                 Ok(Flow::Next)
             }
@@ -100,28 +68,126 @@ impl Run<'_> {
     fn insert_rows(
         &mut self,
         insert: &Insert,
-        captured: Option<Vec<Row>>,
+        captured: Option<Vec<Relation>>,
     ) -> Result<(u64, Option<Relation>), SqlFailure> {
-        let (columns, identity, defaults) = self.target(&insert.table)?;
-        let explicit_identity =
-            identity.is_some()
-                && self.session.options.identity_insert.as_deref().is_some_and(|t| {
-                    t.rsplit('.').next() == Some(&insert.table.last().to_lowercase())
-                });
-        let positions: Vec<usize> = if insert.columns.is_empty() {
-            (0..columns.len()).filter(|i| Some(*i) != identity || explicit_identity).collect()
-        } else {
-            insert
-                .columns
-                .iter()
-                .map(|name| {
-                    columns
-                        .iter()
-                        .position(|c| same_name(&c.name, name))
-                        .ok_or_else(|| invalid_column(name))
-                })
-                .collect::<Result<Vec<_>, _>>()?
+        let mut target = self.target(&insert.table)?;
+        let positions = self.insert_positions(&target, &insert.columns)?;
+        let sources = match (&insert.source, captured) {
+            (InsertSource::Default, _) | (InsertSource::Execute(_), None) => Vec::new(),
+            (_, Some(relations)) => relations,
+            (InsertSource::Query(_), None) => {
+                vec![self.insert_source(insert, &target, &positions)?]
+            }
         };
+        let mut rows = Vec::new();
+        let defaults = default_values(&target)?;
+        if matches!(insert.source, InsertSource::Default) {
+            rows.push(self.blank_row(&target, &defaults, &[])?);
+        }
+        for source in sources {
+            if source.columns.len() != positions.len() {
+                return Err(wrong_width().with_state(super::interpret::WRONG_RESULT));
+            }
+            for values in source.rows {
+                let mut row = self.blank_row(&target, &defaults, &positions)?;
+                for ((value, column), position) in
+                    values.iter().zip(&source.columns).zip(&positions)
+                {
+                    row[*position] = self.fit(value, column.ty, &target, *position)?;
+                }
+                rows.push(row);
+            }
+        }
+        self.number_rows(&mut target, &mut rows)?;
+        self.compute(&target, &mut rows)?;
+        let count = rows.len() as u64;
+        let shown: Vec<OutputRow> = match &insert.output {
+            Some(_) => rows
+                .iter()
+                .map(|row| OutputRow { inserted: Some(row.clone()), ..OutputRow::default() })
+                .collect(),
+            None => Vec::new(),
+        };
+        self.apply(&target, Verb::Insert, Vec::new(), rows)?;
+        let output = self.output(insert.output.as_ref(), &target.columns, &[], &shown)?;
+        Ok((count, output))
+    }
+
+    /// The rows of an INSERT's query.
+    fn insert_source(
+        &self,
+        insert: &Insert,
+        target: &Target,
+        positions: &[usize],
+    ) -> Result<Relation, SqlFailure> {
+        let InsertSource::Query(query) = &insert.source else {
+            return Ok(Relation::default());
+        };
+        let mut query = query.clone();
+        rewrite_defaults(&mut query, |column| {
+            let text = positions.get(column).and_then(|i| target.rules.defaults.get(i));
+            text.map_or(Ok(Expr::Null), |text| parse_value(text))
+        })?;
+        self.with_context(|context| {
+            let binder = Binder::new(context).with_ctes(&insert.ctes, query.max_recursion)?;
+            let plan = binder.plan(&query, None)?;
+            let (given, wanted) = (plan.columns.len(), positions.len());
+            if given != wanted {
+                return Err(wrong_count(&query.body, !insert.columns.is_empty(), given, wanted));
+            }
+            // Implicit conversions are checked by type before any row is converted.
+            for (column, position) in plan.columns.iter().zip(positions) {
+                let value = Bound::new(column.ty, Node::Column { depth: 0, index: 0 });
+                coerce(value, target.columns[*position].ty)?;
+            }
+            let mut rows = plan.run(None, context)?;
+            rows.truncate(row_limit(context));
+            if let Some(top) = &insert.top {
+                rows.truncate(limit(&binder, top, context)?);
+            }
+            Ok(Relation { columns: plan.columns, rows })
+        })
+    }
+
+    /// The columns that an INSERT gives, in the order of its values.
+    pub(super) fn insert_positions(
+        &self,
+        target: &Target,
+        names: &[String],
+    ) -> Result<Vec<usize>, SqlFailure> {
+        let name = target.path.last();
+        let identity = target.rules.identity.map(|(column, ..)| column);
+        let explicit_identity = identity.is_some()
+            && self
+                .session
+                .options
+                .identity_insert
+                .as_deref()
+                .is_some_and(|table| table.rsplit('.').next() == Some(&name.to_lowercase()));
+        let open = |i: &usize| {
+            (Some(*i) != identity || explicit_identity) && !target.rules.computed.contains_key(i)
+        };
+        if names.is_empty() {
+            return Ok((0..target.columns.len()).filter(open).collect());
+        }
+        let mut positions = Vec::new();
+        for given in names {
+            let found = target.columns.iter().position(|c| same_name(&c.name, given));
+            let position = found.ok_or_else(|| invalid_column(given))?;
+            if positions.contains(&position) {
+                return Err(error(
+                    264,
+                    16,
+                    format!(
+                        "The column name '{given}' is specified more than once in the SET clause or column list of an INSERT. A column cannot be assigned more than one value in the same clause. Modify the clause to make sure that a column is updated only once. If this statement updates or inserts columns into a view, column aliasing can conceal the duplication in your code."
+                    ),
+                ));
+            }
+            if target.rules.computed.contains_key(&position) {
+                return Err(computed(given));
+            }
+            positions.push(position);
+        }
         if let Some(identity) = identity
             && positions.contains(&identity)
             && !explicit_identity
@@ -130,248 +196,122 @@ impl Run<'_> {
                 544,
                 16,
                 format!(
-                    "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
-                    insert.table.last()
+                    "Cannot insert explicit value for identity column in table '{name}' when IDENTITY_INSERT is set to OFF."
                 ),
             ));
         }
-        let wrong_width = || {
-            error(
-                213,
-                16,
-                "Column name or number of supplied values does not match table definition.",
-            )
-        };
-        let source: Vec<Row> = match (&insert.source, captured) {
-            (InsertSource::Default, _) => vec![Vec::new()],
-            (_, Some(rows)) => rows,
-            (InsertSource::Query(query), None) => self.with_context(|context| {
-                let binder = Binder::new(context).with_ctes(&insert.ctes)?;
-                let plan = binder.plan(query, None)?;
-                if plan.columns.len() != positions.len() {
-                    return Err(wrong_width());
-                }
-                // Implicit conversions are checked by type before any row is converted.
-                for (column, position) in plan.columns.iter().zip(&positions) {
-                    let value = Bound::new(column.ty, Node::Column { depth: 0, index: 0 });
-                    coerce(value, columns[*position].ty)?;
-                }
-                let rows = plan.run(None, context)?;
-                rows.into_iter()
-                    .map(|row| {
-                        row.iter()
-                            .zip(&plan.columns)
-                            .zip(&positions)
-                            .map(|((value, from), to)| cast(value, from.ty, columns[*to].ty, None))
-                            .collect()
-                    })
-                    .collect()
-            })?,
-            (InsertSource::Execute(_), None) => Vec::new(),
-        };
-        let fallback = defaults
-            .iter()
-            .zip(&columns)
-            .map(|(default, column)| match default {
-                Some(default) => self.scalar_as(default, column.ty),
-                None => Ok(Value::Null),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut rows = Vec::new();
-        for values in source {
-            let mut row = fallback.clone();
-            if !matches!(insert.source, InsertSource::Default) {
-                if values.len() != positions.len() {
-                    return Err(wrong_width());
-                }
-                for (value, position) in values.into_iter().zip(&positions) {
-                    let ty = columns[*position].ty;
-                    row[*position] = match &value {
-                        // Captured rows know only their shape.
-                        Value::Variant(..) if ty != SqlType::Variant => cast(&value, ty, ty, None)?,
-                        _ => cast(&value, natural_type(&value, ty), ty, None)?,
-                    };
-                }
-            }
-            rows.push(row);
-        }
-        let count = rows.len() as u64;
-        let mut inserted = rows.clone();
-        if self.kept(&insert.table)?.is_some() {
-            self.append(&insert.table, &mut inserted, identity)?;
-        } else {
-            self.host.insert(&object_name(&insert.table), rows)?;
-        }
-        let output = self.output_rows(
-            insert.output.as_ref(),
-            &columns,
-            &inserted.iter().map(|row| (None, Some(row.clone()))).collect::<Vec<_>>(),
-        )?;
-        let output = self.store_output(insert.output.as_ref(), output)?;
-        Ok((count, output))
+        Ok(positions)
     }
 
-    /// Adds rows to a temporary table: identity values, NOT NULL, single-column keys.
-    fn append(
-        &mut self,
-        name: &Path,
-        rows: &mut [Row],
-        identity: Option<usize>,
-    ) -> Result<(), SqlFailure> {
-        let shown = name.last().to_string();
-        let mut last_identity = None;
-        let Some(table) = self.kept_mut(name) else {
-            return Err(invalid_object(&shown));
-        };
-        for row in rows.iter_mut() {
-            if let Some(i) = identity
-                && row[i].is_null()
-            {
-                let definition = &table.definitions[i];
-                let next = table.next_identity;
-                row[i] = cast(&Value::BigInt(next), SqlType::BigInt, definition.ty, None)?;
-                let step = definition.identity.map_or(1, |(_, step)| step);
-                table.next_identity = next.saturating_add(step);
-                last_identity = Some(next);
-            }
-        }
-        check_rows(table, &shown, rows.iter(), &table.rows)?;
-        table.rows.extend(rows.iter().cloned());
-        if last_identity.is_some() {
-            self.session.identity = last_identity;
-        }
-        Ok(())
+    /// A row of defaults, for the columns that `given` leaves out.
+    pub(super) fn blank_row(
+        &self,
+        target: &Target,
+        defaults: &[Option<Expr>],
+        given: &[usize],
+    ) -> Result<Row, SqlFailure> {
+        target
+            .columns
+            .iter()
+            .zip(defaults)
+            .enumerate()
+            .map(|(i, (column, default))| match default {
+                Some(default) if !given.contains(&i) => self.scalar_as(default, column.ty),
+                _ => Ok(Value::Null),
+            })
+            .collect()
     }
 
     /// UPDATE and DELETE.
     pub(super) async fn change(&mut self, change: &Change) -> Result<Flow, SqlFailure> {
+        if let Some(cursor) = &change.current_of {
+            self.find_cursor(cursor)?;
+            return Err(error(16929, 16, "The cursor is READ ONLY."));
+        }
         let update = change.assignments.is_some();
         self.host.running(if update { "UPDATE" } else { "DELETE" });
-        let table = self.change_target(change);
-        let changed = self.changes(change, &table)?;
-        let count = changed.pairs.len() as u64;
-        if let Some(kept) = self.kept(&table)? {
-            let mut rows: Vec<Option<Row>> = kept.rows.iter().cloned().map(Some).collect();
-            for (index, _, after) in &changed.pairs {
-                rows[*index].clone_from(after);
+        let (verb, command) = if update { (Verb::Update, 197) } else { (Verb::Delete, 196) };
+        let target = self.target(&change_target(change))?;
+        let mut found = self.find_changes(change, &target)?;
+        let mut after: Vec<Row> = found.rows.iter_mut().filter_map(|(_, row)| row.take()).collect();
+        self.compute(&target, &mut after)?;
+        if update {
+            for ((_, slot), row) in found.rows.iter_mut().zip(after) {
+                *slot = Some(row);
             }
-            let rows: Vec<Row> = rows.into_iter().flatten().collect();
-            check_rows(kept, table.last(), rows.iter(), &[])?;
-            if let Some(kept) = self.kept_mut(&table) {
-                kept.rows = rows;
-            }
-        } else {
-            let pairs =
-                changed.pairs.into_iter().map(|(_, before, after)| (before, after)).collect();
-            self.host.change(&object_name(&table), pairs)?;
         }
-        for (name, value) in changed.variables {
+        let count = found.rows.len() as u64;
+        let shown: Vec<OutputRow> = match &change.output {
+            Some(_) => found
+                .rows
+                .iter()
+                .zip(found.beside)
+                .map(|((index, after), beside)| OutputRow {
+                    deleted: Some(target.rows[*index].clone()),
+                    inserted: after.clone(),
+                    beside,
+                })
+                .collect(),
+            None => Vec::new(),
+        };
+        self.apply(&target, verb, found.rows, Vec::new())?;
+        for (name, value) in found.variables {
             if let Some((_, slot)) = self.frame().variables.get_mut(&name) {
                 *slot = value;
             }
         }
         self.session.row_count = i64::try_from(count).unwrap_or(i64::MAX);
-        let command = if update { 197 } else { 196 };
-        match self.store_output(change.output.as_ref(), changed.output)? {
+        let output = change.output.as_ref();
+        match self.output(output, &target.columns, &found.beside_columns, &shown)? {
             Some(relation) => self.out.result(relation, command).await,
             None => self.out.done(command, Some(count), false).await,
         }
         Ok(Flow::Next)
     }
 
-    /// The table that is changed: the target may be an alias of FROM.
-    fn change_target(&self, change: &Change) -> Path {
-        fn find(source: &Source, alias: &str) -> Option<Path> {
-            match source {
-                Source::Table { name, alias: Some(found), .. } if same_name(found, alias) => {
-                    Some(name.clone())
-                }
-                Source::Join { left, right, .. } => {
-                    find(left, alias).or_else(|| find(right, alias))
-                }
-                _ => None,
-            }
-        }
-        if change.target.parts.len() == 1 {
-            let alias = change.target.last();
-            if let Some(name) = change.from.iter().find_map(|s| find(s, alias)) {
-                return name;
-            }
-        }
-        change.target.clone()
-    }
-
-    fn changes(&self, change: &Change, table: &Path) -> Result<Changed, SqlFailure> {
-        let assigned = change.assignments.as_deref().unwrap_or_default();
-        let defaults = if assigned.iter().any(|a| a.value == ArgumentValue::Default) {
-            self.target(table)?.2
-        } else {
-            Vec::new()
-        };
+    fn find_changes(&self, change: &Change, target: &Target) -> Result<Found, SqlFailure> {
+        let defaults = default_values(target)?;
         self.with_context(|context| {
-            let binder = Binder::new(context).with_ctes(&change.ctes)?;
-            let relation = Binder::new(context).table(table)?;
-            let columns = relation.columns.clone();
-            let width = columns.len();
-            // Each row of the target carries its position, under a name that no query can spell.
-            let mark = format!("{HIDDEN}row");
-            let mut marked = relation.clone();
-            marked.columns.push(Column::new(mark.clone(), SqlType::BigInt));
-            for (i, row) in marked.rows.iter_mut().enumerate() {
-                row.push(Value::BigInt(i as i64));
-            }
-            let name = format!("{HIDDEN}target");
-            let mut binder = binder;
-            binder.ctes.push((name.clone(), std::sync::Arc::new(marked)));
-            let mut sources = change.from.clone();
-            let replaced = sources.iter_mut().any(|s| replace_target(s, &change.target, &name));
-            if !replaced {
-                sources.insert(
-                    0,
-                    Source::Table {
-                        name: super::interpret::single(&name),
-                        arguments: None,
-                        alias: Some(change.target.last().to_string()),
-                        columns: Vec::new(),
-                    },
-                );
-            }
+            let (binder, sources) = marked(change, target, context)?;
             let (plan, scope_columns) = binder.sources(&sources, None)?;
             let scope = Scope { columns: scope_columns, outer: None };
             let filter = match &change.filter {
                 Some(filter) => Some(binder.scalar(filter, &scope)?),
                 None => None,
             };
-            let start = scope.columns.iter().position(|c| c.name == mark).map_or(0, |i| i - width);
-            let assignments =
-                bind_assignments(&binder, change, &scope, &columns, &defaults, context)?;
-            let limit = match &change.top {
-                Some(top) => {
-                    let bound = coerce(binder.scalar(top, &Scope::default())?, SqlType::BigInt)?;
-                    match eval(&bound, &Env::of(&[], None), context)? {
-                        Value::BigInt(n) => usize::try_from(n).unwrap_or(0),
-                        _ => 0,
-                    }
+            let mark = scope.columns.iter().position(|c| c.name == mark_name()).unwrap_or(0);
+            let assignments = match &change.assignments {
+                Some(all) => {
+                    Some(bind_assignments(&binder, all, &scope, target, &defaults, context)?)
                 }
-                None => usize::MAX,
+                None => None,
+            };
+            let limit = match &change.top {
+                Some(top) => limit(&binder, top, context)?.min(row_limit(context)),
+                None => row_limit(context),
             };
             let rows = match &plan {
                 Some(plan) => SourcePlan::run(plan, None, context)?,
                 None => Vec::new(),
             };
-            let mut seen = std::collections::BTreeSet::new();
-            let mut pairs = Vec::new();
-            for row in &rows {
-                if pairs.len() >= limit {
+            let mut seen = BTreeSet::new();
+            let mut found = Found {
+                rows: Vec::new(),
+                beside: Vec::new(),
+                beside_columns: Vec::new(),
+                variables: BTreeMap::new(),
+            };
+            for row in rows {
+                if found.rows.len() >= limit {
                     break;
                 }
-                let env = Env::of(row, None);
+                let env = Env::of(&row, None);
                 if let Some(filter) = &filter
                     && test(filter, &env, context)? != Some(true)
                 {
                     continue;
                 }
-                let index = match row.get(start + width) {
+                let index = match row.get(mark) {
                     Some(Value::BigInt(n)) => *n as usize,
                     // An outer join kept no row of the target.
                     _ => continue,
@@ -379,218 +319,291 @@ impl Run<'_> {
                 if !seen.insert(index) {
                     continue;
                 }
-                let before: Row = row[start..start + width].to_vec();
                 let after = match &assignments {
                     None => None,
-                    Some(assignments) => {
-                        let mut after = before.clone();
-                        for (column, variable, value) in assignments {
-                            let value = eval(value, &env, context)?;
-                            if let Some(column) = column {
-                                after[*column] = value.clone();
-                            }
-                            if let Some(variable) = variable {
-                                context.assigned.borrow_mut().insert(variable.clone(), value);
-                            }
-                        }
+                    Some(all) => {
+                        let mut after = target.rows[index].clone();
+                        self.assign_row(all, &env, target, &mut after, context)?;
                         Some(after)
                     }
                 };
-                pairs.push((index, before, after));
+                found.rows.push((index, after));
+                if change.output.is_some() {
+                    found.beside.push(row);
+                }
             }
-            let both: Vec<(Option<Row>, Option<Row>)> = pairs
-                .iter()
-                .map(|(_, before, after)| (Some(before.clone()), after.clone()))
-                .collect();
-            let output = output_relation(change.output.as_ref(), &columns, &both, context)?;
-            Ok(Changed { pairs, variables: context.assigned.take(), output })
+            if change.output.is_none() {
+                found.beside = vec![Vec::new(); found.rows.len()];
+            } else {
+                found.beside_columns = scope.columns;
+            }
+            found.variables = context.assigned.take();
+            Ok(found)
         })
     }
 
-    fn output_rows(
+    /// Carries out assignments on a row; every value is that of the row before.
+    pub(super) fn assign_row(
         &self,
-        output: Option<&Output>,
-        columns: &[Column],
-        rows: &[(Option<Row>, Option<Row>)],
-    ) -> Result<Option<Relation>, SqlFailure> {
-        self.with_context(|context| output_relation(output, columns, rows, context))
+        assignments: &[BoundAssignment],
+        env: &Env<'_>,
+        target: &Target,
+        after: &mut Row,
+        context: &Context<'_>,
+    ) -> Result<(), SqlFailure> {
+        for (column, variable, value) in assignments {
+            let mut result = eval(value, env, context)?;
+            if let Some(column) = column {
+                result = self.fit(&result, value.ty, target, *column)?;
+                after[*column].clone_from(&result);
+            }
+            if let Some(variable) = variable {
+                context.assigned.borrow_mut().insert(variable.clone(), result);
+            }
+        }
+        Ok(())
     }
 
-    /// Puts OUTPUT … INTO where it belongs; what is left goes to the client.
-    fn store_output(
+    /// Evaluates the OUTPUT clause and puts OUTPUT … INTO where it belongs; what is left goes to the
+    /// client.
+    pub(super) fn output(
         &mut self,
         output: Option<&Output>,
-        relation: Option<Relation>,
+        columns: &[Column],
+        beside: &[ScopeColumn],
+        rows: &[OutputRow],
     ) -> Result<Option<Relation>, SqlFailure> {
-        let (Some(output), Some(relation)) = (output, relation) else {
+        let Some(output) = output else {
             return Ok(None);
         };
+        let relation =
+            self.with_context(|context| output_relation(output, columns, beside, rows, context))?;
         let Some((table, names)) = &output.into else {
             return Ok(Some(relation));
         };
         let insert = Insert {
+            top: None,
             table: table.clone(),
             columns: names.clone(),
             output: None,
-            source: InsertSource::Execute(Box::new(super::tree::Execute::Text(Expr::Null))),
+            source: InsertSource::Default,
             ctes: Vec::new(),
         };
-        self.insert_rows(&insert, Some(relation.rows))?;
+        let execute = super::tree::Execute::Text(Expr::Null);
+        let insert = Insert { source: InsertSource::Execute(Box::new(execute)), ..insert };
+        self.insert_rows(&insert, Some(vec![relation]))?;
         Ok(None)
-    }
-
-    pub(super) fn create_table(
-        &mut self,
-        name: &Path,
-        definitions: &[ColumnDefinition],
-    ) -> Result<(), SqlFailure> {
-        for (i, definition) in definitions.iter().enumerate() {
-            if definitions[..i].iter().any(|d| same_name(&d.name, &definition.name)) {
-                return Err(error(
-                    2705,
-                    16,
-                    format!(
-                        "Column names in each table must be unique. Column name '{}' in table '{}' is specified more than once.",
-                        definition.name,
-                        name.last()
-                    ),
-                ));
-            }
-        }
-        let lower = name.last().to_lowercase();
-        let table = Table::new(definitions.to_vec(), self.session.level);
-        if lower.starts_with('#') {
-            if self.session.tables.contains_key(&lower) {
-                let mut failure = error(
-                    2714,
-                    16,
-                    format!("There is already an object named '{}' in the database.", name.last()),
-                );
-                failure.0[0].state = 6;
-                return Err(failure);
-            }
-            self.session.tables.insert(lower, table);
-            return Ok(());
-        }
-        let identity = definitions
-            .iter()
-            .enumerate()
-            .find_map(|(i, d)| d.identity.map(|(seed, step)| (i, seed, step)));
-        let defaults = definitions
-            .iter()
-            .enumerate()
-            .filter_map(|(i, d)| d.default.as_ref().map(|(_, text)| (i, text.clone())))
-            .collect();
-        let rules = TableRules { identity, defaults };
-        self.host.create_table(&object_name(name), table.columns(), rules)
-    }
-
-    /// SELECT … INTO.
-    pub(super) fn create_from(
-        &mut self,
-        name: &Path,
-        relation: Relation,
-    ) -> Result<(), SqlFailure> {
-        if relation.columns.iter().any(|c| c.name.is_empty()) {
-            return Err(error(
-                1038,
-                15,
-                "An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name. For other statements, look for empty alias names. Aliases defined as \"\" or [] are not allowed. Change the alias to a valid name.",
-            ));
-        }
-        let definitions: Vec<ColumnDefinition> = relation
-            .columns
-            .iter()
-            .map(|c| ColumnDefinition {
-                name: c.name.clone(),
-                ty: c.ty,
-                nullable: c.nullable,
-                identity: None,
-                default: None,
-                unique: false,
-            })
-            .collect();
-        self.create_table(name, &definitions)?;
-        if let Some(table) = self
-            .session
-            .tables
-            .get_mut(&name.last().to_lowercase())
-            .filter(|_| name.last().starts_with('#'))
-        {
-            table.rows = relation.rows;
-            return Ok(());
-        }
-        self.host.insert_minimally(&object_name(name), relation.rows)?;
-        Ok(())
-    }
-
-    pub(super) fn drop_table(&mut self, name: &Path, if_exists: bool) -> Result<(), SqlFailure> {
-        let lower = name.last().to_lowercase();
-        if lower.starts_with('#') {
-            if self.session.tables.remove(&lower).is_none() && !if_exists {
-                let mut failure = error(
-                    3701,
-                    11,
-                    format!(
-                        "Cannot drop the table '{}', because it does not exist or you do not have permission.",
-                        name.last()
-                    ),
-                );
-                failure.0[0].state = 5;
-                return Err(failure);
-            }
-            return Ok(());
-        }
-        match self.host.drop_table(&object_name(name)) {
-            Err(failure) if if_exists && failure.cause().number == 3701 => Ok(()),
-            other => other,
-        }
-    }
-
-    pub(super) fn truncate(&mut self, name: &Path) -> Result<(), SqlFailure> {
-        if self.kept(name)?.is_some() {
-            if let Some(table) = self.kept_mut(name) {
-                let definitions = table.definitions.clone();
-                *table = Table::new(definitions, table.level);
-            }
-            return Ok(());
-        }
-        let name = object_name(name);
-        let rows = self.host.relation(&name, None)?.rows;
-        let pairs = rows.into_iter().map(|row| (row, None)).collect();
-        self.host.change(&name, pairs)?;
-        Ok(())
     }
 }
 
-type BoundAssignment = (Option<usize>, Option<String>, Bound);
+/// The defaults of a table's columns, read once for all rows.
+pub(super) fn default_values(target: &Target) -> Result<Vec<Option<Expr>>, SqlFailure> {
+    (0..target.columns.len())
+        .map(|i| target.rules.defaults.get(&i).map(|text| parse_value(text)).transpose())
+        .collect()
+}
 
-fn bind_assignments(
+/// How many rows SET ROWCOUNT allows.
+fn row_limit(context: &Context<'_>) -> usize {
+    let limit = context.session.options.row_count;
+    limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
+}
+
+pub(super) fn limit(
     binder: &Binder<'_>,
+    top: &Expr,
+    context: &Context<'_>,
+) -> Result<usize, SqlFailure> {
+    let bound = coerce(binder.scalar(top, &Scope::default())?, SqlType::BigInt)?;
+    Ok(match eval(&bound, &Env::of(&[], None), context)? {
+        Value::BigInt(n) => usize::try_from(n).unwrap_or(0),
+        _ => 0,
+    })
+}
+
+fn wrong_width() -> SqlFailure {
+    error(213, 16, "Column name or number of supplied values does not match table definition.")
+}
+
+/// The error for a number of values that does not match the list of columns.
+fn wrong_count(body: &Body, listed: bool, given: usize, wanted: usize) -> SqlFailure {
+    let values = matches!(body, Body::Values(_));
+    match (listed, values, given < wanted) {
+        (false, ..) => wrong_width(),
+        (true, true, true) => error(
+            109,
+            15,
+            "There are more columns in the INSERT statement than values specified in the VALUES clause. The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.",
+        ),
+        (true, true, false) => error(
+            110,
+            15,
+            "There are fewer columns in the INSERT statement than values specified in the VALUES clause. The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.",
+        ),
+        (true, false, true) => error(
+            120,
+            15,
+            "The select list for the INSERT statement contains fewer items than the insert list. The number of SELECT values must match the number of INSERT columns.",
+        ),
+        (true, false, false) => error(
+            121,
+            15,
+            "The select list for the INSERT statement contains more items than the insert list. The number of SELECT values must match the number of INSERT columns.",
+        ),
+    }
+}
+
+fn computed(name: &str) -> SqlFailure {
+    error(
+        271,
+        16,
+        format!(
+            "The column \"{name}\" cannot be modified because it is either a computed column or is the result of a UNION operator."
+        ),
+    )
+}
+
+/// The name of the column that carries a row's position in the target, which no query can spell.
+fn mark_name() -> String {
+    format!("{HIDDEN}row")
+}
+
+/// The common table expression that an UPDATE or DELETE names as its target, and the table under it.
+fn target_cte(change: &Change) -> Option<(usize, Path)> {
+    if change.target.parts.len() != 1 {
+        return None;
+    }
+    let named = aliased(change).unwrap_or_else(|| change.target.clone());
+    let at = change.ctes.iter().position(|cte| same_name(&cte.name, named.last()))?;
+    let Body::Select(select) = &change.ctes[at].query.body else {
+        return None;
+    };
+    fn first(source: &Source) -> Option<&Path> {
+        match source {
+            Source::Table { name, arguments: None, .. } => Some(name),
+            Source::Join { left, .. } => first(left),
+            _ => None,
+        }
+    }
+    first(select.from.first()?).cloned().map(|table| (at, table))
+}
+
+/// The table that FROM gives the target's alias.
+fn aliased(change: &Change) -> Option<Path> {
+    fn find(source: &Source, alias: &str) -> Option<Path> {
+        match source {
+            Source::Table { name, alias: Some(found), .. } if same_name(found, alias) => {
+                Some(name.clone())
+            }
+            Source::Join { left, right, .. } => find(left, alias).or_else(|| find(right, alias)),
+            _ => None,
+        }
+    }
+    if change.target.parts.len() != 1 {
+        return None;
+    }
+    change.from.iter().find_map(|source| find(source, change.target.last()))
+}
+
+/// The table whose rows are changed: the target may be an alias of FROM, or a common table expression.
+fn change_target(change: &Change) -> Path {
+    match target_cte(change) {
+        Some((_, table)) => table,
+        None => aliased(change).unwrap_or_else(|| change.target.clone()),
+    }
+}
+
+/// A binder and sources in which each row of the target carries its position.
+fn marked<'a>(
     change: &Change,
+    target: &Target,
+    context: &'a Context<'a>,
+) -> Result<(Binder<'a>, Vec<Source>), SqlFailure> {
+    let mut relation = Relation { columns: target.columns.clone(), rows: target.rows.clone() };
+    relation.columns.push(Column::new(mark_name(), SqlType::BigInt));
+    for (i, row) in relation.rows.iter_mut().enumerate() {
+        row.push(Value::BigInt(i as i64));
+    }
+    let name = format!("{HIDDEN}target");
+    let mut binder = Binder::new(context);
+    let mut ctes: Vec<Cte> = change.ctes.clone();
+    let mut sources = change.from.clone();
+    binder.ctes.push((name.clone(), Arc::new(relation)));
+    if let Some((at, table)) = target_cte(change) {
+        let cte = &mut ctes[at];
+        if let Body::Select(select) = &mut cte.query.body {
+            let end = Path { parts: vec![table.last().to_owned()] };
+            let replace = |source: &mut Source| {
+                replace_target(source, &end, &name) || replace_named(source, &table, &name)
+            };
+            if !select.from.iter_mut().any(replace) {
+                return Err(invalid_object(change.target.last()));
+            }
+            let column = Expr::Column(Path { parts: vec![mark_name()] });
+            select.items.push(Item::Value(column, Some(mark_name())));
+        }
+        if !cte.columns.is_empty() {
+            cte.columns.push(mark_name());
+        }
+        if sources.is_empty() {
+            sources.push(Source::Table {
+                name: change.target.clone(),
+                arguments: None,
+                alias: None,
+                columns: Vec::new(),
+            });
+        }
+        return Ok((binder.with_ctes(&ctes, None)?, sources));
+    }
+    let binder = binder.with_ctes(&ctes, None)?;
+    if !sources.iter_mut().any(|s| replace_target(s, &change.target, &name)) {
+        sources.insert(
+            0,
+            Source::Table {
+                name: super::interpret::single(&name),
+                arguments: None,
+                alias: Some(change.target.last().to_string()),
+                columns: Vec::new(),
+            },
+        );
+    }
+    Ok((binder, sources))
+}
+
+/// A column by index, a variable, and the value that one or both of them get.
+pub(super) type BoundAssignment = (Option<usize>, Option<String>, Bound);
+
+pub(super) fn bind_assignments(
+    binder: &Binder<'_>,
+    assignments: &[Assignment],
     scope: &Scope<'_>,
-    columns: &[Column],
+    target: &Target,
     defaults: &[Option<Expr>],
     context: &Context<'_>,
-) -> Result<Option<Vec<BoundAssignment>>, SqlFailure> {
-    let Some(assignments) = &change.assignments else {
-        return Ok(None);
-    };
+) -> Result<Vec<BoundAssignment>, SqlFailure> {
     assignments
         .iter()
         .map(|assignment| {
             let column = match &assignment.column {
-                Some(name) => Some(
-                    columns
-                        .iter()
-                        .position(|c| same_name(&c.name, name))
-                        .ok_or_else(|| invalid_column(name))?,
-                ),
+                Some(name) => {
+                    let found = target.columns.iter().position(|c| same_name(&c.name, name));
+                    Some(found.ok_or_else(|| invalid_column(name))?)
+                }
                 None => None,
             };
+            if let Some(column) = column {
+                let name = &target.columns[column].name;
+                if target.rules.computed.contains_key(&column) {
+                    return Err(computed(name));
+                }
+                if target.rules.identity.is_some_and(|(identity, ..)| identity == column) {
+                    let text = format!("Cannot update identity column '{name}'.");
+                    return Err(error(8102, 16, text));
+                }
+            }
             let variable = assignment.variable.as_ref().map(|v| v.to_lowercase());
             let ty = match (column, &variable) {
-                (Some(column), _) => columns[column].ty,
+                (Some(column), _) => target.columns[column].ty,
                 (None, Some(variable)) => {
                     context.frame.variables.get(variable).map_or(SqlType::Int, |(ty, _)| *ty)
                 }
@@ -601,11 +614,14 @@ fn bind_assignments(
                 (ArgumentValue::Value(value), _) | (ArgumentValue::Default, Some(value)) => value,
                 (ArgumentValue::Default, None) => &Expr::Null,
             };
-            let value = coerce(binder.scalar(value, scope)?, ty)?;
+            let value = binder.scalar(value, scope)?;
+            // Text keeps its own length, so that what is cut can be told.
+            let alike = column.is_some()
+                && (is_text(ty) && is_text(value.ty) || is_binary(ty) && is_binary(value.ty));
+            let value = if alike && !value.is_null() { value } else { coerce(value, ty)? };
             Ok((column, variable, value))
         })
-        .collect::<Result<Vec<_>, SqlFailure>>()
-        .map(Some)
+        .collect()
 }
 
 /// Points the target in FROM at its marked copy; false when FROM does not name it.
@@ -631,16 +647,28 @@ fn replace_target(source: &mut Source, target: &Path, marked: &str) -> bool {
     }
 }
 
-/// The rows of an OUTPUT clause, over `inserted` and `deleted`.
+/// The same for a table that stands in FROM under any alias.
+fn replace_named(source: &mut Source, table: &Path, marked: &str) -> bool {
+    match source {
+        Source::Table { name, arguments: None, .. } if name == table => {
+            *name = super::interpret::single(marked);
+            true
+        }
+        Source::Join { left, right, .. } => {
+            replace_named(left, table, marked) || replace_named(right, table, marked)
+        }
+        _ => false,
+    }
+}
+
+/// The rows of an OUTPUT clause, over `inserted`, `deleted` and what stands beside them.
 fn output_relation(
-    output: Option<&Output>,
+    output: &Output,
     columns: &[Column],
-    rows: &[(Option<Row>, Option<Row>)],
+    beside: &[ScopeColumn],
+    rows: &[OutputRow],
     context: &Context<'_>,
-) -> Result<Option<Relation>, SqlFailure> {
-    let Some(output) = output else {
-        return Ok(None);
-    };
+) -> Result<Relation, SqlFailure> {
     let mut scope = Scope::default();
     for table in ["deleted", "inserted"] {
         let table: Arc<[String]> = Arc::from([table.to_owned()]);
@@ -651,6 +679,7 @@ fn output_relation(
             nullable: c.nullable,
         }));
     }
+    scope.columns.extend(beside.iter().cloned());
     let binder = Binder::new(context);
     let mut items = Vec::new();
     let mut found = Vec::new();
@@ -658,7 +687,7 @@ fn output_relation(
         match item {
             Item::Star(Some(table)) => {
                 for (index, column) in scope.columns.iter().enumerate() {
-                    if column.is_of(&table.parts) {
+                    if column.is_of(&table.parts) && !column.name.starts_with(HIDDEN) {
                         items.push(Bound::new(column.ty, Node::Column { depth: 0, index }));
                         found.push(Column::new(column.name.clone(), column.ty));
                     }
@@ -682,76 +711,18 @@ fn output_relation(
     let nulls = vec![Value::Null; columns.len()];
     let rows = rows
         .iter()
-        .map(|(deleted, inserted)| {
-            let row: Row = deleted
+        .map(|touched| {
+            let row: Row = touched
+                .deleted
                 .as_ref()
                 .unwrap_or(&nulls)
                 .iter()
-                .chain(inserted.as_ref().unwrap_or(&nulls))
+                .chain(touched.inserted.as_ref().unwrap_or(&nulls))
+                .chain(&touched.beside)
                 .cloned()
                 .collect();
             items.iter().map(|item| eval(item, &Env::of(&row, None), context)).collect()
         })
         .collect::<Result<Vec<Row>, _>>()?;
-    Ok(Some(Relation { columns: found, rows }))
-}
-
-/// NOT NULL (515) and single-column keys (2627).
-fn check_rows<'r>(
-    table: &Table,
-    name: &str,
-    rows: impl Iterator<Item = &'r Row>,
-    existing: &[Row],
-) -> Result<(), SqlFailure> {
-    let mut keys: Vec<std::collections::BTreeSet<String>> = table
-        .definitions
-        .iter()
-        .enumerate()
-        .map(|(i, d)| {
-            if d.unique {
-                existing.iter().map(|row| super::convert::hash_key(&row[i])).collect()
-            } else {
-                std::collections::BTreeSet::new()
-            }
-        })
-        .collect();
-    for row in rows {
-        for (i, definition) in table.definitions.iter().enumerate() {
-            if !definition.nullable && row[i].is_null() {
-                let mut failure = error(
-                    515,
-                    16,
-                    format!(
-                        "Cannot insert the value NULL into column '{}', table '{name}'; column does not allow nulls. INSERT fails.",
-                        definition.name
-                    ),
-                );
-                failure.0[0].state = 2;
-                return Err(failure);
-            }
-            if definition.unique && !keys[i].insert(super::convert::hash_key(&row[i])) {
-                return Err(error(
-                    2627,
-                    14,
-                    format!(
-                        "Violation of PRIMARY KEY constraint on '{name}'. Cannot insert duplicate key. The duplicate key value is ({}).",
-                        super::convert::to_text(&row[i], definition.ty, None)
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The type that a value's shape suggests, near enough to `wanted` to convert from.
-fn natural_type(value: &Value, wanted: SqlType) -> SqlType {
-    use crate::value::Length;
-    match (value, wanted) {
-        (Value::DateTime(_), SqlType::DateTime | SqlType::SmallDateTime) => wanted,
-        (Value::String(_), _) => SqlType::NVarChar(Length::Max),
-        (Value::Binary(_), _) => SqlType::VarBinary(Length::Max),
-        (Value::Variant(ty, _), _) => *ty,
-        _ => value.base_type().unwrap_or(wanted),
-    }
+    Ok(Relation { columns: found, rows })
 }

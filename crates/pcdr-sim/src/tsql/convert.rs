@@ -335,8 +335,10 @@ fn format_float(value: f64, style: i32) -> String {
         2 => 16,
         _ => 6,
     };
-    let exponent = value.abs().log10().floor() as i32;
-    if style == 0 && (-5..15).contains(&exponent) {
+    // The exponent after rounding to the digits that are shown.
+    let shown = format!("{value:.*e}", (digits - 1) as usize);
+    let exponent: i32 = shown.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    if style == 0 && (-4..digits).contains(&exponent) {
         let decimals = (digits - 1 - exponent).max(0) as usize;
         let text = format!("{value:.decimals$}");
         if text.contains('.') {
@@ -365,8 +367,10 @@ pub(super) fn to_text(value: &Value, from: SqlType, style: Option<i32>) -> Strin
         Value::Real(f) => format_float(f64::from(*f), style.unwrap_or(0)),
         Value::Float(f) => format_float(*f, style.unwrap_or(0)),
         Value::Money(n) => {
-            let scale = if style == Some(2) { 4 } else { 2 };
-            rescale(i128::from(*n), 4, scale).map_or_else(String::new, |n| format_numeric(n, scale))
+            let scale = if matches!(style, Some(2 | 126)) { 4 } else { 2 };
+            let text = rescale(i128::from(*n), 4, scale)
+                .map_or_else(String::new, |n| format_numeric(n, scale));
+            if style == Some(1) { with_commas(&text) } else { text }
         }
         Value::Numeric { unscaled, scale } => format_numeric(*unscaled, *scale),
         Value::Binary(bytes) => {
@@ -384,6 +388,35 @@ pub(super) fn to_text(value: &Value, from: SqlType, style: Option<i32>) -> Strin
             moments::format(value, from, style)
         }
         other => integer(other).map_or_else(String::new, |n| n.to_string()),
+    }
+}
+
+/// A number's text with a comma after every three digits left of the point.
+pub(super) fn with_commas(text: &str) -> String {
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+    let (whole, fraction) = digits.find('.').map_or((digits, ""), |at| digits.split_at(at));
+    let mut grouped = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{fraction}")
+}
+
+/// Error 281 for a style that a value has no text in.
+fn require_style(from: SqlType, style: Option<i32>) -> Result<(), SqlFailure> {
+    match style.filter(|style| is_moment(from) && !moments::is_style(*style)) {
+        None => Ok(()),
+        Some(style) => Err(error(
+            281,
+            16,
+            format!(
+                "{style} is not a valid style number when converting from {} to a character string.",
+                type_name(from)
+            ),
+        )),
     }
 }
 
@@ -415,6 +448,7 @@ fn conversion_failed(value: &str, from: SqlType, to: SqlType) -> SqlFailure {
 
 fn conversion_error(from: SqlType, to: SqlType) -> SqlFailure {
     error(8114, 16, format!("Error converting data type {} to {}.", type_name(from), type_name(to)))
+        .with_state(5)
 }
 
 fn fit_integer(n: i128, to: SqlType) -> Converted {
@@ -423,6 +457,7 @@ fn fit_integer(n: i128, to: SqlType) -> Converted {
         SqlType::Bit => Value::Bit(n != 0),
         SqlType::TinyInt => Value::TinyInt(u8::try_from(n).map_err(|_| {
             error(220, 16, format!("Arithmetic overflow error for data type tinyint, value = {n}."))
+                .with_state(2)
         })?),
         SqlType::SmallInt => Value::SmallInt(i16::try_from(n).map_err(|_| {
             error(
@@ -520,6 +555,7 @@ pub(super) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i32>
             }
         }
         ty if is_text(ty) => {
+            require_style(from, style)?;
             let text = to_text(value, from, style);
             let fits = capacity(ty).is_none_or(|n| text.len() <= n as usize);
             if !fits && is_number(from) {
@@ -536,8 +572,13 @@ pub(super) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i32>
                 Value::Binary(bytes) => bytes.clone(),
                 Value::String(s) if style == Some(1) || style == Some(2) => {
                     let hex = s.trim();
-                    let hex =
-                        hex.strip_prefix("0x").or_else(|| hex.strip_prefix("0X")).unwrap_or(hex);
+                    let bare = hex.strip_prefix("0x").or_else(|| hex.strip_prefix("0X"));
+                    // Style 1 wants the prefix, style 2 must not have it.
+                    let hex = match (style, bare) {
+                        (Some(1), Some(bare)) => bare,
+                        (Some(2), None) => hex,
+                        _ => return Err(conversion_error(from, to)),
+                    };
                     if hex.len() % 2 == 1 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
                         return Err(conversion_error(from, to));
                     }
@@ -612,6 +653,22 @@ fn to_integer(value: &Value, from: SqlType, to: SqlType) -> Converted {
             } else {
                 match text.parse::<i128>() {
                     Ok(n) => {
+                        let narrow = match to {
+                            SqlType::TinyInt if u8::try_from(n).is_err() => Some(("INT1", 1)),
+                            SqlType::SmallInt if i16::try_from(n).is_err() => Some(("INT2", 2)),
+                            _ => None,
+                        };
+                        if let Some((column, state)) = narrow {
+                            return Err(error(
+                                244,
+                                16,
+                                format!(
+                                    "The conversion of the {} value '{text}' overflowed an {column} column. Use a larger integer column.",
+                                    type_name(from)
+                                ),
+                            )
+                            .with_state(state));
+                        }
                         if to == SqlType::Int && i32::try_from(n).is_err() {
                             return Err(error(
                                 248,
@@ -677,6 +734,7 @@ fn to_exact(value: &Value, from: SqlType, to: SqlType) -> Converted {
                             16,
                             "Cannot convert a char value to money. The char value has incorrect syntax.",
                         )
+                        .with_state(0)
                     } else {
                         conversion_error(from, to)
                     }

@@ -120,6 +120,14 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
             let left = eval(left, env, context)?;
             let right = eval(right, env, context)?;
             if left.is_null() || right.is_null() {
+                if context.session.options.nulls_are_equal {
+                    let equal = left.is_null() && right.is_null();
+                    return Ok(match op {
+                        CompareOp::Equal => Value::Bit(equal),
+                        CompareOp::NotEqual => Value::Bit(!equal),
+                        _ => Value::Null,
+                    });
+                }
                 return Ok(Value::Null);
             }
             Ok(Value::Bit(holds(*op, compare(&left, &right, bound.sensitive))))
@@ -243,6 +251,11 @@ pub(super) fn eval(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evalu
                 )),
             }
         }
+        Node::Routine(routine, arguments) => {
+            let values =
+                arguments.iter().map(|a| eval(a, env, context)).collect::<Result<Vec<_>, _>>()?;
+            routine.value(&values, context)
+        }
         Node::Subquery(plan) => {
             let rows = plan.run(Some(env), context)?;
             if rows.len() > 1 {
@@ -275,6 +288,12 @@ fn chain(bound: &Bound, env: &Env<'_>, context: &Context<'_>) -> Evaluated {
         let right = eval(right, env, context)?;
         value = match &link.node {
             Node::Arithmetic(op, ..) => arithmetic(*op, &value, &right, link.ty)?,
+            _ if context.session.options.null_joins_as_empty => {
+                let empty = Value::string("");
+                let side =
+                    |value: &Value| if value.is_null() { empty.clone() } else { value.clone() };
+                concatenate(&side(&value), &side(&right), link.ty)?
+            }
             _ => concatenate(&value, &right, link.ty)?,
         };
     }

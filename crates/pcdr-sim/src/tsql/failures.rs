@@ -53,3 +53,34 @@ pub(super) fn too_many(rows: &[Row]) -> Result<(), SqlFailure> {
     let width = rows.last().map_or(0, Vec::len).max(1);
     if rows.len().saturating_mul(width) > MOST_VALUES { Err(out_of_memory()) } else { Ok(()) }
 }
+
+/// Error 4902.
+pub(super) fn no_table_to_alter(name: &str) -> SqlFailure {
+    error(
+        4902,
+        16,
+        format!(
+            "Cannot find the object \"{name}\" because it does not exist or you do not have permissions."
+        ),
+    )
+}
+
+/// Error 2714.
+pub(super) fn name_taken(name: &str) -> SqlFailure {
+    SqlMessage::new(2714, 16, format!("There is already an object named '{name}' in the database."))
+        .with_state(6)
+        .into()
+}
+
+/// Error 3701.
+pub(super) fn cannot_drop(what: &str, name: &str) -> SqlFailure {
+    SqlMessage::new(
+        3701,
+        11,
+        format!(
+            "Cannot drop the {what} '{name}', because it does not exist or you do not have permission."
+        ),
+    )
+    .with_state(5)
+    .into()
+}

@@ -1,6 +1,8 @@
 //! Built-in functions that need nothing of the server: their types, and how to apply them.
 
 mod date;
+mod format;
+mod more;
 mod number;
 mod text;
 
@@ -32,6 +34,12 @@ type Applied = Result<Value, SqlFailure>;
 /// Error 174.
 pub(super) fn wrong_count(name: &str, wanted: usize) -> SqlFailure {
     error(174, 15, format!("The {} function requires {wanted} argument(s).", name.to_lowercase()))
+}
+
+/// The bits of `GROUPING_ID` as a number, the first one the highest.
+pub(super) fn bits_to_number(values: &[Value]) -> Applied {
+    let bit = |value: &Value| i32::from(matches!(value, Value::TinyInt(1)));
+    Ok(Value::Int(values.iter().fold(0, |n, value| n << 1 | bit(value))))
 }
 
 /// Error 8116.
@@ -91,6 +99,9 @@ pub(super) fn bind(
     if let Some(bound) = session_function(name, &arguments, context) {
         return Some(bound);
     }
+    if let Some(bound) = more::bind(name, &arguments, context) {
+        return Some(bound);
+    }
     let (least, most) = arity(name)?;
     if arguments.len() < least || arguments.len() > most {
         return Some(Err(wrong_count(name, least)));
@@ -110,14 +121,12 @@ fn arity(name: &str) -> Option<(usize, usize)> {
         "COALESCE" | "CONCAT" => (1, 254),
         "CONCAT_WS" => (2, 254),
         "CHOOSE" => (2, 254),
-        "ISNULL" | "NULLIF" | "LEFT" | "RIGHT" | "REPLICATE" | "PATINDEX" | "POWER" | "ATN2" => {
-            (2, 2)
-        }
+        "ISNULL" | "NULLIF" | "LEFT" | "RIGHT" | "REPLICATE" | "PATINDEX" | "POWER" => (2, 2),
         "DATALENGTH" | "LEN" | "UPPER" | "LOWER" | "LTRIM" | "RTRIM" | "REVERSE" | "SPACE"
         | "CHAR" | "NCHAR" | "UNICODE" | "ASCII" | "ABS" | "CEILING" | "FLOOR" | "SIGN"
         | "SQRT" | "SQUARE" | "EXP" | "LOG10" | "ISNUMERIC" | "ISDATE" | "YEAR" | "MONTH"
-        | "DAY" | "BIN_CHECKSUM" => (1, 1),
-        "TRIM" | "QUOTENAME" | "LOG" | "EOMONTH" => (1, 2),
+        | "DAY" => (1, 1),
+        "TRIM" | "QUOTENAME" | "EOMONTH" => (1, 2),
         "SUBSTRING" | "REPLACE" | "TRANSLATE" | "DATEADD" | "DATEDIFF" | "DATEDIFF_BIG"
         | "DATEFROMPARTS" => (3, 3),
         "CHARINDEX" | "ROUND" => (2, 3),
@@ -363,7 +372,6 @@ fn bind_math(name: &str, a: &[Bound]) -> Option<Binding<Bound>> {
         "SQUARE" => real(|v| map_float(v, |f| f * f)),
         "EXP" => real(|v| map_float(v, f64::exp)),
         "LOG10" => real(|v| map_float(v, f64::log10)),
-        "LOG" if a.len() == 1 => real(|v| map_float(v, f64::ln)),
         "ABS" | "SIGN" => numeric(&a[0]).and_then(|b| {
             let ty = wider(b.ty);
             let b = coerce(b, ty)?;

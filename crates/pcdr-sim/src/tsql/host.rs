@@ -7,18 +7,92 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::ast::{Admin, ObjectName};
 use crate::message::SqlFailure;
 use crate::value::{Column, Relation, Row, SqlType, Value};
 
-/// What fills the columns of a user table that an INSERT leaves out.
+/// What a table fills its columns with, and what it demands of its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableRules {
     /// Index, seed and increment of the identity column.
     pub identity: Option<(usize, i64, i64)>,
+    /// What the next row gets in the identity column.
+    pub next_identity: i64,
     /// The text of each column's DEFAULT, by index.
     pub defaults: BTreeMap<usize, String>,
+    /// The text of each computed column's expression, by index.
+    pub computed: BTreeMap<usize, String>,
+    /// Keys, checks and references.
+    pub constraints: Vec<Constraint>,
+}
+
+/// A constraint of a table, or a unique index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraint {
+    /// As written, or made by the server.
+    pub name: String,
+    /// What it demands.
+    pub rule: ConstraintRule,
+}
+
+/// What a constraint demands; columns by index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintRule {
+    /// No two rows are equal in these columns; NULL equals NULL.
+    Key {
+        /// Which.
+        columns: Vec<usize>,
+        /// What it was declared as.
+        kind: KeyKind,
+    },
+    /// The condition is not false.
+    Check {
+        /// Its text.
+        condition: String,
+        /// The column it was declared at.
+        column: Option<String>,
+    },
+    /// A row of another table has these values, unless one of them is NULL.
+    ForeignKey {
+        /// Own columns.
+        columns: Vec<usize>,
+        /// Schema of the other table, which is in the same database.
+        schema: String,
+        /// Name of the other table.
+        table: String,
+        /// Its columns, by name.
+        referenced: Vec<String>,
+    },
+}
+
+/// What a key was declared as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyKind {
+    /// PRIMARY KEY.
+    Primary,
+    /// UNIQUE.
+    Unique,
+    /// CREATE UNIQUE INDEX.
+    Index,
+    /// CREATE INDEX: it demands nothing.
+    Plain,
+}
+
+/// A procedure, function or view as the catalog keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredModule {
+    /// The database it is in: names in it that leave theirs out are of this one.
+    pub database: String,
+    /// Schema.
+    pub schema: String,
+    /// Name, as created.
+    pub name: String,
+    /// `sys.objects.type`: P, FN, IF or V.
+    pub object_type: String,
+    /// The batch that created it.
+    pub text: String,
 }
 
 /// A parameter of a procedure.
@@ -119,10 +193,62 @@ pub trait Host: Send {
         self.insert(table, rows)
     }
 
-    /// The identity column and the defaults of a user table; `None` when it has neither. The
-    /// interpreter leaves an identity column NULL in the rows it inserts, and the server fills it in.
+    /// The rules of a user table; `None` when there is no such table, or none with rules.
     fn table_rules(&self, _table: &ObjectName) -> Option<TableRules> {
         None
+    }
+
+    /// Notes what the next row of a user table gets in its identity column, after rows that were
+    /// numbered and not stored.
+    fn skip_identities(&mut self, _table: &ObjectName, _next: i64) {}
+
+    /// The foreign keys of other tables, and of its own, that refer to a user table.
+    fn references_to(&self, _table: &ObjectName) -> Vec<(ObjectName, Constraint)> {
+        Vec::new()
+    }
+
+    /// Gives a user table other columns and rules; `rows` are its rows in their new shape, in
+    /// their order.
+    ///
+    /// # Errors
+    ///
+    /// 4902 when there is no such table.
+    fn alter_table(
+        &mut self,
+        table: &ObjectName,
+        _columns: Vec<Column>,
+        _rules: TableRules,
+        _rows: Vec<Row>,
+    ) -> Result<(), SqlFailure> {
+        Err(crate::tsql::failures::no_table_to_alter(&table.name))
+    }
+
+    /// A procedure, function or view of a user.
+    fn module(&self, _name: &ObjectName) -> Option<StoredModule> {
+        None
+    }
+
+    /// Stores a procedure, function or view, in place of the one of that name if there is one.
+    ///
+    /// # Errors
+    ///
+    /// 262 without permission, 2714 when the name is a table's, 3906 …
+    fn store_module(
+        &mut self,
+        name: &ObjectName,
+        _object_type: &str,
+        _text: &str,
+    ) -> Result<(), SqlFailure> {
+        Err(crate::tsql::failures::invalid_object(&name.name))
+    }
+
+    /// Removes a procedure, function or view.
+    ///
+    /// # Errors
+    ///
+    /// 3701 when there is none.
+    fn drop_module(&mut self, name: &ObjectName) -> Result<(), SqlFailure> {
+        Err(crate::tsql::failures::invalid_object(&name.name))
     }
 
     /// Replaces rows: each pair is (row before, row after); `None` after deletes it.

@@ -1,9 +1,13 @@
 //! Statements carried out one after the other, and what an error ends.
 
+mod cursor;
+mod module;
+mod options;
 mod raise;
 mod transaction;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use super::ast::{Admin, BackupKind};
 use super::bind::{Binder, Scope, coerce};
@@ -12,10 +16,14 @@ use super::convert::{cast, integer};
 use super::eval::{display, eval, test};
 use super::failures::error;
 use super::host::{Host, Sink};
+use super::language;
 use super::output::Output;
 use super::parse::{parse_admin, parse_batch};
-use super::state::{Context, Frame, Session, Table};
-use super::tree::{Body, Expr, Path, Query, Statement, StatementKind};
+use super::state::{Context, Frame, Session};
+use super::tree::{
+    AlterTable, Body, ConstraintKind, Execute, Expr, Insert, Path, Query, Statement, StatementKind,
+    TableShape,
+};
 use crate::front::{DoneKind, Replies, Reply, Request};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::value::{Relation, SqlType, Value};
@@ -34,6 +42,8 @@ pub(super) enum Flow {
     Break,
     Continue,
     Return(i32),
+    /// On at the label of that number.
+    Goto(usize),
     /// The batch ends.
     Abort,
 }
@@ -50,7 +60,14 @@ pub(super) struct Raised {
     pub(super) by_throw: bool,
 }
 
+pub(super) use self::cursor::cursor_status;
+pub(super) use self::module::MAX_LEVEL;
+pub(super) use self::raise::format_message;
+
 pub(super) type Outcome = Result<Flow, Raised>;
+
+/// What a statement comes to, on the heap.
+type Boxed<'s> = Pin<Box<dyn Future<Output = Outcome> + Send + 's>>;
 
 /// One request being carried out.
 pub(super) struct Run<'a> {
@@ -62,7 +79,9 @@ pub(super) struct Run<'a> {
     tries: u32,
     steps: u32,
     /// The code in DONE of the statement that runs, for the DONE of its failure.
-    command: u16,
+    pub(super) command: u16,
+    /// The label that a GOTO is on its way to.
+    entering: Option<usize>,
 }
 
 impl Interpreter {
@@ -95,6 +114,7 @@ impl Interpreter {
             tries: 0,
             steps: 0,
             command: 0,
+            entering: None,
         };
         run.out.no_count = run.session.options.no_count;
         match request {
@@ -116,6 +136,7 @@ impl Interpreter {
         self.session.level = 0;
         // Table variables and parameters go with the batch; temporary tables of level 0 stay.
         self.session.tables.retain(|_, table| table.level == 0);
+        self.session.hidden.clear();
     }
 }
 
@@ -123,11 +144,15 @@ impl Interpreter {
 /// same level does not catch them, and they end the batch or procedure they are in.
 ///
 /// Source: Transact-SQL reference, "TRY...CATCH", "Errors unaffected by a TRY...CATCH construct".
-fn is_compile_error(number: i32) -> bool {
+fn is_compile_error(cause: &SqlMessage) -> bool {
+    // A procedure's rows are counted only when they are there.
+    if cause.number == 213 && cause.state == WRONG_RESULT {
+        return false;
+    }
     matches!(
-        number,
-        102 | 104..=108 | 116 | 137 | 141 | 145 | 147 | 156 | 174 | 195 | 205..=209 | 257 | 263
-            | 402 | 447 | 448 | 1087 | 4104 | 4108 | 4112 | 4121 | 8116..=8120 | 8155 | 8158 | 8159
+        cause.number,
+        102 | 104..=111 | 116 | 120 | 121 | 137 | 141 | 145 | 147 | 156 | 174 | 195 | 205..=209 | 213 | 257 | 263 | 264 | 271
+            | 402 | 447 | 448 | 1087 | 4104 | 4108 | 4112 | 4121 | 8116..=8120 | 8102 | 8155 | 8158 | 8159
             | 10709 | 10753
     )
 }
@@ -140,7 +165,7 @@ fn ends_batch(number: i32) -> bool {
 
 impl Run<'_> {
     async fn batch(&mut self, text: &str) {
-        match parse_batch(text, []) {
+        match self.parse(text, []) {
             Ok(statements) => {
                 let outcome = self.statements(&statements).await;
                 self.finish(outcome).await;
@@ -151,6 +176,15 @@ impl Run<'_> {
                 self.out.done(0, None, true).await;
             }
         }
+    }
+
+    /// Parses a batch under the session's options.
+    pub(super) fn parse(
+        &self,
+        text: &str,
+        declared: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<Statement>, SqlFailure> {
+        parse_batch(text, declared, !self.session.options.quotes_are_strings)
     }
 
     /// Reports an error that nothing caught.
@@ -164,15 +198,23 @@ impl Run<'_> {
     async fn report(&mut self, raised: &Raised) -> Flow {
         let cause = raised.failure.cause();
         let (number, severity) = (cause.number, cause.severity);
+        let compiling = is_compile_error(cause);
         self.session.error = raised.failure.0.last().map_or(number, |m| m.number);
         self.session.row_count = 0;
         self.out.fail(&raised.failure).await;
+        let worst = &mut self.frame().worst;
+        *worst = (*worst).max(severity);
+        if severity < 20
+            && CHANGES_ROWS.contains(&self.command)
+            && !compiling
+            && !IS_REFUSED.contains(&number)
+        {
+            let ended = SqlMessage::new(3621, 0, "The statement has been terminated.");
+            let line = raised.failure.cause().line;
+            self.out.send(Reply::Message(ended.at_line(line))).await;
+        }
         let doomed = self.session.options.abort_transaction && !raised.by_raiserror;
-        let ends = severity >= 20
-            || raised.by_throw
-            || doomed
-            || ends_batch(number)
-            || is_compile_error(number);
+        let ends = severity >= 20 || raised.by_throw || doomed || ends_batch(number) || compiling;
         if self.session.transactions > 0
             && (doomed || severity >= 20 || ends_batch(number) || self.session.doomed)
         {
@@ -181,7 +223,7 @@ impl Run<'_> {
         self.out.done(self.command, None, true).await;
         if !ends {
             Flow::Next
-        } else if is_compile_error(number) && self.session.level > 0 && !doomed && severity < 20 {
+        } else if compiling && self.session.level > 0 && !doomed && severity < 20 {
             // Only the dynamic batch it was raised in ends.
             Flow::Return(0)
         } else {
@@ -190,6 +232,8 @@ impl Run<'_> {
     }
 
     async fn roll_back(&mut self) {
+        self.restore_tables(0);
+        self.session.before.clear();
         self.host.rollback();
         self.session.transactions = 0;
         self.session.doomed = false;
@@ -215,7 +259,9 @@ impl Run<'_> {
             Some(frame) => frame,
             None => NONE.get_or_init(Frame::default),
         };
-        work(&Context::new(&*self.host, self.session, frame))
+        language::with(self.session.options.language, || {
+            work(&Context::new(&*self.host, self.session, frame))
+        })
     }
 
     /// Evaluates an expression outside of any query.
@@ -249,17 +295,32 @@ impl Run<'_> {
         from: SqlType,
         value: &Value,
     ) -> Result<(), SqlFailure> {
-        if let Some((ty, slot)) = self.frame().variables.get_mut(&name.to_lowercase()) {
-            *slot = cast(value, from, *ty, None)?;
+        let lower = name.to_lowercase();
+        if let Some((ty, _)) = self.frame().variables.get(&lower) {
+            let ty = *ty;
+            let converted =
+                language::with(self.session.options.language, || cast(value, from, ty, None))?;
+            self.frame().variables.insert(lower, (ty, converted));
         }
         Ok(())
     }
 
     pub(super) async fn statements(&mut self, statements: &[Statement]) -> Outcome {
-        for statement in statements {
-            let flow = self.statement(statement).await?;
-            if flow != Flow::Next {
-                return Ok(flow);
+        let mut at = 0;
+        while let Some(statement) = statements.get(at) {
+            // On the way to a label, only statements that hold it are entered.
+            let passed = self.entering.is_some_and(|label| !holds_label(statement, label));
+            at += 1;
+            if passed {
+                continue;
+            }
+            match self.statement(statement).await? {
+                Flow::Next => {}
+                Flow::Goto(label) if statements.iter().any(|s| holds_label(s, label)) => {
+                    self.entering = Some(label);
+                    at = 0;
+                }
+                flow => return Ok(flow),
             }
         }
         Ok(Flow::Next)
@@ -306,8 +367,12 @@ impl Run<'_> {
         if raised.failure.0.is_empty() {
             return Ok(Flow::Next);
         }
+        let procedure = self.frame().procedure.clone();
         for message in &mut raised.failure.0 {
-            if message.procedure.is_empty() && message.line <= 1 && !raised.by_throw {
+            if message.procedure.is_empty() && raised.level == self.session.level {
+                message.procedure.clone_from(&procedure);
+            }
+            if raised.level == self.session.level && message.line <= 1 && !raised.by_throw {
                 message.line = line;
             }
         }
@@ -322,21 +387,60 @@ impl Run<'_> {
         Raised { failure, level: self.session.level, by_raiserror: false, by_throw: false }
     }
 
+    /// Boxed by functions that never wait, so that the calls of a deep nest hold no futures on the stack.
+    #[inline(never)]
+    pub(super) fn boxed_statements<'s>(&'s mut self, body: &'s [Statement]) -> Boxed<'s> {
+        Box::pin(self.statements(body))
+    }
+
+    #[inline(never)]
+    fn boxed_statement<'s>(&'s mut self, statement: &'s Statement) -> Boxed<'s> {
+        Box::pin(self.statement(statement))
+    }
+
+    #[inline(never)]
+    fn boxed_try<'s>(&'s mut self, body: &'s [Statement], handler: &'s [Statement]) -> Boxed<'s> {
+        Box::pin(self.try_catch(body, handler))
+    }
+
+    #[inline(never)]
+    fn boxed_execute<'s>(&'s mut self, execute: &'s Execute) -> Boxed<'s> {
+        Box::pin(self.execute(execute))
+    }
+
+    #[inline(never)]
+    fn boxed_insert<'s>(&'s mut self, insert: &'s Insert) -> Boxed<'s> {
+        Box::pin(self.insert(insert))
+    }
+
+    #[inline(never)]
+    fn boxed_simple<'s>(
+        &'s mut self,
+        statement: &'s Statement,
+    ) -> Pin<Box<dyn Future<Output = Result<Flow, SqlFailure>> + Send + 's>> {
+        Box::pin(self.simple(statement))
+    }
+
     async fn carry_out(&mut self, statement: &Statement) -> Outcome {
         // Statements that hold others pass their errors and flow through.
         match &statement.kind {
-            StatementKind::Block(body) => return Box::pin(self.statements(body)).await,
+            StatementKind::Block(body) => return self.boxed_statements(body).await,
             StatementKind::If(condition, then, otherwise) => {
-                let holds = self.condition(condition).map_err(|f| self.raised(f))?;
+                let holds = match self.entering {
+                    Some(label) => holds_label(then, label),
+                    None => self.condition(condition).map_err(|f| self.raised(f))?,
+                };
                 return match (holds, otherwise) {
-                    (true, _) => Box::pin(self.statement(then)).await,
-                    (false, Some(otherwise)) => Box::pin(self.statement(otherwise)).await,
+                    (true, _) => self.boxed_statement(then).await,
+                    (false, Some(otherwise)) => self.boxed_statement(otherwise).await,
                     (false, None) => Ok(Flow::Next),
                 };
             }
             StatementKind::While(condition, body) => {
-                while self.condition(condition).map_err(|f| self.raised(f))? {
-                    match Box::pin(self.statement(body)).await? {
+                while self.entering.is_some()
+                    || self.condition(condition).map_err(|f| self.raised(f))?
+                {
+                    match self.boxed_statement(body).await? {
                         Flow::Next | Flow::Continue => {}
                         Flow::Break => break,
                         other => return Ok(other),
@@ -344,19 +448,21 @@ impl Run<'_> {
                 }
                 return Ok(Flow::Next);
             }
-            StatementKind::Try(body, handler) => return self.try_catch(body, handler).await,
-            StatementKind::Execute(execute) => return Box::pin(self.execute(execute)).await,
+            StatementKind::Try(body, handler) => return self.boxed_try(body, handler).await,
+            StatementKind::Execute(execute) => return self.boxed_execute(execute).await,
             StatementKind::Insert(insert) => {
                 self.begin_implicit().await;
-                return Box::pin(self.insert(insert)).await;
+                return self.boxed_insert(insert).await;
             }
-            StatementKind::Throw(arguments) => return self.throw(arguments.as_deref()),
+            StatementKind::Throw(arguments) => {
+                return self.throw(arguments.as_deref(), statement.line);
+            }
             StatementKind::RaiseError { message, severity, state, arguments, set_error } => {
                 return self.raise_error(message, severity, state, arguments, *set_error).await;
             }
             _ => {}
         }
-        match self.simple(statement).await {
+        match self.boxed_simple(statement).await {
             Ok(flow) => Ok(flow),
             Err(failure) => Err(self.raised(failure)),
         }
@@ -365,7 +471,7 @@ impl Run<'_> {
     async fn try_catch(&mut self, body: &[Statement], handler: &[Statement]) -> Outcome {
         let level = self.session.level;
         self.tries += 1;
-        let outcome = Box::pin(self.statements(body)).await;
+        let outcome = self.boxed_statements(body).await;
         self.tries -= 1;
         let raised = match outcome {
             Ok(flow) => return Ok(flow),
@@ -375,7 +481,7 @@ impl Run<'_> {
         if raised.level == level
             && !raised.by_throw
             && !raised.by_raiserror
-            && is_compile_error(number)
+            && is_compile_error(raised.failure.cause())
         {
             return if self.tries > 0 { Err(raised) } else { Ok(self.report(&raised).await) };
         }
@@ -391,7 +497,7 @@ impl Run<'_> {
         let frame = self.frame();
         frame.caught.push(last);
         frame.rethrow.push(raised.failure);
-        let outcome = Box::pin(self.statements(handler)).await;
+        let outcome = self.boxed_statements(handler).await;
         let frame = self.frame();
         frame.caught.pop();
         frame.rethrow.pop();
@@ -415,15 +521,59 @@ impl Run<'_> {
                     }
                 }
             }
-            StatementKind::DeclareTable(name, columns) => {
-                let level = self.session.level;
-                self.frame()
-                    .tables
-                    .entry(name.to_lowercase())
-                    .or_insert_with(|| Table::new(columns.clone(), level));
+            StatementKind::DeclareTable(name, shape) => self.declare_table(name, shape)?,
+            StatementKind::DeclareCursor(definition) => self.declare_cursor(definition)?,
+            StatementKind::DeclareCursorVariable(name) => {
+                self.frame().cursors.entry(name.to_lowercase()).or_insert(None);
+            }
+            StatementKind::OpenCursor(name) => self.open_cursor(name)?,
+            StatementKind::Fetch(fetch) => self.fetch(fetch).await?,
+            StatementKind::CloseCursor(name) => self.close_cursor(name)?,
+            StatementKind::DeallocateCursor(name) => self.deallocate_cursor(name)?,
+            StatementKind::Label(number) => {
+                if self.entering == Some(*number) {
+                    self.entering = None;
+                }
+            }
+            StatementKind::Goto(number) => return Ok(Flow::Goto(*number)),
+            StatementKind::Merge(merge) => {
+                self.begin_implicit().await;
+                return self.merge(merge).await;
+            }
+            StatementKind::CreateModule(module) => {
+                self.create_module(module)?;
+                self.out.done(222, None, false).await;
+            }
+            StatementKind::DropModule(class, names, if_exists) => {
+                for name in names {
+                    self.drop_module(*class, name, *if_exists)?;
+                }
+                self.out.done(223, None, false).await;
+            }
+            StatementKind::AlterTable(name, alter) => {
+                self.alter_table(name, alter)?;
+                if let AlterTable::Add(shape) = &**alter {
+                    self.tell_skipped(name, shape, statement.line).await;
+                }
+                self.out.done(216, None, false).await;
+            }
+            StatementKind::CreateIndex { name, unique, table, columns } => {
+                self.create_index(name, *unique, table, columns)?;
+                self.out.done(200, None, false).await;
+            }
+            StatementKind::DropIndex(names, if_exists) => {
+                for (name, table) in names {
+                    let alter = AlterTable::DropIndex(name.clone(), *if_exists);
+                    self.alter_table(table, &alter)?;
+                }
+                self.out.done(201, None, false).await;
             }
             StatementKind::Set(name, value) => {
                 let lower = name.to_lowercase();
+                if self.frame().cursors.contains_key(&lower) {
+                    self.set_cursor(&lower, value)?;
+                    return Ok(Flow::Next);
+                }
                 let ty = self.frame().variables.get(&lower).map(|(ty, _)| *ty);
                 let ty = ty.ok_or_else(|| undeclared(name))?;
                 let value = self.scalar_as(value, ty)?;
@@ -431,7 +581,7 @@ impl Run<'_> {
                 self.session.row_count = 1;
             }
             StatementKind::SetOption(names, words) => {
-                self.set_option(names, words)?;
+                self.set_option(names, words).await?;
                 // A driver's lone SET still ends with a DONE of its own.
                 self.out.done(249, None, false).await;
             }
@@ -446,6 +596,7 @@ impl Run<'_> {
             }
             StatementKind::CreateTable(name, columns) => {
                 self.create_table(name, columns)?;
+                self.tell_skipped(name, columns, statement.line).await;
                 self.out.done(198, None, false).await;
             }
             StatementKind::DropTable(names, if_exists) => {
@@ -471,9 +622,10 @@ impl Run<'_> {
                 let (ty, value) = self.scalar(value)?;
                 let text = display(&value, ty);
                 let text: String = text.chars().take(8000).collect();
-                let message =
+                let mut message =
                     SqlMessage::new(0, 0, if text.is_empty() { " ".into() } else { text })
                         .at_line(statement.line);
+                message.procedure.clone_from(&self.frame().procedure);
                 self.out.message(message).await;
             }
             StatementKind::WaitFor(delay, value) => {
@@ -526,6 +678,22 @@ impl Run<'_> {
             | StatementKind::RaiseError { .. } => {}
         }
         Ok(Flow::Next)
+    }
+
+    /// Tells of the foreign keys that a temporary table does not get.
+    async fn tell_skipped(&mut self, table: &Path, shape: &TableShape, line: u32) {
+        if !table.last().starts_with('#') {
+            return;
+        }
+        for (i, constraint) in shape.constraints.iter().enumerate() {
+            if matches!(constraint.kind, ConstraintKind::ForeignKey(..)) {
+                let name = constraint.name.clone().unwrap_or_else(|| (i + 1).to_string());
+                let text = format!(
+                    "Skipping FOREIGN KEY constraint '{name}' definition for temporary table. FOREIGN KEY constraints are not enforced on local or global temporary tables."
+                );
+                self.out.message(SqlMessage::new(1756, 10, text).at_line(line)).await;
+            }
+        }
     }
 
     fn variable_texts(&mut self) -> BTreeMap<String, String> {
@@ -583,49 +751,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn set_option(&mut self, names: &[String], words: &[String]) -> Result<(), SqlFailure> {
-        let word = words.last().map_or("", String::as_str);
-        let value = match word.strip_prefix('@') {
-            Some(_) => {
-                let lower = word.to_lowercase();
-                match self.frame().variables.get(&lower) {
-                    Some((ty, value)) => display(value, *ty),
-                    None => return Err(undeclared(word)),
-                }
-            }
-            None => word.to_string(),
-        };
-        let on = value.eq_ignore_ascii_case("ON");
-        for name in names {
-            let options = &mut self.session.options;
-            match name.as_str() {
-                "NOCOUNT" => {
-                    options.no_count = on;
-                    self.out.no_count = on;
-                }
-                "XACT_ABORT" => options.abort_transaction = on,
-                "IMPLICIT_TRANSACTIONS" => options.implicit_transactions = on,
-                "NOEXEC" => options.no_execute = on,
-                "FMTONLY" => options.format_only = on,
-                "ROWCOUNT" => options.row_count = value.parse().ok().filter(|n| *n > 0),
-                "LOCK_TIMEOUT" => options.lock_timeout = value.parse().unwrap_or(-1),
-                "IDENTITY_INSERT" => {
-                    options.identity_insert =
-                        on.then(|| words.first().map(|w| w.to_lowercase()).unwrap_or_default());
-                }
-                // The rest changes nothing that this server computes.
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// A query at the top of a statement.
     async fn select(&mut self, query: &Query) -> Result<(), SqlFailure> {
-        let into = match &query.body {
-            Body::Select(select) => select.into.clone(),
-            _ => None,
-        };
+        let into = into_of(&query.body).cloned();
         let assigns = match &query.body {
             Body::Select(select) => {
                 select.items.iter().any(|item| matches!(item, super::tree::Item::Assign(..)))
@@ -634,15 +762,25 @@ impl Run<'_> {
         };
         let limit = self.session.options.row_count;
         let format_only = self.session.options.format_only;
-        let (relation, assigned) = self.with_context(|context| {
+        let (columns, rows, assigned) = self.with_context(|context| {
             let plan = Binder::new(context).plan(query, None)?;
-            let mut rows = if format_only { Vec::new() } else { plan.run(None, context)? };
-            if let Some(limit) = limit {
-                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-            }
-            let relation = Relation { columns: plan.columns, rows };
-            Ok((relation, context.assigned.take()))
+            let rows = if format_only { Ok(Vec::new()) } else { plan.run(None, context) };
+            Ok((plan.columns, rows, context.assigned.take()))
         })?;
+        let mut rows = match rows {
+            Ok(rows) => rows,
+            Err(failure) => {
+                // The statement has begun: its header is out before the error.
+                if !assigns && into.is_none() && !self.out.is_capturing() {
+                    self.out.send(Reply::Columns(columns)).await;
+                }
+                return Err(failure);
+            }
+        };
+        if let Some(limit) = limit {
+            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        let relation = Relation { columns, rows };
         let count = relation.rows.len();
         self.session.row_count = i64::try_from(count).unwrap_or(i64::MAX);
         if assigns {
@@ -663,7 +801,29 @@ impl Run<'_> {
     }
 }
 
-fn undeclared(name: &str) -> SqlFailure {
+/// INTO stands in the first SELECT, also of those that UNION and its like combine.
+fn into_of(body: &Body) -> Option<&Path> {
+    match body {
+        Body::Select(select) => select.into.as_ref(),
+        Body::Combined(_, first, _) => into_of(first),
+        Body::Nested(_) | Body::Values(_) => None,
+    }
+}
+
+/// Whether a label stands in a statement or in one that it holds.
+fn holds_label(statement: &Statement, label: usize) -> bool {
+    match &statement.kind {
+        StatementKind::Label(number) => *number == label,
+        StatementKind::Block(body) => body.iter().any(|s| holds_label(s, label)),
+        StatementKind::If(_, then, otherwise) => {
+            holds_label(then, label) || otherwise.as_ref().is_some_and(|s| holds_label(s, label))
+        }
+        StatementKind::While(_, body) => holds_label(body, label),
+        _ => false,
+    }
+}
+
+pub(super) fn undeclared(name: &str) -> SqlFailure {
     error(137, 15, format!("Must declare the scalar variable \"{name}\"."))
 }
 
@@ -672,12 +832,24 @@ const CANNOT_BE_SET: i32 = 5058;
 /// The code in DONE of statements that are refused before they run.
 const REFUSED_WHILE_COMPILING: u16 = 253;
 
+/// The codes in DONE of INSERT and MERGE.
+pub(super) const INSERT: u16 = 195;
+pub(super) const MERGE: u16 = 279;
+/// The state of error 213 for the rows of a procedure.
+pub(super) const WRONG_RESULT: u8 = 7;
+/// Errors of such statements that 3621 does not follow: an identity column that is given a value, a
+/// cursor that cannot be written through.
+const IS_REFUSED: [i32; 3] = [213, 544, 16929];
+/// The codes of statements whose error 3621 follows.
+const CHANGES_ROWS: [u16; 4] = [INSERT, 196, 197, MERGE];
+
 /// The code in DONE of a statement that fails; 0 where none is known. Administrative statements set
 /// their own when they are parsed.
 fn statement_code(kind: &StatementKind) -> u16 {
     match kind {
         StatementKind::Select(_) => 193,
-        StatementKind::Insert(_) => 195,
+        StatementKind::Insert(_) => INSERT,
+        StatementKind::Merge(_) => MERGE,
         StatementKind::Change(change) if change.assignments.is_none() => 196,
         StatementKind::Change(_) => 197,
         StatementKind::CreateTable(..) => 198,

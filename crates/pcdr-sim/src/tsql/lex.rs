@@ -76,16 +76,22 @@ pub(super) fn syntax_error(near: &str, line: u32) -> SqlFailure {
 const SYMBOLS: [&str; 15] =
     ["<=", ">=", "<>", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::"];
 
-/// Splits a batch into tokens; the last one is always [`Kind::End`].
+/// Splits a batch into tokens; the last one is always [`Kind::End`]. `quoted_identifier` is the SET
+/// option's state at the beginning of the text.
 ///
 /// # Errors
 ///
 /// 105 for an unclosed quotation, 113 for an unclosed comment, 102 for a character that begins nothing.
-pub(super) fn tokenize(text: &str) -> Result<Vec<Token>, SqlFailure> {
-    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1 };
-    let mut tokens = Vec::new();
+pub(super) fn tokenize(text: &str, quoted_identifier: bool) -> Result<Vec<Token>, SqlFailure> {
+    let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1, quoted_identifier };
+    let mut tokens: Vec<Token> = Vec::new();
     while lexer.skip_blanks()? {
-        tokens.push(lexer.token()?);
+        let token = lexer.token()?;
+        // The option has its effect on the text that follows, whether or not the statement is reached.
+        if tokens.last().is_some_and(|last| last.is("QUOTED_IDENTIFIER")) {
+            lexer.quoted_identifier = token.is("ON") || !token.is("OFF") && lexer.quoted_identifier;
+        }
+        tokens.push(token);
     }
     tokens.push(Token { kind: Kind::End, text: String::new(), line: lexer.line });
     Ok(tokens)
@@ -95,6 +101,8 @@ struct Lexer {
     chars: Vec<char>,
     at: usize,
     line: u32,
+    /// Whether `"…"` is an identifier rather than a string.
+    quoted_identifier: bool,
 }
 
 impl Lexer {
@@ -197,7 +205,12 @@ impl Lexer {
             (Kind::Quoted, self.quoted(']')?)
         } else if c == '"' {
             self.at += 1;
-            (Kind::Quoted, self.quoted('"')?)
+            let text = self.quoted('"')?;
+            (if self.quoted_identifier { Kind::Quoted } else { Kind::String }, text)
+        } else if c == '$' && self.peek(1).is_alphabetic() {
+            // `$action` and its like.
+            self.at += 1;
+            (Kind::Word, format!("${}", self.take_while(is_word)))
         } else if c == '@' {
             let global = self.peek(1) == '@';
             let name = self.take_while(is_word);
@@ -260,7 +273,7 @@ mod tests {
 
     fn texts(sql: &str) -> Vec<(Kind, String)> {
         let mut tokens: Vec<_> =
-            tokenize(sql).unwrap().into_iter().map(|t| (t.kind, t.text)).collect();
+            tokenize(sql, true).unwrap().into_iter().map(|t| (t.kind, t.text)).collect();
         tokens.pop();
         tokens
     }
@@ -280,8 +293,8 @@ mod tests {
 
     #[test]
     fn an_unclosed_quotation_is_error_105_on_the_line_where_it_opens() {
-        let failure = tokenize("SELECT 1\nSELECT 'abc\n").unwrap_err();
+        let failure = tokenize("SELECT 1\nSELECT 'abc\n", true).unwrap_err();
         assert_eq!((failure.cause().number, failure.cause().line), (105, 2));
-        assert_eq!(tokenize("/* /* */").unwrap_err().cause().number, 113);
+        assert_eq!(tokenize("/* /* */", true).unwrap_err().cause().number, 113);
     }
 }

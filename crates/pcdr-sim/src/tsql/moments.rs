@@ -5,25 +5,10 @@ use jiff::civil::{Date, DateTime, Time};
 
 use super::convert::{exact, float, type_name};
 use super::failures::error;
+use super::language::{self, DateOrder};
 use crate::message::SqlFailure;
 use crate::value::{SqlType, Value};
 
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const NANOS_PER_DAY: i128 = 86_400 * NANOS_PER_SECOND;
 
@@ -104,10 +89,14 @@ pub(super) fn cast(
     style: Option<i32>,
 ) -> Option<Result<Value, SqlFailure>> {
     let (local, offset, has_date) = match value {
-        Value::String(text) => match parse(text, style) {
-            Some(parsed) => (parsed.moment, parsed.offset, true),
-            None => return Some(Err(unreadable())),
-        },
+        Value::String(text) => {
+            let legacy = matches!(to, SqlType::DateTime | SqlType::SmallDateTime);
+            match parse(text, style, legacy) {
+                Ok(parsed) => (parsed.moment, parsed.offset, true),
+                Err(Unreadable::NoSuchDay) if legacy => return Some(Err(out_of_range(from, to))),
+                Err(_) => return Some(Err(unreadable())),
+            }
+        }
         Value::Date(d) => (d.to_datetime(Time::midnight()), None, true),
         Value::Time(t) => (epoch().date().to_datetime(*t), None, false),
         Value::DateTime(d) => (*d, None, true),
@@ -163,66 +152,105 @@ struct ParsedMoment {
     offset: Option<i16>,
 }
 
-/// Reads the forms that `SET DATEFORMAT mdy` and ISO 8601 allow.
-fn parse(text: &str, style: Option<i32>) -> Option<ParsedMoment> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Some(ParsedMoment { moment: epoch(), offset: None });
-    }
-    let (date, rest) = parse_date(text, style)?;
-    let (time, offset) = parse_time(rest.trim())?;
-    Some(ParsedMoment { moment: date.to_datetime(time), offset })
+/// Why text is no moment.
+enum Unreadable {
+    Malformed,
+    /// Numbers that stand in the right places and name no day or time.
+    NoSuchDay,
 }
 
-fn parse_date(text: &str, style: Option<i32>) -> Option<(Date, &str)> {
-    let number = |text: &str| text.parse::<i16>().ok();
+/// Reads the forms that the session's date order and ISO 8601 allow; `legacy` for `datetime`, whose
+/// dates with separators follow the session's order even when they begin with the year.
+fn parse(text: &str, style: Option<i32>, legacy: bool) -> Result<ParsedMoment, Unreadable> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(ParsedMoment { moment: epoch(), offset: None });
+    }
+    let (date, rest) = parse_date(text, style, legacy)?;
+    let (time, offset) = parse_time(rest.trim()).ok_or(Unreadable::Malformed)?;
+    Ok(ParsedMoment { moment: date.to_datetime(time), offset })
+}
+
+/// The order of numbers in a style's date.
+fn style_order(style: i32) -> Option<DateOrder> {
+    Some(match style {
+        1 | 10 | 22 | 101 | 110 => DateOrder::Mdy,
+        3 | 4 | 5 | 13 | 103 | 104 | 105 | 113 => DateOrder::Dmy,
+        2 | 11 | 20 | 21 | 23 | 25 | 102 | 111 | 120 | 121 | 126 | 127 => DateOrder::Ymd,
+        _ => return None,
+    })
+}
+
+fn parse_date(text: &str, style: Option<i32>, legacy: bool) -> Result<(Date, &str), Unreadable> {
+    let number = |text: &str| text.parse::<i16>().map_err(|_| Unreadable::Malformed);
     // A year of two digits is one of 1950 to 2049; with four it is what it says.
-    let make = |year_text: &str, m: i16, d: i16| -> Option<Date> {
-        let year = match (number(year_text)?, year_text.len()) {
-            (y @ 0..=49, 1..=2) => y + 2000,
-            (y @ 50..=99, 1..=2) => y + 1900,
-            (y, _) => y,
+    let make = |(y, m, d): (i16, i16, i16), short: bool| -> Result<Date, Unreadable> {
+        let year = match y {
+            0..=49 if short => y + 2000,
+            50..=99 if short => y + 1900,
+            _ => y,
         };
-        Date::new(year, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()
+        let small = |n: i16| i8::try_from(n).map_err(|_| Unreadable::NoSuchDay);
+        Date::new(year, small(m)?, small(d)?).map_err(|_| Unreadable::NoSuchDay)
     };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits == 8 {
-        let date = make(&text[..4], number(&text[4..6])?, number(&text[6..8])?)?;
-        return Some((date, text[8..].trim_start_matches('T')));
+        let parts = (number(&text[..4])?, number(&text[4..6])?, number(&text[6..8])?);
+        return Ok((make(parts, false)?, text[8..].trim_start_matches('T')));
+    }
+    if digits == 6 && text.len() == 6 {
+        let parts = (number(&text[..2])?, number(&text[2..4])?, number(&text[4..6])?);
+        return Ok((make(parts, true)?, ""));
+    }
+    if digits == 4 && text.len() == 4 {
+        return Ok((make((number(text)?, 1, 1), false)?, ""));
     }
     if digits > 0 && text[digits..].starts_with(':') {
-        return Some((epoch().date(), text));
+        return Ok((epoch().date(), text));
     }
+    let session = language::current();
     if digits > 0 && text[digits..].starts_with(['-', '/', '.']) {
         let end =
             text.find(|c: char| !(c.is_ascii_digit() || "-/.".contains(c))).unwrap_or(text.len());
         let parts: Vec<&str> = text[..end].split(['-', '/', '.']).collect();
-        let [a, b, c] = parts[..] else { return None };
-        let date = if a.len() == 4 {
-            make(a, number(b)?, number(c)?)?
-        } else if matches!(style, Some(3 | 4 | 5 | 103 | 104 | 105 | 13 | 113)) {
-            make(c, number(b)?, number(a)?)?
-        } else {
-            make(c, number(a)?, number(b)?)?
-        };
+        let [a, b, c] = parts[..] else { return Err(Unreadable::Malformed) };
         let rest = &text[end..];
-        return Some((date, rest.strip_prefix(['T', 't']).unwrap_or(rest)));
+        let iso = rest.starts_with(['T', 't']);
+        let order = style.and_then(style_order).unwrap_or(session.order);
+        let numbers = [number(a)?, number(b)?, number(c)?];
+        let picked = if a.len() == 4 {
+            // Only `datetime` reads the day before the month here.
+            let day_first = legacy && !iso && order.day_first();
+            if day_first { DateOrder::Ydm } else { DateOrder::Ymd }.pick(numbers)
+        } else if c.len() == 4 {
+            let order = if order.day_first() { DateOrder::Dmy } else { DateOrder::Mdy };
+            order.pick(numbers)
+        } else {
+            order.pick(numbers)
+        };
+        return Ok((
+            make(picked, a.len() < 3 && c.len() < 3)?,
+            rest.strip_prefix(['T', 't']).unwrap_or(rest),
+        ));
     }
     // `Nov 20 2026` and `20 Nov 2026`.
-    let mut words = text.splitn(4, [' ', ',']).filter(|w| !w.is_empty());
-    let (first, second, year) = (words.next()?, words.next()?, words.next()?);
-    let month_of = |word: &str| {
-        MONTHS
-            .iter()
-            .position(|m| word.len() >= 3 && m.to_lowercase().starts_with(&word.to_lowercase()))
-            .map(|i| i as i16 + 1)
+    let next = |text: &'_ str| -> (usize, usize) {
+        let end = text.find([' ', ',']).unwrap_or(text.len());
+        let rest = text[end..].find(|c| c != ' ' && c != ',').map_or(text.len(), |i| end + i);
+        (end, rest)
     };
-    let date = match (month_of(first), month_of(second)) {
-        (Some(month), _) => make(year, month, number(second)?)?,
-        (None, Some(month)) => make(year, month, number(first)?)?,
-        _ => return None,
+    let (end, at) = next(text);
+    let (first, text) = (&text[..end], &text[at..]);
+    let (end, at) = next(text);
+    let (second, text) = (&text[..end], &text[at..]);
+    let (end, at) = next(text);
+    let (year, rest) = (&text[..end], &text[at..]);
+    let date = match (session.month_named(first), session.month_named(second)) {
+        (Some(month), _) => make((number(year)?, month, number(second)?), year.len() < 3)?,
+        (None, Some(month)) => make((number(year)?, month, number(first)?), year.len() < 3)?,
+        _ => return Err(Unreadable::Malformed),
     };
-    Some((date, words.next().unwrap_or("")))
+    Ok((date, rest))
 }
 
 fn parse_time(text: &str) -> Option<(Time, Option<i16>)> {
@@ -311,7 +339,7 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
     let (date, time) = (moment.date(), moment.time());
     let (y, m, d) = (date.year(), date.month(), date.day());
     let (h, mi, s) = (time.hour(), time.minute(), time.second());
-    let month = &MONTHS[(m as usize).saturating_sub(1).min(11)][..3];
+    let month = language::current().short_month(m);
     let clock = format!("{h:02}:{mi:02}:{s:02}");
     let hour12 = if h % 12 == 0 { 12 } else { h % 12 };
     let half = if h < 12 { "AM" } else { "PM" };
@@ -329,6 +357,14 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
     };
     let y2 = y % 100;
     match style {
+        2 => format!("{y2:02}.{m:02}.{d:02}"),
+        4 => format!("{d:02}.{m:02}.{y2:02}"),
+        5 => format!("{d:02}-{m:02}-{y2:02}"),
+        6 => format!("{d:02} {month} {y2:02}"),
+        7 => format!("{month} {d:02}, {y2:02}"),
+        10 => format!("{m:02}-{d:02}-{y2:02}"),
+        11 => format!("{y2:02}/{m:02}/{d:02}"),
+        22 => both(format!("{m:02}/{d:02}/{y2:02}"), format!("{hour12:>2}:{mi:02}:{s:02} {half}")),
         1 => format!("{m:02}/{d:02}/{y2:02}"),
         101 => format!("{m:02}/{d:02}/{y}"),
         102 => format!("{y}.{m:02}.{d:02}"),
@@ -393,6 +429,14 @@ pub(super) fn format(value: &Value, ty: SqlType, style: Option<i32>) -> String {
     }
 }
 
+/// Whether a date or time has a text in this CONVERT style. The Hijri styles 130 and 131 are not known
+/// here.
+///
+/// Source: Transact-SQL reference, "CAST and CONVERT", "Date and time styles".
+pub(super) fn is_style(style: i32) -> bool {
+    matches!(style, 0..=14 | 20..=25 | 100..=114 | 120 | 121 | 126 | 127)
+}
+
 /// A part of a date, by any of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
@@ -452,7 +496,12 @@ fn sunday_offset(date: Date) -> i32 {
 
 fn week(date: Date) -> i32 {
     let first = Date::new(date.year(), 1, 1).unwrap_or(date);
-    (i32::from(date.day_of_year()) - 1 + sunday_offset(first)) / 7 + 1
+    (i32::from(date.day_of_year()) - 1 + week_offset(first)) / 7 + 1
+}
+
+/// Days since the first day of the week, as DATEFIRST has it.
+fn week_offset(date: Date) -> i32 {
+    (sunday_offset(date) - i32::from(language::current().first_weekday)).rem_euclid(7)
 }
 
 /// `DATEPART`.
@@ -468,7 +517,7 @@ pub(super) fn date_part(part: Part, value: &Value) -> Option<i32> {
         Part::Day => i32::from(date.day()),
         Part::Week => week(date),
         Part::IsoWeek => i32::from(date.iso_week_date().week()),
-        Part::Weekday => sunday_offset(date) + 1,
+        Part::Weekday => week_offset(date) + 1,
         Part::Hour => i32::from(time.hour()),
         Part::Minute => i32::from(time.minute()),
         Part::Second => i32::from(time.second()),
@@ -486,8 +535,10 @@ pub(super) fn date_part(part: Part, value: &Value) -> Option<i32> {
 pub(super) fn date_name(part: Part, value: &Value) -> Option<String> {
     let moment = local(value)?;
     Some(match (part, value) {
-        (Part::Month, _) => MONTHS[(moment.month() as usize).saturating_sub(1).min(11)].to_string(),
-        (Part::Weekday, _) => WEEKDAYS[sunday_offset(moment.date()) as usize % 7].to_string(),
+        (Part::Month, _) => language::current().month(moment.month()).to_string(),
+        (Part::Weekday, _) => {
+            language::current().weekday(sunday_offset(moment.date()) as usize).to_string()
+        }
         (Part::Offset, Value::DateTimeOffset { offset_minutes, .. }) => {
             offset_text(*offset_minutes)
         }
@@ -608,5 +659,5 @@ pub(super) fn delay(text: &str) -> Option<std::time::Duration> {
 
 /// Whether text could be a moment for a type; used by ISDATE.
 pub(super) fn is_date(text: &str) -> bool {
-    !text.trim().is_empty() && parse(text, None).is_some_and(|p| p.moment.year() >= 1753)
+    !text.trim().is_empty() && parse(text, None, true).is_ok_and(|p| p.moment.year() >= 1753)
 }

@@ -5,13 +5,13 @@ use async_trait::async_trait;
 use super::host::Sink;
 use crate::front::{DoneKind, Replies, Reply};
 use crate::message::{SqlFailure, SqlMessage};
-use crate::value::{Relation, Row};
+use crate::value::Relation;
 
 /// The replies of one request.
 pub(super) struct Output {
     replies: Replies,
-    /// Rows collected for the INSERT … EXEC statements that run, innermost last.
-    captured: Vec<Vec<Row>>,
+    /// Results collected for the INSERT … EXEC statements that run, innermost last.
+    captured: Vec<Vec<Relation>>,
     /// Nothing was sent since the last DONE.
     pub(super) ended: bool,
     pub(super) kind: DoneKind,
@@ -66,7 +66,7 @@ impl Output {
         self.captured.push(Vec::new());
     }
 
-    pub(super) fn end_capture(&mut self) -> Vec<Row> {
+    pub(super) fn end_capture(&mut self) -> Vec<Relation> {
         self.captured.pop().unwrap_or_default()
     }
 
@@ -80,7 +80,7 @@ impl Sink for Output {
     async fn result(&mut self, relation: Relation, command: u16) {
         self.last_count = i64::try_from(relation.rows.len()).unwrap_or(i64::MAX);
         if let Some(captured) = self.captured.last_mut() {
-            captured.extend(relation.rows);
+            captured.push(relation);
             return;
         }
         let count = relation.rows.len() as u64;

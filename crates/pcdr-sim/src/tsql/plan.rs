@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use super::ast::ObjectName;
 use super::bind::{Aggregate, Binder, Binding, Collector, Scope, ScopeColumn, WindowCall, coerce};
 use super::bound::{Bound, Node};
 use super::convert::{common, text_type};
 use super::eval::eval_constant;
 use super::failures::{error, invalid_object, too_many};
-use super::parse::object_name;
+use super::parse::parse_module;
+use super::routine::Routine;
+use super::store::is_local_temporary;
 use super::tree::{
-    Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source, same_name,
+    Body, Cte, Expr, Item, JoinKind, Module, ModuleBody, Path, Query, Select, SetOp, Shape, Source,
+    same_name,
 };
 use crate::value::{Column, Length, Relation, Row, SqlType, Value};
 
@@ -48,10 +52,21 @@ pub(super) struct SelectPlan {
     pub(super) items: Vec<Bound>,
     pub(super) order: Vec<(OrderKey, bool)>,
     pub(super) distinct: bool,
-    pub(super) top: Option<Bound>,
+    pub(super) top: Option<TopPlan>,
+    /// ROLLUP and its like: the keys of each set. The keys' values and whether each is left out stand
+    /// after the row's own columns.
+    pub(super) sets: Vec<Vec<usize>>,
     /// The variable that each item assigns, in a SELECT that returns nothing.
     pub(super) assigns: Vec<String>,
     pub(super) width: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TopPlan {
+    /// A whole number, or a percentage as a float.
+    pub(super) count: Bound,
+    pub(super) percent: bool,
+    pub(super) ties: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +80,8 @@ pub(super) enum SourcePlan {
     Rows(Arc<Vec<Row>>),
     /// A function of the server, with its arguments.
     Function(Path, Vec<Bound>),
+    /// An inline table-valued function of a user.
+    Routine(Routine, Vec<Bound>),
     Split(Vec<Bound>),
     Series(Vec<Bound>),
     Query(Box<Plan>),
@@ -86,20 +103,20 @@ impl Binder<'_> {
         if query.ctes.is_empty() {
             return self.plan_body(query, outer);
         }
-        self.with_ctes(&query.ctes)?.plan_body(query, outer)
+        self.with_ctes(&query.ctes, query.max_recursion)?.plan_body(query, outer)
     }
 
     /// Evaluates common table expressions: they see nothing of the queries around them.
-    pub(super) fn with_ctes(&self, ctes: &[Cte]) -> Binding<Self> {
+    pub(super) fn with_ctes(&self, ctes: &[Cte], max_recursion: Option<u32>) -> Binding<Self> {
         let mut binder = self.clone();
         for cte in ctes {
-            let relation = binder.cte(cte)?;
+            let relation = binder.cte(cte, max_recursion.unwrap_or(DEFAULT_RECURSION))?;
             binder.ctes.push((cte.name.clone(), Arc::new(relation)));
         }
         Ok(binder)
     }
 
-    fn cte(&self, cte: &Cte) -> Binding<Relation> {
+    fn cte(&self, cte: &Cte, most: u32) -> Binding<Relation> {
         let name_columns = |mut columns: Vec<Column>| -> Binding<Vec<Column>> {
             rename(&mut columns, &cte.columns, &cte.name)?;
             Ok(columns)
@@ -108,28 +125,28 @@ impl Binder<'_> {
         if let Body::Combined(SetOp::UnionAll, anchor, step) = &cte.query.body
             && mentions(step, &cte.name)
         {
-            let single = |body: &Body| Query {
-                ctes: cte.query.ctes.clone(),
-                body: body.clone(),
-                order: Vec::new(),
-                offset: None,
-                fetch: None,
-                shape: Shape::Rows,
-            };
+            let single =
+                |body: &Body| Query { ctes: cte.query.ctes.clone(), ..Query::bare(body.clone()) };
             let anchor = self.plan(&single(anchor), None)?;
             let columns = name_columns(anchor.columns.clone())?;
             let mut delta = anchor.run(None, self.context)?;
             let mut all = Relation { columns: columns.clone(), rows: delta.clone() };
             let step = single(step);
+            require_same_types(self, &step, cte, &columns)?;
             let mut depth = 0;
             while !delta.is_empty() {
                 depth += 1;
-                if depth > 100 {
+                if most > 0 && depth > most {
                     return Err(error(
                         530,
                         16,
-                        "The statement terminated. The maximum recursion 100 has been exhausted before statement completion.",
+                        format!(
+                            "The statement terminated. The maximum recursion {most} has been exhausted before statement completion."
+                        ),
                     ));
+                }
+                if all.rows.len() > MAX_ROWS {
+                    return Err(super::failures::out_of_memory());
                 }
                 let mut binder = self.clone();
                 let relation = Relation { columns: columns.clone(), rows: delta };
@@ -192,11 +209,13 @@ impl Binder<'_> {
         plan.inner_columns = plan.columns.clone();
         match &plan.shape {
             Shape::Rows => {}
-            Shape::Xml { .. } => {
-                plan.columns = vec![Column::new(
-                    "XML_F52E2B61-18A1-11d1-B105-00805F49916B",
-                    SqlType::NVarChar(Length::Max),
-                )];
+            Shape::Xml { typed, .. } => {
+                let (name, ty) = if *typed {
+                    ("", SqlType::Xml)
+                } else {
+                    ("XML_F52E2B61-18A1-11d1-B105-00805F49916B", SqlType::NVarChar(Length::Max))
+                };
+                plan.columns = vec![Column::new(name, ty)];
             }
             Shape::Json { .. } => {
                 plan.columns = vec![Column::new(
@@ -211,14 +230,7 @@ impl Binder<'_> {
     fn plan_set(&self, body: &Body, outer: Option<&Scope<'_>>) -> Binding<Plan> {
         match body {
             Body::Select(select) => {
-                let bare = Query {
-                    ctes: Vec::new(),
-                    body: Body::Values(Vec::new()),
-                    order: Vec::new(),
-                    offset: None,
-                    fetch: None,
-                    shape: Shape::Rows,
-                };
+                let bare = Query::bare(Body::Values(Vec::new()));
                 self.plan_select(select, &bare, outer)
             }
             Body::Nested(query) => {
@@ -320,6 +332,8 @@ impl Binder<'_> {
             allow_windows: true,
             grouped: aggregated,
             keys: select.group.clone(),
+            key_columns: (!select.sets.is_empty())
+                .then(|| (scope.columns.len(), keys.iter().map(|key| key.ty).collect())),
             ..Collector::default()
         };
         let mut items = Vec::new();
@@ -369,7 +383,9 @@ impl Binder<'_> {
                         _ => String::new(),
                     };
                     let nullable = match &bound.node {
-                        Node::Column { depth: 0, index } => scope.columns[*index].nullable,
+                        Node::Column { depth: 0, index } => {
+                            scope.columns.get(*index).is_none_or(|column| column.nullable)
+                        }
                         Node::Constant(value) => value.is_null(),
                         _ => true,
                     };
@@ -433,10 +449,19 @@ impl Binder<'_> {
             order.push((key, item.descending));
         }
         let top = match &select.top {
-            Some(top) => Some(coerce(
-                self.scalar(top, outer.unwrap_or(&Scope::default()))?,
-                SqlType::BigInt,
-            )?),
+            Some(top) => {
+                if top.ties && query.order.is_empty() {
+                    return Err(error(
+                        1062,
+                        16,
+                        "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause.",
+                    ));
+                }
+                let ty = if top.percent { SqlType::Float } else { SqlType::BigInt };
+                let count = self.scalar(&top.count, outer.unwrap_or(&Scope::default()))?;
+                let count = coerce(count, ty)?;
+                Some(TopPlan { count, percent: top.percent, ties: top.ties })
+            }
             None => None,
         };
         let plan = SelectPlan {
@@ -451,12 +476,14 @@ impl Binder<'_> {
             order,
             distinct: select.distinct,
             top,
+            sets: select.sets.clone(),
             assigns,
             width: scope.columns.len(),
         };
         Ok(simple_plan(output, PlanBody::Select(Box::new(plan))))
     }
 
+    #[inline(never)]
     fn order_key(
         &self,
         expr: &Expr,
@@ -573,18 +600,46 @@ impl Binder<'_> {
         }
         let kept = if lower.starts_with('@') {
             Some(self.context.frame.tables.get(&lower))
-        } else if lower.starts_with('#') {
+        } else if is_local_temporary(&lower) {
             Some(self.context.session.tables.get(&lower))
         } else {
             None
         };
         match kept {
             Some(Some(table)) => {
-                Ok(Relation { columns: table.columns(), rows: table.rows.clone() })
+                Ok(Relation { columns: table.columns.clone(), rows: table.rows.clone() })
             }
-            Some(None) => Err(invalid_object(&name.parts.join("."))),
-            None => self.context.host.relation(&object_name(name), None),
+            Some(None) => Err(invalid_object(&name.parts.join(".")).with_state(0)),
+            None => {
+                let object = self.context.object(name);
+                match self.context.host.relation(&object, None) {
+                    Err(failure) if failure.cause().number == 208 => {
+                        match self.routine(&object, |module| {
+                            matches!(module.body, ModuleBody::View(..))
+                        })? {
+                            Some(view) => view.view(self.context),
+                            None => Err(failure),
+                        }
+                    }
+                    other => other,
+                }
+            }
         }
+    }
+
+    /// A user's view or function of that name, if it is one of those wanted.
+    pub(super) fn routine(
+        &self,
+        name: &ObjectName,
+        wanted: impl Fn(&Module) -> bool,
+    ) -> Binding<Option<Routine>> {
+        let Some(stored) = self.context.host.module(name) else {
+            return Ok(None);
+        };
+        let module = parse_module(&stored.text)?;
+        let routine =
+            Routine { module: Arc::new(module), database: Arc::from(stored.database.as_str()) };
+        Ok(wanted(&routine.module).then_some(routine))
     }
 
     fn function_source(
@@ -625,8 +680,54 @@ impl Binder<'_> {
         }
         let known: Vec<Value> =
             bound.iter().map(|b| eval_constant(b, self.context).unwrap_or(Value::Null)).collect();
-        let relation = self.context.host.relation(&object_name(name), Some(&known))?;
-        Ok((SourcePlan::Function(name.clone(), bound), relation.columns))
+        let object = self.context.object(name);
+        match self.context.host.relation(&object, Some(&known)) {
+            Ok(relation) => Ok((SourcePlan::Function(name.clone(), bound), relation.columns)),
+            Err(failure) if failure.cause().number == 208 => {
+                let inline = |module: &Module| matches!(module.body, ModuleBody::Inline(_));
+                match self.routine(&object, inline)? {
+                    None => Err(failure),
+                    Some(routine) => {
+                        super::routine::require_count(&routine.module, bound.len())?;
+                        let columns = routine.columns(self.context)?;
+                        Ok((SourcePlan::Routine(routine, bound), columns))
+                    }
+                }
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// How often a common table expression recurs without OPTION (MAXRECURSION).
+const DEFAULT_RECURSION: u32 = 100;
+/// No recursion may take the stand-in's memory.
+const MAX_ROWS: usize = 1_000_000;
+
+/// Error 240: the recursive part gives every column the type that the anchor gave it.
+fn require_same_types(
+    binder: &Binder<'_>,
+    step: &Query,
+    cte: &Cte,
+    columns: &[Column],
+) -> Binding<()> {
+    let mut inner = binder.clone();
+    let empty = Relation { columns: columns.to_vec(), rows: Vec::new() };
+    inner.ctes.push((cte.name.clone(), Arc::new(empty)));
+    let plan = inner.plan(step, None)?;
+    let differs = columns.iter().enumerate().find(|(i, column)| {
+        plan.columns.get(*i).is_some_and(|found| found.ty != column.ty) && !null_column(&plan, *i)
+    });
+    match differs {
+        None => Ok(()),
+        Some((_, column)) => Err(error(
+            240,
+            16,
+            format!(
+                "Types don't match between the anchor and the recursive part in column \"{}\" of recursive query \"{}\".",
+                column.name, cte.name
+            ),
+        )),
     }
 }
 
@@ -658,7 +759,7 @@ fn scope_columns(columns: Vec<Column>, table: Vec<String>) -> Vec<ScopeColumn> {
         .collect()
 }
 
-fn rename(columns: &mut [Column], names: &[String], table: &str) -> Binding<()> {
+pub(super) fn rename(columns: &mut [Column], names: &[String], table: &str) -> Binding<()> {
     if names.is_empty() {
         // Every column of a table needs a name.
         if let Some(index) = columns.iter().position(|c| c.name.is_empty()) {
@@ -767,6 +868,7 @@ fn has_aggregate(expr: &Expr) -> bool {
     let all = |exprs: &[Expr]| exprs.iter().any(has_aggregate);
     match expr {
         Expr::Null
+        | Expr::Default
         | Expr::Literal(..)
         | Expr::Column(_)
         | Expr::Variable(_)

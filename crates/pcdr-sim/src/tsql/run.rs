@@ -8,11 +8,11 @@ use super::bound::{Bound, Env};
 use super::convert::{cast, compare, exact, float, hash_key, rescale};
 use super::eval::{eval, test};
 use super::failures::{divide_by_zero, error, out_of_memory, overflow, too_long, too_many};
-use super::parse::object_name;
-use super::plan::{OrderKey, Plan, PlanBody, SelectPlan, SourcePlan};
+use super::plan::{OrderKey, Plan, PlanBody, SelectPlan, SourcePlan, TopPlan};
+use super::routine::convert_arguments;
 use super::shape;
 use super::state::Context;
-use super::tree::{Frame, JoinKind, SetOp, Shape};
+use super::tree::{FrameBound, JoinKind, SetOp, Shape};
 use crate::message::SqlFailure;
 use crate::value::{Row, SqlType, Value};
 
@@ -75,6 +75,29 @@ fn count_of(
             "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.",
         )),
         _ => Err(error(1014, 15, "A TOP or FETCH clause contains an invalid value.")),
+    }
+}
+
+/// How many of `rows` TOP keeps.
+fn limit_of(
+    top: Option<&TopPlan>,
+    rows: usize,
+    outer: Option<&Env<'_>>,
+    context: &Context<'_>,
+) -> Result<usize, SqlFailure> {
+    let Some(top) = top else {
+        return Ok(rows);
+    };
+    if !top.percent {
+        return Ok(count_of(&top.count, outer, context)?.min(rows));
+    }
+    let empty = Env::of(&[], None);
+    match eval(&top.count, outer.unwrap_or(&empty), context)? {
+        // A part of a row counts as a row.
+        Value::Float(percent) if (0.0..=100.0).contains(&percent) => {
+            Ok(((rows as f64 * percent / 100.0).ceil() as usize).min(rows))
+        }
+        _ => Err(error(1031, 15, "Percent values must be between 0 and 100.")),
     }
 }
 
@@ -239,8 +262,7 @@ impl SelectPlan {
         outer: Option<&Env<'_>>,
         context: &Context<'_>,
     ) -> Result<Vec<Entry>, SqlFailure> {
-        let mut order: BTreeMap<String, usize> = BTreeMap::new();
-        let mut groups: Vec<Vec<Row>> = Vec::new();
+        let mut keyed = Vec::with_capacity(rows.len());
         for row in rows {
             let env = Env::of(&row, outer);
             let keys = self
@@ -248,45 +270,76 @@ impl SelectPlan {
                 .iter()
                 .map(|key| eval(key, &env, context))
                 .collect::<Result<Vec<_>, _>>()?;
-            let index = *order.entry(key_of(&keys)).or_insert_with(|| {
-                groups.push(Vec::new());
+            keyed.push((keys, row));
+        }
+        if self.sets.is_empty() {
+            let all: Vec<usize> = (0..self.keys.len()).collect();
+            return self.groups_of(&all, keyed, outer, context);
+        }
+        let mut entries = Vec::new();
+        for set in &self.sets {
+            entries.extend(self.groups_of(set, keyed.clone(), outer, context)?);
+        }
+        Ok(entries)
+    }
+
+    /// The groups of rows that agree on some of the keys.
+    fn groups_of(
+        &self,
+        set: &[usize],
+        keyed: Vec<(Vec<Value>, Row)>,
+        outer: Option<&Env<'_>>,
+        context: &Context<'_>,
+    ) -> Result<Vec<Entry>, SqlFailure> {
+        let mut order: BTreeMap<String, usize> = BTreeMap::new();
+        let mut groups: Vec<(Vec<Value>, Vec<Row>)> = Vec::new();
+        for (keys, row) in keyed {
+            let chosen: Vec<Value> = set.iter().map(|i| keys[*i].clone()).collect();
+            let index = *order.entry(key_of(&chosen)).or_insert_with(|| {
+                groups.push((keys, Vec::new()));
                 groups.len() - 1
             });
-            groups[index].push(row);
+            groups[index].1.push(row);
         }
-        if groups.is_empty() && self.keys.is_empty() {
-            // Aggregates without GROUP BY give a row even for no rows.
-            groups.push(Vec::new());
+        if groups.is_empty() && set.is_empty() && (self.keys.is_empty() || !self.sets.is_empty()) {
+            // Aggregates without GROUP BY, and a grand total, give a row even for no rows.
+            groups.push((vec![Value::Null; self.keys.len()], Vec::new()));
         }
         groups
             .into_iter()
-            .map(|rows| {
+            .map(|(keys, rows)| {
                 let envs: Vec<Env<'_>> = rows.iter().map(|row| Env::of(row, outer)).collect();
                 let aggregates = self
                     .aggregates
                     .iter()
                     .map(|a| aggregate(a, &envs, context))
                     .collect::<Result<Vec<_>, _>>()?;
-                Ok(Entry {
-                    // Every row of the group agrees on the keys; the first speaks for all.
-                    row: rows.into_iter().next().unwrap_or_else(|| vec![Value::Null; self.width]),
-                    aggregates,
-                    windows: Vec::new(),
-                })
+                // Every row of the group agrees on the keys; the first speaks for all.
+                let mut row =
+                    rows.into_iter().next().unwrap_or_else(|| vec![Value::Null; self.width]);
+                if !self.sets.is_empty() {
+                    let left_out = |i: usize| !set.contains(&i);
+                    row.extend(
+                        keys.into_iter()
+                            .enumerate()
+                            .map(|(i, key)| if left_out(i) { Value::Null } else { key }),
+                    );
+                    let flags = (0..self.keys.len()).map(|i| Value::TinyInt(left_out(i).into()));
+                    row.extend(flags);
+                }
+                Ok(Entry { row, aggregates, windows: Vec::new() })
             })
             .collect()
     }
 
     fn run(&self, outer: Option<&Env<'_>>, context: &Context<'_>) -> Rows {
-        let limit = match &self.top {
-            Some(top) => count_of(top, outer, context)?,
-            None => usize::MAX,
-        };
         let mut entries = self.entries(outer, context)?;
         if !self.assigns.is_empty() {
+            let limit = limit_of(self.top.as_ref(), entries.len(), outer, context)?;
             return self.assign(entries, limit, outer, context);
         }
         if self.order.is_empty() && !self.distinct {
+            let limit = limit_of(self.top.as_ref(), entries.len(), outer, context)?;
             entries.truncate(limit);
         }
         let mut keyed: Vec<(Vec<Value>, Row)> = Vec::new();
@@ -314,7 +367,18 @@ impl SelectPlan {
         if !self.order.is_empty() {
             keyed.sort_by(|a, b| order_rows(&a.0, &b.0, self.order.iter().map(|(_, d)| *d)));
         }
-        keyed.truncate(limit);
+        if !self.order.is_empty() || self.distinct {
+            let mut limit = limit_of(self.top.as_ref(), keyed.len(), outer, context)?;
+            if self.top.as_ref().is_some_and(|top| top.ties)
+                && let Some((last, _)) = limit.checked_sub(1).and_then(|last| keyed.get(last))
+            {
+                let tied = |keys: &[Value]| {
+                    order_rows(keys, last, std::iter::repeat_n(false, last.len())).is_eq()
+                };
+                limit += keyed[limit..].iter().take_while(|(keys, _)| tied(keys)).count();
+            }
+            keyed.truncate(limit);
+        }
         Ok(keyed.into_iter().map(|(_, row)| row).collect())
     }
 
@@ -371,8 +435,15 @@ impl SourcePlan {
             SourcePlan::Query(plan) => plan.run(outer, context),
             SourcePlan::Function(name, bounds) => {
                 let values = arguments(bounds)?;
-                let relation = context.host.relation(&object_name(name), Some(&values))?;
+                let relation = context.host.relation(&context.object(name), Some(&values))?;
                 Ok(relation.rows)
+            }
+            SourcePlan::Routine(routine, bounds) => {
+                let values = arguments(bounds)?;
+                let typed: Vec<(SqlType, Value)> =
+                    bounds.iter().map(|b| b.ty).zip(values).collect();
+                let values = convert_arguments(&routine.module, &typed)?;
+                routine.rows(&values, context)
             }
             SourcePlan::Split(bounds) => {
                 let values = arguments(bounds)?;
@@ -572,10 +643,26 @@ fn aggregate(
             }
             Ok(Value::string(joined))
         }
+        AggregateKind::Variance { sample, root } => {
+            let all: Vec<f64> = values.filter_map(|v| float(&v)).collect();
+            Ok(variance(&all, sample, root))
+        }
         AggregateKind::Sum | AggregateKind::Average => {
             sum(aggregate.kind == AggregateKind::Average, values.collect(), aggregate.ty)
         }
     }
+}
+
+/// The variance of numbers or its root; NULL for none, or for a sample of one.
+fn variance(all: &[f64], sample: bool, root: bool) -> Value {
+    let n = all.len() as f64;
+    let over = if sample { n - 1.0 } else { n };
+    if over <= 0.0 {
+        return Value::Null;
+    }
+    let mean = all.iter().sum::<f64>() / n;
+    let variance = all.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / over;
+    Value::Float(if root { variance.sqrt() } else { variance })
 }
 
 fn count(n: usize, ty: SqlType) -> Result<Value, SqlFailure> {
@@ -668,8 +755,17 @@ fn partition_values(
             })
             .unwrap_or(members.len())
     };
+    // The first peer of each row, for a frame that begins at the current one.
+    let first_peer = |of: usize| {
+        let differs = |k: &usize| {
+            let plain = std::iter::repeat_n(false, window.order.len());
+            order_rows(&members[*k].0, &members[of].0, plain).is_ne()
+        };
+        (0..of).rev().find(differs).map_or(0, |k| k + 1)
+    };
     let mut end = 0;
     let mut running = Value::Null;
+    let mut ran: Option<(usize, usize)> = None;
     for k in 0..members.len() {
         let new_peers = k >= end;
         if new_peers {
@@ -686,8 +782,8 @@ fn partition_values(
                     Value::BigInt(n) if n > 0 => n as usize,
                     _ => {
                         return Err(error(
-                            10752,
-                            15,
+                            4116,
+                            16,
                             "The function 'NTILE' takes only a positive int or bigint expression as its input.",
                         ));
                     }
@@ -720,33 +816,58 @@ fn partition_values(
                     (None, None) => Value::Null,
                 }
             }
-            WindowKind::First(value) => eval(value, &env(0), context)?,
-            WindowKind::Last(value) => {
-                let last = match window.frame {
-                    Frame::Whole => members.len() - 1,
-                    Frame::RowsToCurrent => k,
-                    Frame::Default => end - 1,
-                };
-                eval(value, &env(last), context)?
-            }
+            WindowKind::PercentRank => Value::Float(if members.len() < 2 {
+                0.0
+            } else {
+                (rank - 1) as f64 / (members.len() - 1) as f64
+            }),
+            WindowKind::CumulativeDistribution => Value::Float(end as f64 / members.len() as f64),
+            WindowKind::First(value) => match frame(window, k, end, members.len(), &first_peer) {
+                (from, to) if from < to => eval(value, &env(from), context)?,
+                _ => Value::Null,
+            },
+            WindowKind::Last(value) => match frame(window, k, end, members.len(), &first_peer) {
+                (from, to) if from < to => eval(value, &env(to - 1), context)?,
+                _ => Value::Null,
+            },
             WindowKind::Aggregate(over) => {
-                let upto = match window.frame {
-                    Frame::RowsToCurrent => k + 1,
-                    Frame::Default if !window.order.is_empty() => end,
-                    Frame::Default | Frame::Whole => members.len(),
-                };
-                let unchanged = k > 0 && !new_peers && window.frame == Frame::Default
-                    || (k > 0
-                        && upto == members.len()
-                        && window.frame != Frame::RowsToCurrent
-                        && window.order.is_empty());
-                if !unchanged {
-                    let envs: Vec<Env<'_>> = (0..upto).map(env).collect();
+                let (from, to) = frame(window, k, end, members.len(), &first_peer);
+                if ran != Some((from, to)) {
+                    let envs: Vec<Env<'_>> = (from..to.max(from)).map(env).collect();
                     running = aggregate(over, &envs, context)?;
+                    ran = Some((from, to));
                 }
                 running.clone()
             }
         };
     }
     Ok(())
+}
+
+/// The members of a partition that row `k` looks at: from the first, up to but not including the
+/// second. `end` is where the peers of the row end.
+fn frame(
+    window: &WindowCall,
+    k: usize,
+    end: usize,
+    count: usize,
+    first_peer: &dyn Fn(usize) -> usize,
+) -> (usize, usize) {
+    let Some(frame) = window.frame else {
+        return (0, if window.order.is_empty() { count } else { end });
+    };
+    let at = |offset: i64| (k as i64).saturating_add(offset).clamp(0, count as i64) as usize;
+    let from = match frame.start {
+        FrameBound::Unbounded => 0,
+        FrameBound::CurrentRow if frame.rows => k,
+        FrameBound::CurrentRow => first_peer(k),
+        FrameBound::Rows(n) => at(n),
+    };
+    let to = match frame.end {
+        FrameBound::Unbounded => count,
+        FrameBound::CurrentRow if frame.rows => k + 1,
+        FrameBound::CurrentRow => end,
+        FrameBound::Rows(n) => at(n.saturating_add(1)),
+    };
+    (from, to)
 }

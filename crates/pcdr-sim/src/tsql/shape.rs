@@ -8,7 +8,7 @@ use crate::value::{Column, Row, SqlType, Value};
 pub(super) fn render(shape: &Shape, columns: &[Column], rows: &[Row]) -> String {
     match shape {
         Shape::Rows => String::new(),
-        Shape::Xml { element, root } => {
+        Shape::Xml { element, root, .. } => {
             let body: String = rows.iter().map(|row| xml_row(element, columns, row)).collect();
             match root {
                 Some(root) => format!("<{root}>{body}</{root}>"),

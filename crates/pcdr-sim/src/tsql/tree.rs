@@ -70,6 +70,8 @@ pub(super) enum CompareOp {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expr {
     Null,
+    /// The word DEFAULT among the values of an INSERT.
+    Default,
     Literal(SqlType, Value),
     Column(Path),
     Variable(String),
@@ -143,20 +145,27 @@ pub(super) struct Call {
 pub(super) struct Window {
     pub(super) partition: Vec<Expr>,
     pub(super) order: Vec<OrderItem>,
-    /// Whether the frame is the whole partition or runs up to the current row's peers.
-    pub(super) frame: Frame,
+    /// ROWS or RANGE; without one, RANGE up to the current row where there is an ORDER BY, else the
+    /// whole partition.
+    pub(super) frame: Option<Frame>,
 }
 
-/// The frames that are understood; others are error 102.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Frame {
-    /// RANGE UNBOUNDED PRECEDING TO CURRENT ROW with an ORDER BY, else the partition.
-    #[default]
-    Default,
-    /// ROWS UNBOUNDED PRECEDING AND CURRENT ROW.
-    RowsToCurrent,
-    /// UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING.
-    Whole,
+/// The rows around the current one that a window function looks at, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// ROWS counts rows; RANGE takes the peers of the current row along.
+    pub(super) rows: bool,
+    pub(super) start: FrameBound,
+    pub(super) end: FrameBound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrameBound {
+    /// UNBOUNDED PRECEDING as a start, UNBOUNDED FOLLOWING as an end.
+    Unbounded,
+    CurrentRow,
+    /// Rows from the current one: negative before it, positive after it.
+    Rows(i64),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -173,6 +182,23 @@ pub(super) struct Query {
     pub(super) offset: Option<Expr>,
     pub(super) fetch: Option<Expr>,
     pub(super) shape: Shape,
+    /// OPTION (MAXRECURSION n); 0 is without limit.
+    pub(super) max_recursion: Option<u32>,
+}
+
+impl Query {
+    /// A query of its body alone.
+    pub(super) fn bare(body: Body) -> Query {
+        Query {
+            ctes: Vec::new(),
+            body,
+            order: Vec::new(),
+            offset: None,
+            fetch: None,
+            shape: Shape::Rows,
+            max_recursion: None,
+        }
+    }
 }
 
 /// The FOR clause.
@@ -180,8 +206,8 @@ pub(super) struct Query {
 pub(super) enum Shape {
     #[default]
     Rows,
-    /// `FOR XML PATH('element')`, with ROOT.
-    Xml { element: String, root: Option<String> },
+    /// `FOR XML PATH('element')`, with ROOT and TYPE.
+    Xml { element: String, root: Option<String>, typed: bool },
     /// `FOR JSON PATH`, with ROOT, INCLUDE_NULL_VALUES and WITHOUT_ARRAY_WRAPPER.
     Json { root: Option<String>, nulls: bool, array: bool },
 }
@@ -212,13 +238,23 @@ pub(super) enum Body {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Select {
     pub(super) distinct: bool,
-    pub(super) top: Option<Expr>,
+    pub(super) top: Option<Top>,
     pub(super) items: Vec<Item>,
     pub(super) into: Option<Path>,
     pub(super) from: Vec<Source>,
     pub(super) filter: Option<Expr>,
     pub(super) group: Vec<Expr>,
+    /// ROLLUP, CUBE and GROUPING SETS: which keys each set groups by; empty for a plain GROUP BY.
+    pub(super) sets: Vec<Vec<usize>>,
     pub(super) having: Option<Expr>,
+}
+
+/// `TOP (n) [PERCENT] [WITH TIES]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Top {
+    pub(super) count: Expr,
+    pub(super) percent: bool,
+    pub(super) ties: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -269,8 +305,50 @@ pub(super) struct ColumnDefinition {
     pub(super) identity: Option<(i64, i64)>,
     /// The expression, and its text, as the catalog keeps it.
     pub(super) default: Option<(Expr, String)>,
-    /// PRIMARY KEY or UNIQUE on this column alone.
-    pub(super) unique: bool,
+    /// `name AS expression`: the expression's text.
+    pub(super) computed: Option<String>,
+}
+
+/// What CREATE TABLE says in its parentheses.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct TableShape {
+    pub(super) columns: Vec<ColumnDefinition>,
+    pub(super) constraints: Vec<ConstraintDefinition>,
+}
+
+/// A constraint as written; columns by name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ConstraintDefinition {
+    pub(super) name: Option<String>,
+    pub(super) kind: ConstraintKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ConstraintKind {
+    PrimaryKey(Vec<String>),
+    Unique(Vec<String>),
+    /// CREATE UNIQUE INDEX.
+    UniqueIndex(Vec<String>),
+    /// CREATE INDEX.
+    Index(Vec<String>),
+    /// The condition's text, and its column when it stands at one.
+    Check(String, Option<String>),
+    /// Own columns, the other table, its columns (empty: its primary key).
+    ForeignKey(Vec<String>, Path, Vec<String>),
+    /// `DEFAULT (…) FOR column`, in ALTER TABLE.
+    Default(Expr, String, String),
+}
+
+/// ALTER TABLE.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum AlterTable {
+    Add(TableShape),
+    /// Names and IF EXISTS.
+    DropColumn(Vec<String>, bool),
+    DropConstraint(Vec<String>, bool),
+    /// DROP INDEX.
+    DropIndex(String, bool),
+    AlterColumn(ColumnDefinition),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -283,6 +361,7 @@ pub(super) enum InsertSource {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Insert {
+    pub(super) top: Option<Expr>,
     pub(super) table: Path,
     pub(super) columns: Vec<String>,
     pub(super) output: Option<Output>,
@@ -307,6 +386,8 @@ pub(super) struct Change {
     pub(super) output: Option<Output>,
     pub(super) from: Vec<Source>,
     pub(super) filter: Option<Expr>,
+    /// WHERE CURRENT OF.
+    pub(super) current_of: Option<CursorName>,
     pub(super) ctes: Vec<Cte>,
 }
 
@@ -316,6 +397,44 @@ pub(super) struct Assignment {
     pub(super) variable: Option<String>,
     pub(super) column: Option<String>,
     pub(super) value: ArgumentValue,
+}
+
+/// MERGE.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Merge {
+    pub(super) top: Option<Expr>,
+    pub(super) target: Path,
+    pub(super) alias: Option<String>,
+    pub(super) source: Source,
+    pub(super) on: Expr,
+    pub(super) branches: Vec<MergeBranch>,
+    pub(super) output: Option<Output>,
+    pub(super) ctes: Vec<Cte>,
+}
+
+/// WHEN … THEN …
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct MergeBranch {
+    pub(super) when: MergeWhen,
+    /// AND …
+    pub(super) condition: Option<Expr>,
+    pub(super) action: MergeAction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MergeWhen {
+    Matched,
+    /// BY TARGET: a row of the source alone.
+    NotMatched,
+    NotMatchedBySource,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum MergeAction {
+    Update(Vec<Assignment>),
+    Delete,
+    /// Columns (empty: all) and values; `None` for DEFAULT VALUES.
+    Insert(Vec<String>, Option<Vec<ArgumentValue>>),
 }
 
 /// A value, or the word DEFAULT.
@@ -355,14 +474,40 @@ pub(super) struct Statement {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum StatementKind {
     Declare(Vec<(String, SqlType, Option<Expr>)>),
-    DeclareTable(String, Vec<ColumnDefinition>),
+    DeclareTable(String, TableShape),
+    /// `DECLARE name CURSOR … FOR query`, and `SET @name = CURSOR … FOR query`.
+    DeclareCursor(Box<CursorDefinition>),
+    /// `DECLARE @name CURSOR`.
+    DeclareCursorVariable(String),
+    OpenCursor(CursorName),
+    Fetch(Box<Fetch>),
+    CloseCursor(CursorName),
+    DeallocateCursor(CursorName),
+    /// `name:`; labels are numbered as the batch has them.
+    Label(usize),
+    Goto(usize),
+    Merge(Box<Merge>),
+    /// CREATE or ALTER of a procedure, function or view: always a batch of its own.
+    CreateModule(Box<Module>),
+    /// PROCEDURE, FUNCTION or VIEW, names and IF EXISTS.
+    DropModule(ModuleClass, Vec<Path>, bool),
+    AlterTable(Path, Box<AlterTable>),
+    /// Name, whether unique, table, columns.
+    CreateIndex {
+        name: String,
+        unique: bool,
+        table: Path,
+        columns: Vec<String>,
+    },
+    /// Names with their tables, and IF EXISTS.
+    DropIndex(Vec<(String, Path)>, bool),
     Set(String, Expr),
     /// Option names in upper case and the words of their setting.
     SetOption(Vec<String>, Vec<String>),
     Select(Query),
     Insert(Box<Insert>),
     Change(Box<Change>),
-    CreateTable(Path, Vec<ColumnDefinition>),
+    CreateTable(Path, TableShape),
     /// Names and IF EXISTS.
     DropTable(Vec<Path>, bool),
     Truncate(Path),
@@ -396,4 +541,125 @@ pub(super) enum StatementKind {
     /// Tokens of an administrative statement that has passed the parser once; it is parsed again with
     /// the values of its variables.
     Admin(Vec<Token>),
+}
+
+/// A cursor's name, or the variable that holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CursorName {
+    /// GLOBAL was written: a local cursor of that name is not meant.
+    pub(super) global: bool,
+    /// With its `@` if it is a variable.
+    pub(super) name: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CursorDefinition {
+    /// A variable's name begins with `@`.
+    pub(super) name: String,
+    /// LOCAL or GLOBAL; the database option decides otherwise, and is GLOBAL.
+    pub(super) local: Option<bool>,
+    /// SCROLL, or a kind that scrolls by itself.
+    pub(super) scrolls: bool,
+    /// INSENSITIVE or STATIC: the number of rows is known once it is open.
+    pub(super) is_static: bool,
+    pub(super) query: Query,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Next,
+    Prior,
+    First,
+    Last,
+    Absolute,
+    Relative,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fetch {
+    pub(super) direction: Direction,
+    /// For ABSOLUTE and RELATIVE.
+    pub(super) count: Option<Expr>,
+    pub(super) cursor: CursorName,
+    /// INTO; empty: the row goes to the client.
+    pub(super) into: Vec<String>,
+}
+
+/// What kind of object a module is to CREATE and DROP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ModuleClass {
+    Procedure,
+    Function,
+    View,
+}
+
+impl ModuleClass {
+    /// The word of its statements, in lower case.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            ModuleClass::Procedure => "procedure",
+            ModuleClass::Function => "function",
+            ModuleClass::View => "view",
+        }
+    }
+}
+
+/// CREATE, ALTER or CREATE OR ALTER.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CreateMode {
+    Create,
+    Alter,
+    CreateOrAlter,
+}
+
+/// A parameter as a module declares it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ParameterDefinition {
+    /// With its `@`.
+    pub(super) name: String,
+    pub(super) ty: SqlType,
+    pub(super) default: Option<Expr>,
+    pub(super) output: bool,
+}
+
+/// A procedure, function or view.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Module {
+    pub(super) mode: CreateMode,
+    pub(super) name: Path,
+    pub(super) parameters: Vec<ParameterDefinition>,
+    pub(super) body: ModuleBody,
+    /// The whole batch.
+    pub(super) text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ModuleBody {
+    Procedure(Vec<Statement>),
+    /// What a scalar function returns, and its statements.
+    Scalar(SqlType, Vec<Statement>),
+    /// An inline table-valued function.
+    Inline(Query),
+    /// Column names, if given, and the query.
+    View(Vec<String>, Query),
+}
+
+impl Module {
+    pub(super) fn class(&self) -> ModuleClass {
+        match self.body {
+            ModuleBody::Procedure(_) => ModuleClass::Procedure,
+            ModuleBody::Scalar(..) | ModuleBody::Inline(_) => ModuleClass::Function,
+            ModuleBody::View(..) => ModuleClass::View,
+        }
+    }
+
+    /// `sys.objects.type`.
+    pub(super) fn object_type(&self) -> &'static str {
+        match self.body {
+            ModuleBody::Procedure(_) => "P",
+            ModuleBody::Scalar(..) => "FN",
+            ModuleBody::Inline(_) => "IF",
+            ModuleBody::View(..) => "V",
+        }
+    }
 }

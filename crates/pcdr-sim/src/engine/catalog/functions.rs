@@ -120,7 +120,16 @@ pub(super) fn call(
             int(found.map(|d| i32::from(has_access(view, d))))
         }
         "HAS_PERMS_BY_NAME" => int(has_permission(view, arguments).map(i32::from)),
-        "OBJECT_ID" => int(first().and_then(|n| object_id(view, &n))),
+        "OBJECT_ID" => {
+            let wanted = argument(arguments, 1);
+            int(first().and_then(|n| object_id(view, &n, wanted.as_deref())))
+        }
+        "OBJECT_DEFINITION" => (
+            SqlType::NVarChar(Length::Max),
+            number(arguments, 0)
+                .and_then(|id| super::objects::definition(view, id.into()))
+                .map_or(Value::Null, Value::string),
+        ),
         "OBJECT_NAME" => text(object(view, arguments).map(|o| o.1)),
         "OBJECT_SCHEMA_NAME" => text(object(view, arguments).map(|o| o.0)),
         "SCHEMA_NAME" => text(match number(arguments, 0) {
@@ -217,7 +226,7 @@ fn has_permission(view: View<'_>, arguments: &[Value]) -> Option<bool> {
         Some("OBJECT") => {
             let name = securable?;
             let database = name_parts(&name).0.unwrap_or_else(|| view.session.database.clone());
-            object_id(view, &name).or_else(|| procedure_there(view, &name))?;
+            object_id(view, &name, None).or_else(|| procedure_there(view, &name))?;
             let reads = permission == "SELECT"
                 && is_database_role_member(view.instance, login, &database, "db_datareader");
             Some(
@@ -283,12 +292,18 @@ fn procedure_there(view: View<'_>, name: &str) -> Option<i32> {
 }
 
 /// The id of a table, view or procedure by its name.
-fn object_id(view: View<'_>, name: &str) -> Option<i32> {
+/// `OBJECT_ID`, for any object or for those of one type.
+fn object_id(view: View<'_>, name: &str, wanted: Option<&str>) -> Option<i32> {
     let (database, schema, object) = name_parts(name);
     let own = database.unwrap_or_else(|| view.session.database.clone());
     let own = view.instance.database(&own)?;
     let dotted = format!("{}.{object}", schema.as_deref().unwrap_or("dbo"));
-    super::objects::object_id(own, &dotted).or_else(|| procedure_there(view, name))
+    let is = |found: &str| wanted.is_none_or(|wanted| wanted.trim().eq_ignore_ascii_case(found));
+    let table = super::objects::object_id(own, &dotted).filter(|_| is("U"));
+    let module = || super::objects::module_id(view, &own.name, &dotted);
+    table
+        .or_else(|| module().filter(|(_, kind)| is(kind)).map(|(id, _)| id))
+        .or_else(|| procedure_there(view, name).filter(|_| is("P") || is("X")))
 }
 
 fn object(view: View<'_>, arguments: &[Value]) -> Option<(String, String)> {

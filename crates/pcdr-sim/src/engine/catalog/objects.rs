@@ -5,6 +5,7 @@
 use super::columns::objects as columns;
 use super::columns::{ColumnDef, not_null, null, text};
 use super::{Named, View, rows};
+use crate::engine::modules;
 use crate::engine::msdb::MsdbTable;
 use crate::engine::state::Database;
 use crate::message::SqlFailure;
@@ -67,7 +68,7 @@ fn shown(view: View<'_>, database: &str) -> Vec<Shown> {
         .storage
         .tables
         .values()
-        .filter(|t| t.visible_to(own))
+        .filter(|t| t.visible_to(own) && t.definition.schema != "sys")
         .map(|t| Shown {
             name: t.definition.name.clone(),
             schema: t.definition.schema.clone(),
@@ -104,7 +105,7 @@ pub(super) fn object_id(database: &Database, name: &str) -> Option<i32> {
     let schema = parts.len().checked_sub(2).map_or("dbo", |i| parts[i]);
     let schema = if schema.is_empty() { "dbo" } else { schema };
     let key = crate::engine::storage::table_key(schema, table);
-    if let Some(found) = database.storage.tables.get(&key) {
+    if let Some(found) = database.storage.tables.get(&key).filter(|_| schema != "sys") {
         return Some(found.definition.object_id);
     }
     let msdb = MsdbTable::ALL
@@ -122,7 +123,11 @@ pub(super) fn object_name(database: &Database, id: i32) -> Option<(String, Strin
         .values()
         .find(|t| t.definition.object_id == id)
         .map(|t| (t.definition.schema.clone(), t.definition.name.clone()));
-    user.or_else(|| {
+    let module = || {
+        let found = modules::all(database, None).into_iter().find(|m| m.object_id == id)?;
+        Some((found.schema, found.name))
+    };
+    user.or_else(module).or_else(|| {
         let at = usize::try_from(id.checked_sub(MSDB_OBJECTS)?).ok()?;
         let table = MsdbTable::ALL.get(at).filter(|_| database.name == "msdb")?;
         Some(("dbo".to_owned(), table.name().to_owned()))
@@ -143,11 +148,56 @@ fn object(view: View<'_>, schemas: &[(String, i32)], table: &Shown) -> Named {
     ]
 }
 
-/// `sys.objects`: the tables.
+/// `sys.objects`: tables, and the procedures, functions and views of users.
 pub(super) fn objects(view: View<'_>, database: &str) -> Relation {
     let schemas = view.instance.database(database).map(schema_ids).unwrap_or_default();
-    let named = shown(view, database).iter().map(|t| object(view, &schemas, t)).collect();
+    let mut named: Vec<Named> =
+        shown(view, database).iter().map(|t| object(view, &schemas, t)).collect();
+    named.extend(modules_of(view, database).iter().map(|m| {
+        let schema = schemas.iter().find(|(n, _)| n.eq_ignore_ascii_case(&m.schema));
+        let described = match m.object_type.trim_end() {
+            "P" => "SQL_STORED_PROCEDURE",
+            "V" => "VIEW",
+            "IF" => "SQL_INLINE_TABLE_VALUED_FUNCTION",
+            _ => "SQL_SCALAR_FUNCTION",
+        };
+        vec![
+            ("name", Value::string(&m.name)),
+            ("object_id", Value::Int(m.object_id)),
+            ("schema_id", Value::Int(schema.map_or(1, |s| s.1))),
+            ("type", Value::string(&m.object_type)),
+            ("type_desc", Value::string(described)),
+            ("create_date", Value::DateTime(m.modified)),
+            ("modify_date", Value::DateTime(m.modified)),
+        ]
+    }));
     rows(columns::OBJECTS, view.major(), named)
+}
+
+fn modules_of(view: View<'_>, database: &str) -> Vec<modules::Shown> {
+    let Some(database) = view.instance.database(database) else {
+        return Vec::new();
+    };
+    let own = view.session.transactions.get(&database.name.to_lowercase()).copied();
+    modules::all(database, own)
+}
+
+/// The definition of a module by its id.
+pub(super) fn definition(view: View<'_>, id: i64) -> Option<String> {
+    let all = modules_of(view, &view.session.database);
+    all.into_iter().find(|m| i64::from(m.object_id) == id).map(|m| m.text)
+}
+
+/// The id and type of a module by its one- or two-part name.
+pub(super) fn module_id(view: View<'_>, database: &str, dotted: &str) -> Option<(i32, String)> {
+    let (schema, name) = dotted.split_once('.').unwrap_or(("dbo", dotted));
+    let schema = if schema.is_empty() { "dbo" } else { schema };
+    let all = modules_of(view, database);
+    all.into_iter()
+        .find(|m| {
+            m.schema.eq_ignore_ascii_case(schema) && m.name.to_lowercase() == name.to_lowercase()
+        })
+        .map(|m| (m.object_id, m.object_type.trim_end().to_owned()))
 }
 
 /// `sys.tables`.

@@ -79,19 +79,6 @@ pub(in crate::tsql) fn coerce(bound: Bound, to: SqlType) -> Binding<Bound> {
     Ok(converted)
 }
 
-trait WithState {
-    fn with_state(self, state: u8) -> Self;
-}
-
-impl WithState for SqlFailure {
-    fn with_state(mut self, state: u8) -> SqlFailure {
-        for message in &mut self.0 {
-            message.state = state;
-        }
-        self
-    }
-}
-
 /// The expression as text of its own length.
 pub(in crate::tsql) fn to_text(bound: Bound) -> Binding<Bound> {
     if is_text(bound.ty) {

@@ -46,6 +46,7 @@ pub(super) fn date_diff(values: &[Value]) -> Applied {
                 16,
                 "The datediff function resulted in an overflow. The number of dateparts separating two date/time instances is too large. Try to use datediff with a less precise datepart.",
             )
+            .with_state(0)
         }),
     }
 }

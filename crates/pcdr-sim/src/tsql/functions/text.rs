@@ -27,7 +27,7 @@ pub(super) fn trim_characters(values: &[Value]) -> Applied {
 }
 
 pub(super) fn negative_length(name: &str) -> SqlFailure {
-    error(537, 16, format!("Invalid length parameter passed to the {name} function."))
+    error(537, 16, format!("Invalid length parameter passed to the {name} function.")).with_state(2)
 }
 
 pub(super) fn left(values: &[Value]) -> Applied {

@@ -10,7 +10,7 @@ use crate::tsql::tree::Expr;
 use crate::value::{SqlType, Value};
 
 impl Run<'_> {
-    pub(super) fn throw(&mut self, arguments: Option<&(Expr, Expr, Expr)>) -> Outcome {
+    pub(super) fn throw(&mut self, arguments: Option<&(Expr, Expr, Expr)>, line: u32) -> Outcome {
         let failure = match arguments {
             None => match self.frame().rethrow.last() {
                 Some(failure) => failure.clone(),
@@ -36,12 +36,13 @@ impl Run<'_> {
                         35100,
                         16,
                         format!("Error number {number} in the THROW statement is outside the valid range. Specify an error number in the valid range of 50000 to 2147483647."),
-                    )));
+                    )
+                    .with_state(10)));
                 }
                 let state = integer(&state).unwrap_or(0) as u8;
                 SqlMessage::new(number, 16, display(&text, SqlType::nvarchar(2048)))
                     .with_state(state)
-                    .at_line(0)
+                    .at_line(line)
                     .into()
             }
         };
@@ -99,7 +100,10 @@ impl Run<'_> {
 }
 
 /// RAISERROR's format: `%s`, `%d`, `%i`, `%u`, `%x`, `%o` with flags and widths, and `%%`.
-fn format_message(format: &str, arguments: &[(SqlType, Value)]) -> Result<String, SqlFailure> {
+pub(in crate::tsql) fn format_message(
+    format: &str,
+    arguments: &[(SqlType, Value)],
+) -> Result<String, SqlFailure> {
     let mut out = String::new();
     let mut arguments = arguments.iter();
     let mut chars = format.chars().peekable();

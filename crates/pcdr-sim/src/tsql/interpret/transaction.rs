@@ -20,6 +20,8 @@ impl Run<'_> {
     ) -> Result<(), SqlFailure> {
         if self.session.transactions == 0 {
             self.session.descriptor = self.host.begin()?;
+            let tables = self.session.tables.clone();
+            self.session.before = vec![(String::new(), tables)];
             self.session.transaction_name = name;
             let descriptor = self.session.descriptor;
             self.out.send(Reply::TransactionBegun(descriptor)).await;
@@ -43,6 +45,7 @@ impl Run<'_> {
             1 => {
                 self.host.commit()?;
                 self.session.transactions = 0;
+                self.session.before.clear();
                 let descriptor = self.session.descriptor;
                 self.out.send(Reply::TransactionCommitted(descriptor)).await;
                 Ok(())
@@ -75,6 +78,9 @@ impl Run<'_> {
             ));
         }
         if self.host.rollback_to(&name)? {
+            if let Some(at) = self.session.before.iter().rposition(|(point, _)| *point == name) {
+                self.restore_tables(at);
+            }
             return Ok(());
         }
         if self.session.transaction_name.as_ref() == Some(&name) {
@@ -97,7 +103,29 @@ impl Run<'_> {
                 "Cannot issue SAVE TRANSACTION when there is no active transaction.",
             ));
         }
-        self.host.save(name)
+        self.host.save(name)?;
+        let tables = self.session.tables.clone();
+        self.session.before.push((name.to_owned(), tables));
+        Ok(())
+    }
+
+    /// Gives the temporary tables back what they held at the beginning of the transaction or at one of
+    /// its savepoints. What they have counted for identity columns stays counted.
+    pub(super) fn restore_tables(&mut self, at: usize) {
+        self.session.before.truncate(at + 1);
+        let Some((_, tables)) = self.session.before.last() else {
+            return;
+        };
+        let mut tables = tables.clone();
+        for (name, table) in &mut tables {
+            if let Some(now) = self.session.tables.get(name) {
+                table.rules.next_identity = now.rules.next_identity;
+            }
+        }
+        // A table of a call that has ended meanwhile is gone for good.
+        let level = self.session.level;
+        tables.retain(|_, table| table.level <= level);
+        self.session.tables = tables;
     }
 
     /// The name of a transaction or savepoint, which a variable may hold; 32 characters count.

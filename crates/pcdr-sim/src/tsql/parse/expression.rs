@@ -3,7 +3,9 @@
 use super::{Parsed, Parser, too_deep};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::lex::Kind;
-use crate::tsql::tree::{BinaryOp, Call, CompareOp, Expr, Frame, OrderItem, Path, Window};
+use crate::tsql::tree::{
+    BinaryOp, Call, CompareOp, Expr, Frame, FrameBound, OrderItem, Path, Window,
+};
 use crate::value::{Length, SqlType, Value};
 
 /// How many operators may follow each other without parentheses: each makes the tree one deeper.
@@ -12,6 +14,9 @@ const MAX_CHAIN: usize = 300;
 /// Functions whose first argument is a part of a date, written bare.
 const DATE_PART_FUNCTIONS: [&str; 6] =
     ["DATEADD", "DATEDIFF", "DATEDIFF_BIG", "DATENAME", "DATEPART", "DATETRUNC"];
+
+/// The function behind `.value`, under a name that no statement can spell.
+pub(in crate::tsql) const XML_TEXT: &str = "\u{1}XML_TEXT";
 
 impl Parser {
     /// A value; error 102 near an operator that makes a condition of it.
@@ -255,6 +260,11 @@ impl Parser {
                 self.accept_all(&["AT", "TIME", "ZONE"]);
                 let zone = self.primary()?;
                 expr = Expr::AtTimeZone(Box::new(expr), Box::new(zone));
+            } else if self.is_symbol(".") && self.peek_at(1).is("VALUE") {
+                expr = self.require_value(expr)?;
+                self.take();
+                self.take();
+                expr = self.xml_value(expr)?;
             } else {
                 return Ok(expr);
             }
@@ -392,9 +402,47 @@ impl Parser {
         Ok((ty, sized))
     }
 
+    /// `('path', 'type')` after `.value`.
+    fn xml_value(&mut self, value: Expr) -> Parsed<Expr> {
+        self.expect_symbol("(")?;
+        let line = self.peek().line;
+        let path = self.string()?;
+        self.expect_symbol(",")?;
+        let ty = super::parse_type(&self.string()?)?;
+        self.expect_symbol(")")?;
+        // The text of the whole value, in the ways people ask for it.
+        let compact: String = path.chars().filter(|c| !c.is_whitespace()).collect();
+        let known = [".", "(.)[1]", "text()[1]", "(./text())[1]", "(text())[1]", "./text()[1]"];
+        if !known.contains(&compact.as_str()) {
+            return Err(SqlMessage::new(
+                9335,
+                16,
+                format!("XQuery [value()]: The XQuery syntax '{path}' is not supported."),
+            )
+            .at_line(line)
+            .into());
+        }
+        let text = Expr::Call(Box::new(Call {
+            name: Path { parts: vec![XML_TEXT.to_string()] },
+            arguments: vec![value],
+            distinct: false,
+            star: false,
+            over: None,
+            within: Vec::new(),
+        }));
+        Ok(Expr::Cast { value: Box::new(text), ty, style: None, lenient: false })
+    }
+
     fn column_or_call(&mut self) -> Parsed<Expr> {
-        let path = self.path()?;
+        let mut path = self.path()?;
         if self.is_symbol("(") {
+            // `x.value('…', '…')` of a column.
+            let types = matches!(self.peek_at(1).kind, Kind::String | Kind::National)
+                && self.peek_at(2).is_symbol(",");
+            if path.parts.len() > 1 && path.last() == "value" && types {
+                path.parts.pop();
+                return self.xml_value(Expr::Column(path));
+            }
             return self.call(path);
         }
         Ok(Expr::Column(path))
@@ -454,26 +502,66 @@ impl Parser {
             window.order = self.order_by()?;
         }
         if self.is("ROWS") || self.is("RANGE") {
+            let line = self.peek().line;
             let rows = self.take().is("ROWS");
-            let between = self.accept("BETWEEN");
-            if !self.accept_all(&["UNBOUNDED", "PRECEDING"]) {
-                return Err(self.unexpected());
-            }
-            let whole = between && {
+            let frame = if self.accept("BETWEEN") {
+                let (start, following) = self.frame_bound()?;
+                if following && start == FrameBound::Unbounded {
+                    return Err(self.unexpected());
+                }
                 self.expect("AND")?;
-                self.accept_all(&["UNBOUNDED", "FOLLOWING"])
+                let (end, following) = self.frame_bound()?;
+                if !following && end == FrameBound::Unbounded {
+                    return Err(self.unexpected());
+                }
+                Frame { rows, start, end }
+            } else {
+                let (start, following) = self.frame_bound()?;
+                if following {
+                    return Err(self.unexpected());
+                }
+                Frame { rows, start, end: FrameBound::CurrentRow }
             };
-            if between && !whole && !self.accept_all(&["CURRENT", "ROW"]) {
-                return Err(self.unexpected());
+            let counts = |bound| matches!(bound, FrameBound::Rows(_));
+            if !rows && (counts(frame.start) || counts(frame.end)) {
+                return Err(SqlMessage::new(
+                    4194,
+                    16,
+                    "RANGE is only supported with UNBOUNDED and CURRENT ROW window frame delimiters.",
+                )
+                .at_line(line)
+                .into());
             }
-            window.frame = match (whole, rows) {
-                (true, _) => Frame::Whole,
-                (false, true) => Frame::RowsToCurrent,
-                (false, false) => Frame::Default,
-            };
+            if window.order.is_empty() {
+                return Err(SqlMessage::new(
+                    10756,
+                    15,
+                    "Window frame with ROWS or RANGE must have an ORDER BY clause.",
+                )
+                .at_line(line)
+                .into());
+            }
+            window.frame = Some(frame);
         }
         self.expect_symbol(")")?;
         Ok(window)
+    }
+
+    /// An end of a frame, and whether it lies after the current row.
+    fn frame_bound(&mut self) -> Parsed<(FrameBound, bool)> {
+        if self.accept_all(&["CURRENT", "ROW"]) {
+            return Ok((FrameBound::CurrentRow, false));
+        }
+        let count = if self.accept("UNBOUNDED") { None } else { Some(self.integer()?) };
+        let following = !self.accept("PRECEDING");
+        if following {
+            self.expect("FOLLOWING")?;
+        }
+        Ok(match count {
+            None => (FrameBound::Unbounded, following),
+            Some(n) if following => (FrameBound::Rows(n), true),
+            Some(n) => (FrameBound::Rows(-n), false),
+        })
     }
 
     /// `ORDER BY …`.

@@ -2,7 +2,11 @@
 //! in particular that statements need no separator and that conditions are not values.
 
 mod admin;
+mod cursor;
+mod definition;
 mod expression;
+mod merge;
+mod module;
 mod principal;
 mod query;
 mod statement;
@@ -12,9 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ast::{Admin, ObjectName};
 use super::lex::{Kind, Token, syntax_error, tokenize};
-use super::tree::{Path, Statement};
+use super::tree::{Module, ModuleClass, Path, Statement, StatementKind};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::value::{Length, SqlType};
+
+pub(super) use self::expression::XML_TEXT;
+pub(super) use self::query::rewrite_defaults;
 
 pub(super) type Parsed<T> = Result<T, SqlFailure>;
 
@@ -29,6 +36,12 @@ pub(super) struct Parser {
     declared: BTreeSet<String>,
     /// Values for the variables of an administrative statement; absent while compiling.
     values: Option<BTreeMap<String, String>>,
+    /// Labels by number, in lower case, each with where it stands; 0 while only GOTO has named it.
+    labels: Vec<(String, u32)>,
+    /// The batch, which becomes the definition of a module.
+    source: String,
+    /// What is being defined: some statements may not stand in it.
+    inside: Option<ModuleClass>,
 }
 
 /// Parses a batch whose outer variables are `declared` (parameters of dynamic SQL).
@@ -39,38 +52,25 @@ pub(super) struct Parser {
 pub(super) fn parse_batch(
     text: &str,
     declared: impl IntoIterator<Item = String>,
+    quoted_identifier: bool,
 ) -> Parsed<Vec<Statement>> {
-    let mut parser = Parser {
-        tokens: tokenize(text)?,
-        at: 0,
-        depth: 0,
-        declared: declared.into_iter().map(|n| n.to_lowercase()).collect(),
-        values: None,
-    };
+    let mut parser = Parser::new(tokenize(text, quoted_identifier)?);
+    parser.source = text.to_owned();
+    parser.declared = declared.into_iter().map(|n| n.to_lowercase()).collect();
     parser.batch()
 }
 
 /// Parses the tokens of an administrative statement again, now with its variables' values.
 pub(super) fn parse_admin(tokens: &[Token], values: BTreeMap<String, String>) -> Parsed<Admin> {
-    let mut parser = Parser {
-        tokens: tokens.to_vec(),
-        at: 0,
-        depth: 0,
-        declared: values.keys().cloned().collect(),
-        values: Some(values),
-    };
+    let mut parser = Parser::new(tokens.to_vec());
+    parser.declared = values.keys().cloned().collect();
+    parser.values = Some(values);
     parser.admin()
 }
 
 /// Parses the declaration text of `sp_executesql`: `@a int, @b nvarchar(10) = N'x' OUTPUT`.
 pub(super) fn parse_parameters(text: &str) -> Parsed<Vec<(String, SqlType, bool)>> {
-    let mut parser = Parser {
-        tokens: tokenize(text)?,
-        at: 0,
-        depth: 0,
-        declared: BTreeSet::new(),
-        values: None,
-    };
+    let mut parser = Parser::new(tokenize(text, true)?);
     let mut parameters = Vec::new();
     while parser.peek().kind != Kind::End {
         if !parameters.is_empty() {
@@ -88,33 +88,62 @@ pub(super) fn parse_parameters(text: &str) -> Parsed<Vec<(String, SqlType, bool)
     Ok(parameters)
 }
 
+/// Parses the batch that created a module.
+pub(super) fn parse_module(text: &str) -> Parsed<Module> {
+    match parse_batch(text, [], true)?.pop().map(|statement| statement.kind) {
+        Some(StatementKind::CreateModule(module)) => Ok(*module),
+        _ => Err(syntax_error("", 1)),
+    }
+}
+
+/// Parses the name of a type, as the method `value` takes it.
+fn parse_type(text: &str) -> Parsed<SqlType> {
+    let mut parser = Parser::new(tokenize(text, true)?);
+    let ty = parser.type_name()?;
+    if parser.peek().kind == Kind::End { Ok(ty) } else { Err(parser.unexpected()) }
+}
+
 /// Parses one expression, as the catalog keeps a column's default.
 pub(super) fn parse_value(text: &str) -> Parsed<crate::tsql::tree::Expr> {
-    let mut parser = Parser {
-        tokens: tokenize(text)?,
-        at: 0,
-        depth: 0,
-        declared: BTreeSet::new(),
-        values: None,
-    };
+    let mut parser = Parser::new(tokenize(text, true)?);
     let value = parser.value()?;
+    if parser.peek().kind == Kind::End { Ok(value) } else { Err(parser.unexpected()) }
+}
+
+/// Parses one condition, as the catalog keeps a CHECK constraint.
+pub(super) fn parse_condition(text: &str) -> Parsed<crate::tsql::tree::Expr> {
+    let mut parser = Parser::new(tokenize(text, true)?);
+    let value = parser.condition()?;
     if parser.peek().kind == Kind::End { Ok(value) } else { Err(parser.unexpected()) }
 }
 
 /// Parses an object name as the text of a variable or of `OBJECT_ID` gives it.
 pub(super) fn parse_path(text: &str) -> Parsed<Path> {
-    let mut parser = Parser {
-        tokens: tokenize(text)?,
-        at: 0,
-        depth: 0,
-        declared: BTreeSet::new(),
-        values: None,
-    };
+    let mut parser = Parser::new(tokenize(text, true)?);
     let path = parser.path()?;
     if parser.peek().kind == Kind::End { Ok(path) } else { Err(parser.unexpected()) }
 }
 
 impl Parser {
+    fn new(tokens: Vec<Token>) -> Parser {
+        Parser {
+            tokens,
+            at: 0,
+            depth: 0,
+            declared: BTreeSet::new(),
+            values: None,
+            labels: Vec::new(),
+            source: String::new(),
+            inside: None,
+        }
+    }
+
+    /// The text of tokens, as the catalog keeps expressions.
+    fn text_of(&self, from: usize, to: usize) -> String {
+        let text: Vec<String> = self.tokens[from..to].iter().map(Token::source).collect();
+        text.join(" ")
+    }
+
     fn peek(&self) -> &Token {
         self.peek_at(0)
     }
@@ -212,7 +241,9 @@ impl Parser {
     /// Whether an identifier stands here: quoted, or a word that is not reserved.
     fn is_identifier(&self) -> bool {
         let token = self.peek();
-        token.kind == Kind::Quoted || (token.kind == Kind::Word && !is_reserved(&token.text))
+        // A word before a colon is a label.
+        (token.kind == Kind::Quoted || (token.kind == Kind::Word && !is_reserved(&token.text)))
+            && !self.peek_at(1).is_symbol(":")
     }
 
     fn identifier(&mut self) -> Parsed<String> {

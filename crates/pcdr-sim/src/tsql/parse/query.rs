@@ -1,9 +1,10 @@
 //! Queries: SELECT, its sources, set operators and common table expressions.
 
+use super::module::require_unordered;
 use super::{Parsed, Parser, is_reserved, too_deep};
 use crate::tsql::lex::{Kind, Token};
 use crate::tsql::tree::{
-    BinaryOp, Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source,
+    BinaryOp, Body, Cte, Expr, Item, JoinKind, Path, Query, Select, SetOp, Shape, Source, Top,
 };
 use crate::value::Value;
 
@@ -31,8 +32,7 @@ impl Parser {
 
     pub(super) fn query_after(&mut self, ctes: Vec<Cte>) -> Parsed<Query> {
         let body = self.body()?;
-        let mut query =
-            Query { ctes, body, order: Vec::new(), offset: None, fetch: None, shape: Shape::Rows };
+        let mut query = Query { ctes, ..Query::bare(body) };
         if self.is("ORDER") {
             query.order = self.order_by()?;
             if self.accept("OFFSET") {
@@ -56,10 +56,33 @@ impl Parser {
             self.take();
             query.shape = self.shape()?;
         }
-        if self.accept("OPTION") {
-            self.skip_group()?;
-        }
+        query.max_recursion = self.option_clause()?;
         Ok(query)
+    }
+
+    /// `OPTION (…)`: hints change no result, except for MAXRECURSION.
+    pub(super) fn option_clause(&mut self) -> Parsed<Option<u32>> {
+        if !self.is("OPTION") {
+            return Ok(None);
+        }
+        self.take();
+        let from = self.at;
+        self.skip_group()?;
+        let at = (from..self.at).find(|i| self.tokens[*i].is("MAXRECURSION"));
+        let Some(token) = at.and_then(|at| self.tokens.get(at + 1)) else {
+            return Ok(None);
+        };
+        match token.text.parse::<u32>() {
+            Ok(limit) if limit <= 32_767 => Ok(Some(limit)),
+            Ok(limit) => Err(crate::message::SqlMessage::new(
+                310,
+                15,
+                format!("The value {limit} specified for the MAXRECURSION option exceeds the allowed maximum of 32767."),
+            )
+            .at_line(token.line)
+            .into()),
+            Err(_) => Err(crate::tsql::lex::syntax_error(&token.text, token.line)),
+        }
     }
 
     fn shape(&mut self) -> Parsed<Shape> {
@@ -70,7 +93,7 @@ impl Parser {
                 element = self.string()?;
                 self.expect_symbol(")")?;
             }
-            let mut root = None;
+            let (mut root, mut typed) = (None, false);
             while self.accept_symbol(",") {
                 if self.accept("ROOT") {
                     root = Some("root".to_string());
@@ -80,9 +103,10 @@ impl Parser {
                     }
                 } else {
                     self.expect("TYPE")?;
+                    typed = true;
                 }
             }
-            return Ok(Shape::Xml { element, root });
+            return Ok(Shape::Xml { element, root, typed });
         }
         self.expect("JSON")?;
         self.expect("PATH")?;
@@ -121,6 +145,7 @@ impl Parser {
             self.expect("AS")?;
             self.expect_symbol("(")?;
             let query = self.deeper(Parser::query)?;
+            require_unordered(&query, self.peek().line)?;
             self.expect_symbol(")")?;
             ctes.push(Cte { name, columns, query });
             if !self.accept_symbol(",") {
@@ -192,7 +217,14 @@ impl Parser {
         let mut rows = Vec::new();
         loop {
             self.expect_symbol("(")?;
-            rows.push(self.values_until_close()?);
+            let mut row = Vec::new();
+            loop {
+                row.push(if self.accept("DEFAULT") { Expr::Default } else { self.value()? });
+                if !self.accept_symbol(",") {
+                    break;
+                }
+            }
+            rows.push(row);
             self.expect_symbol(")")?;
             if !self.accept_symbol(",") {
                 return Ok(rows);
@@ -200,8 +232,18 @@ impl Parser {
         }
     }
 
-    /// `TOP (n)` or `TOP n`.
-    pub(super) fn top(&mut self) -> Parsed<Option<Expr>> {
+    /// `TOP (n) [PERCENT] [WITH TIES]`.
+    fn top(&mut self) -> Parsed<Option<Top>> {
+        let Some(count) = self.change_top()? else {
+            return Ok(None);
+        };
+        let percent = self.accept("PERCENT");
+        let ties = self.accept_all(&["WITH", "TIES"]);
+        Ok(Some(Top { count, percent, ties }))
+    }
+
+    /// `TOP (n)` or `TOP n`, as statements that change rows have it.
+    pub(super) fn change_top(&mut self) -> Parsed<Option<Expr>> {
         if !self.accept("TOP") {
             return Ok(None);
         }
@@ -209,6 +251,9 @@ impl Parser {
             let count = self.value()?;
             self.expect_symbol(")")?;
             return Ok(Some(count));
+        }
+        if self.peek().kind == Kind::Variable {
+            return Ok(Some(Expr::Variable(self.variable()?)));
         }
         let count = self.integer()?;
         Ok(Some(Expr::Literal(crate::value::SqlType::BigInt, Value::BigInt(count))))
@@ -225,14 +270,109 @@ impl Parser {
         let into = if self.accept("INTO") { Some(self.path()?) } else { None };
         let from = if self.accept("FROM") { self.sources()? } else { Vec::new() };
         let filter = if self.accept("WHERE") { Some(self.condition()?) } else { None };
-        let group = if self.accept("GROUP") {
+        let (group, sets) = if self.accept("GROUP") {
             self.expect("BY")?;
-            self.values_until_close()?
+            self.grouping()?
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
         let having = if self.accept("HAVING") { Some(self.condition()?) } else { None };
-        Ok(Select { distinct, top, items, into, from, filter, group, having })
+        Ok(Select { distinct, top, items, into, from, filter, group, sets, having })
+    }
+
+    /// The keys of GROUP BY, and the sets of them that ROLLUP, CUBE and GROUPING SETS make.
+    #[allow(clippy::type_complexity, reason = "keys, then sets of their indexes")]
+    fn grouping(&mut self) -> Parsed<(Vec<Expr>, Vec<Vec<usize>>)> {
+        let mut keys = Vec::new();
+        let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut plain = true;
+        loop {
+            let element = self.grouping_element(&mut keys, &mut plain)?;
+            sets = sets
+                .iter()
+                .flat_map(|set| {
+                    element.iter().map(|more| {
+                        let mut all = set.clone();
+                        all.extend(more.iter().filter(|key| !set.contains(key)));
+                        all
+                    })
+                })
+                .collect();
+            if sets.len() > 4096 {
+                return Err(too_deep(self.peek().line));
+            }
+            if !self.accept_symbol(",") {
+                break;
+            }
+        }
+        if self.is("WITH") && (self.peek_at(1).is("ROLLUP") || self.peek_at(1).is("CUBE")) {
+            self.take();
+            let parts: Vec<Vec<usize>> = (0..keys.len()).map(|key| vec![key]).collect();
+            sets = if self.take().is("CUBE") { cube(&parts) } else { rollup(&parts) };
+            plain = false;
+        }
+        Ok((keys, if plain { Vec::new() } else { sets }))
+    }
+
+    fn grouping_element(
+        &mut self,
+        keys: &mut Vec<Expr>,
+        plain: &mut bool,
+    ) -> Parsed<Vec<Vec<usize>>> {
+        let called = self.peek_at(1).is_symbol("(");
+        if (self.is("ROLLUP") || self.is("CUBE")) && called {
+            *plain = false;
+            let is_cube = self.take().is("CUBE");
+            self.expect_symbol("(")?;
+            let mut parts = vec![self.grouping_part(keys)?];
+            while self.accept_symbol(",") {
+                parts.push(self.grouping_part(keys)?);
+            }
+            self.expect_symbol(")")?;
+            if parts.len() > 12 {
+                return Err(too_deep(self.peek().line));
+            }
+            return Ok(if is_cube { cube(&parts) } else { rollup(&parts) });
+        }
+        if self.is("GROUPING") && self.peek_at(1).is("SETS") {
+            *plain = false;
+            self.take();
+            self.take();
+            self.expect_symbol("(")?;
+            let mut sets = Vec::new();
+            loop {
+                let nested = ["ROLLUP", "CUBE"].iter().any(|word| self.is(word))
+                    && self.peek_at(1).is_symbol("(");
+                if nested {
+                    sets.extend(self.deeper(|p| p.grouping_element(keys, plain))?);
+                } else {
+                    sets.push(self.grouping_part(keys)?);
+                }
+                if !self.accept_symbol(",") {
+                    break;
+                }
+            }
+            self.expect_symbol(")")?;
+            return Ok(sets);
+        }
+        let value = self.value()?;
+        Ok(vec![vec![key_index(keys, value)]])
+    }
+
+    /// One key, or several in parentheses that go together.
+    fn grouping_part(&mut self, keys: &mut Vec<Expr>) -> Parsed<Vec<usize>> {
+        if !self.accept_symbol("(") {
+            let value = self.value()?;
+            return Ok(vec![key_index(keys, value)]);
+        }
+        let mut part = Vec::new();
+        if !self.is_symbol(")") {
+            for value in self.values_until_close()? {
+                part.push(key_index(keys, value));
+            }
+        }
+        self.expect_symbol(")")?;
+        Ok(part)
     }
 
     /// The select list, also of an OUTPUT clause.
@@ -357,7 +497,7 @@ impl Parser {
         Ok(Some((kind, true)))
     }
 
-    fn joined(&mut self) -> Parsed<Source> {
+    pub(super) fn joined(&mut self) -> Parsed<Source> {
         let mut left = self.source()?;
         let mut chain = 0;
         while let Some((kind, conditional)) = self.join_kind()? {
@@ -394,7 +534,7 @@ impl Parser {
         Ok(left)
     }
 
-    fn alias(&mut self) -> Parsed<Option<String>> {
+    pub(super) fn alias(&mut self) -> Parsed<Option<String>> {
         if self.accept("AS") || self.is_identifier() {
             return self.identifier().map(Some);
         }
@@ -405,6 +545,7 @@ impl Parser {
         if self.accept_symbol("(") {
             if self.is("SELECT") || self.is("WITH") || self.is("VALUES") || self.nested_select() {
                 let query = Box::new(self.deeper(Parser::query)?);
+                require_unordered(&query, self.peek().line)?;
                 self.expect_symbol(")")?;
                 self.accept("AS");
                 let alias = self.identifier()?;
@@ -504,6 +645,38 @@ impl Parser {
     }
 }
 
+/// The index of a key, which is added when it is new.
+fn key_index(keys: &mut Vec<Expr>, value: Expr) -> usize {
+    match keys.iter().position(|key| *key == value) {
+        Some(index) => index,
+        None => {
+            keys.push(value);
+            keys.len() - 1
+        }
+    }
+}
+
+/// (a, b, c): abc, ab, a, and the grand total.
+fn rollup(parts: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    (0..=parts.len()).rev().map(|n| parts[..n].concat()).collect()
+}
+
+/// Every combination.
+fn cube(parts: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let all = 1_usize << parts.len();
+    (0..all)
+        .rev()
+        .map(|mask| {
+            parts
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| mask & (1 << (parts.len() - 1 - i)) != 0)
+                .flat_map(|(_, part)| part.iter().copied())
+                .collect()
+        })
+        .collect()
+}
+
 /// Error 1087.
 pub(super) fn undeclared_table(token: &Token) -> crate::message::SqlFailure {
     crate::message::SqlMessage::new(
@@ -530,4 +703,26 @@ pub(super) fn assignment_operator(symbol: &str) -> Option<Option<BinaryOp>> {
         "^=" => Some(BinaryOp::BitXor),
         _ => return None,
     })
+}
+
+/// Puts an expression in the place of every DEFAULT among the values of an INSERT, by its position.
+///
+/// # Errors
+///
+/// Those of `default`.
+pub(in crate::tsql) fn rewrite_defaults(
+    query: &mut Query,
+    default: impl Fn(usize) -> Parsed<Expr>,
+) -> Parsed<()> {
+    let Body::Values(rows) = &mut query.body else {
+        return Ok(());
+    };
+    for row in rows {
+        for (i, value) in row.iter_mut().enumerate() {
+            if *value == Expr::Default {
+                *value = default(i)?;
+            }
+        }
+    }
+    Ok(())
 }

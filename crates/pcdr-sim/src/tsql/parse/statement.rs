@@ -3,7 +3,9 @@
 use super::{Parsed, Parser};
 use crate::message::SqlMessage;
 use crate::tsql::lex::Kind;
-use crate::tsql::tree::{ArgumentValue, CallArgument, Execute, Expr, Statement, StatementKind};
+use crate::tsql::tree::{
+    ArgumentValue, CallArgument, ConstraintKind, Execute, Expr, Statement, StatementKind,
+};
 
 /// First words of administrative statements; `ALTER`, `CREATE` and `DROP` need a second look.
 const ADMIN: [&str; 9] =
@@ -20,7 +22,34 @@ impl Parser {
             statements.push(Statement { line, kind: StatementKind::Execute(Box::new(execute)) });
         }
         self.statements_until(&mut statements, |p| p.peek().kind == Kind::End)?;
+        self.require_labels()?;
         Ok(statements)
+    }
+
+    /// Error 133 for a GOTO whose label is nowhere.
+    fn require_labels(&self) -> Parsed<()> {
+        match self.labels.iter().find(|(_, line)| *line == 0) {
+            None => Ok(()),
+            Some((name, _)) => Err(SqlMessage::new(
+                133,
+                15,
+                format!("A GOTO statement references the label '{name}' but the label has not been declared."),
+            )
+            .at_line(self.peek().line)
+            .into()),
+        }
+    }
+
+    /// The number of a label, which may stand after the GOTO that names it.
+    fn label(&mut self, name: &str) -> usize {
+        let lower = name.to_lowercase();
+        match self.labels.iter().position(|(known, _)| *known == lower) {
+            Some(number) => number,
+            None => {
+                self.labels.push((lower, 0));
+                self.labels.len() - 1
+            }
+        }
     }
 
     /// Statements whose first word is not reserved.
@@ -32,7 +61,7 @@ impl Parser {
         while self.accept_symbol(";") {}
     }
 
-    fn statements_until(
+    pub(super) fn statements_until(
         &mut self,
         statements: &mut Vec<Statement>,
         end: impl Fn(&Parser) -> bool,
@@ -62,6 +91,22 @@ impl Parser {
         if token.kind != Kind::Word {
             return Err(self.unexpected());
         }
+        if self.peek_at(1).is_symbol(":") {
+            self.take();
+            self.take();
+            let number = self.label(&token.text);
+            if self.labels[number].1 > 0 {
+                return Err(SqlMessage::new(
+                    132,
+                    15,
+                    format!("The label '{}' has already been declared. Label names must be unique within a query batch or stored procedure.", token.text),
+                )
+                .at_line(token.line)
+                .into());
+            }
+            self.labels[number].1 = token.line;
+            return Ok(StatementKind::Label(number));
+        }
         let word = token.text.to_ascii_uppercase();
         if ADMIN.contains(&word.as_str()) {
             return self.admin_statement();
@@ -79,6 +124,8 @@ impl Parser {
                 } else if self.is("DELETE") {
                     let change = self.delete(ctes)?;
                     Ok(StatementKind::Change(Box::new(change)))
+                } else if self.is("MERGE") {
+                    Ok(StatementKind::Merge(Box::new(self.merge(ctes)?)))
                 } else {
                     self.query_after(ctes).map(StatementKind::Select)
                 }
@@ -86,7 +133,29 @@ impl Parser {
             "INSERT" => Ok(StatementKind::Insert(Box::new(self.insert(Vec::new())?))),
             "UPDATE" => Ok(StatementKind::Change(Box::new(self.update(Vec::new())?))),
             "DELETE" => Ok(StatementKind::Change(Box::new(self.delete(Vec::new())?))),
+            "MERGE" => Ok(StatementKind::Merge(Box::new(self.merge(Vec::new())?))),
             "DECLARE" => self.declare(),
+            "OPEN" => {
+                self.take();
+                self.cursor_name().map(StatementKind::OpenCursor)
+            }
+            "FETCH" => self.fetch(),
+            "CLOSE" => {
+                self.take();
+                self.cursor_name().map(StatementKind::CloseCursor)
+            }
+            "DEALLOCATE" => {
+                self.take();
+                self.cursor_name().map(StatementKind::DeallocateCursor)
+            }
+            "GOTO" => {
+                self.take();
+                if !matches!(self.peek().kind, Kind::Word | Kind::Quoted) {
+                    return Err(self.unexpected());
+                }
+                let name = self.take().text;
+                Ok(StatementKind::Goto(self.label(&name)))
+            }
             "SET" => self.set(),
             "IF" => {
                 self.take();
@@ -146,6 +215,15 @@ impl Parser {
                 Ok(StatementKind::WaitFor(delay, self.value()?))
             }
             "USE" => {
+                if self.inside.is_some() {
+                    return Err(SqlMessage::new(
+                        154,
+                        15,
+                        "a USE database statement is not allowed in a procedure, function or trigger.",
+                    )
+                    .at_line(token.line)
+                    .into());
+                }
                 self.take();
                 self.identifier().map(StatementKind::Use)
             }
@@ -185,16 +263,13 @@ impl Parser {
                 self.take();
                 self.take();
                 let name = self.path()?;
-                let columns = self.column_definitions()?;
-                if self.accept("ON") && !self.accept("PRIMARY") {
-                    self.identifier()?;
-                }
-                if self.is("WITH") && self.peek_at(1).is_symbol("(") {
-                    self.take();
-                    self.skip_group()?;
-                }
-                Ok(StatementKind::CreateTable(name, columns))
+                let shape = self.table_shape()?;
+                self.storage_clauses()?;
+                Ok(StatementKind::CreateTable(name, shape))
             }
+            "ALTER" if self.peek_at(1).is("TABLE") => self.alter_table(),
+            "CREATE" if self.begins_index() => self.create_index(),
+            "DROP" if self.peek_at(1).is("INDEX") => self.drop_index(),
             "DROP" if self.peek_at(1).is("TABLE") => {
                 self.take();
                 self.take();
@@ -205,6 +280,11 @@ impl Parser {
                 }
                 Ok(StatementKind::DropTable(names, if_exists))
             }
+            "CREATE" | "ALTER" if self.begins_module() => self.create_module(),
+            "DROP" if self.module_class(1).is_some() => match self.module_class(1) {
+                Some(class) => self.drop_module(class),
+                None => Err(self.unexpected()),
+            },
             "CREATE" | "ALTER" | "DROP" => self.admin_statement(),
             _ => Err(self.unexpected()),
         }
@@ -290,6 +370,14 @@ impl Parser {
 
     fn declare(&mut self) -> Parsed<StatementKind> {
         self.expect("DECLARE")?;
+        if matches!(self.peek().kind, Kind::Word | Kind::Quoted) {
+            return self.declare_cursor();
+        }
+        self.declarations()
+    }
+
+    /// `@a int, @b …`.
+    fn declarations(&mut self) -> Parsed<StatementKind> {
         let mut variables = Vec::new();
         loop {
             let token = self.peek().clone();
@@ -309,9 +397,32 @@ impl Parser {
             }
             self.accept("AS");
             if variables.is_empty() && self.accept("TABLE") {
-                let columns = self.column_definitions()?;
+                let shape = self.table_shape()?;
+                // A table variable refers to no other table.
+                if shape
+                    .constraints
+                    .iter()
+                    .any(|c| matches!(c.kind, ConstraintKind::ForeignKey(..)))
+                {
+                    let text = "Incorrect syntax near the keyword 'REFERENCES'.";
+                    return Err(SqlMessage::new(156, 15, text).at_line(token.line).into());
+                }
                 self.declared.insert(lower);
-                return Ok(StatementKind::DeclareTable(token.text, columns));
+                return Ok(StatementKind::DeclareTable(token.text, shape));
+            }
+            if self.accept("CURSOR") {
+                self.declared.insert(lower);
+                let mut all = Vec::new();
+                if !variables.is_empty() {
+                    all.push(StatementKind::Declare(variables));
+                }
+                all.push(StatementKind::DeclareCursorVariable(token.text));
+                if self.accept_symbol(",") {
+                    all.push(self.declarations()?);
+                }
+                let line = token.line;
+                let all = all.into_iter().map(|kind| Statement { line, kind }).collect();
+                return Ok(StatementKind::Block(all));
             }
             let ty = self.type_name()?;
             let value = if self.accept_symbol("=") { Some(self.value()?) } else { None };
@@ -325,6 +436,16 @@ impl Parser {
 
     fn set(&mut self) -> Parsed<StatementKind> {
         self.expect("SET")?;
+        if self.peek().kind == Kind::Variable
+            && self.peek_at(1).is_symbol("=")
+            && self.peek_at(2).is("CURSOR")
+        {
+            let name = self.variable()?;
+            self.take();
+            self.take();
+            let definition = self.cursor(name)?;
+            return Ok(StatementKind::DeclareCursor(Box::new(definition)));
+        }
         if self.peek().kind == Kind::Variable {
             return match self.assignment()? {
                 Some((name, value)) => Ok(StatementKind::Set(name, value)),
@@ -388,7 +509,8 @@ impl Parser {
         match token.kind {
             Kind::Word | Kind::String | Kind::National | Kind::Number => {
                 self.take();
-                words.push(token.text.to_ascii_uppercase());
+                let keeps_case = names[0] == "LANGUAGE";
+                words.push(if keeps_case { token.text } else { token.text.to_ascii_uppercase() });
             }
             Kind::Variable => {
                 words.push(self.variable()?);
@@ -533,14 +655,14 @@ impl Parser {
     }
 }
 
-/// Source: Transact-SQL reference, "SET statements".
+/// Source: Transact-SQL reference, "SET statements", without those that answer plans in the place of
+/// results.
 #[rustfmt::skip]
-const OPTIONS: [&str; 34] = [
+const OPTIONS: [&str; 33] = [
     "ANSI_DEFAULTS", "ANSI_NULLS", "ANSI_NULL_DFLT_OFF", "ANSI_NULL_DFLT_ON", "ANSI_PADDING",
     "ANSI_WARNINGS", "ARITHABORT", "ARITHIGNORE", "CONCAT_NULL_YIELDS_NULL", "CONTEXT_INFO",
     "CURSOR_CLOSE_ON_COMMIT", "DATEFIRST", "DATEFORMAT", "DEADLOCK_PRIORITY", "FIPS_FLAGGER", "FMTONLY",
     "FORCEPLAN", "IDENTITY_INSERT", "IMPLICIT_TRANSACTIONS", "LANGUAGE", "LOCK_TIMEOUT", "NOCOUNT",
     "NOEXEC", "NUMERIC_ROUNDABORT", "PARSEONLY", "QUERY_GOVERNOR_COST_LIMIT", "QUOTED_IDENTIFIER",
-    "REMOTE_PROC_TRANSACTIONS", "ROWCOUNT", "SHOWPLAN_ALL", "STATISTICS", "TEXTSIZE", "XACT_ABORT",
-    "NO_BROWSETABLE",
+    "REMOTE_PROC_TRANSACTIONS", "ROWCOUNT", "STATISTICS", "TEXTSIZE", "XACT_ABORT", "NO_BROWSETABLE",
 ];

@@ -1,153 +1,15 @@
-//! CREATE TABLE's list of columns, and the statements that change rows.
+//! The statements that change rows.
 
 use super::query::{assignment_operator, undeclared_table};
 use super::{Parsed, Parser};
-use crate::tsql::lex::{Kind, Token};
+use crate::tsql::lex::Kind;
 use crate::tsql::tree::{
-    ArgumentValue, Assignment, Change, ColumnDefinition, Cte, Expr, Insert, InsertSource, Output,
-    Path,
+    ArgumentValue, Assignment, Change, Cte, Expr, Insert, InsertSource, Output, Path,
 };
 
 impl Parser {
-    /// `(name type …, …)` of a table or a table variable.
-    pub(super) fn column_definitions(&mut self) -> Parsed<Vec<ColumnDefinition>> {
-        self.expect_symbol("(")?;
-        let mut columns: Vec<ColumnDefinition> = Vec::new();
-        loop {
-            if self.is("CONSTRAINT")
-                || self.is("PRIMARY")
-                || self.is("UNIQUE")
-                || self.is("CHECK")
-                || self.is("FOREIGN")
-                || self.is("INDEX")
-            {
-                self.table_constraint(&mut columns)?;
-            } else {
-                columns.push(self.column_definition()?);
-            }
-            if !self.accept_symbol(",") {
-                break;
-            }
-        }
-        self.expect_symbol(")")?;
-        Ok(columns)
-    }
-
-    fn column_definition(&mut self) -> Parsed<ColumnDefinition> {
-        let name = self.identifier()?;
-        let ty = self.type_name()?;
-        let mut column = ColumnDefinition {
-            name,
-            ty,
-            nullable: true,
-            identity: None,
-            default: None,
-            unique: false,
-        };
-        loop {
-            if self.accept_all(&["NOT", "NULL"]) {
-                column.nullable = false;
-            } else if self.accept("NULL") || self.accept("ROWGUIDCOL") || self.accept("SPARSE") {
-            } else if self.accept("IDENTITY") {
-                column.nullable = false;
-                column.identity = Some((1, 1));
-                if self.accept_symbol("(") {
-                    let seed = self.integer()?;
-                    self.expect_symbol(",")?;
-                    column.identity = Some((seed, self.integer()?));
-                    self.expect_symbol(")")?;
-                }
-            } else if self.accept("CONSTRAINT") || self.accept("COLLATE") {
-                self.identifier()?;
-            } else if self.accept("DEFAULT") {
-                let from = self.at;
-                let value = self.value()?;
-                let text: Vec<String> =
-                    self.tokens[from..self.at].iter().map(Token::source).collect();
-                column.default = Some((value, text.join(" ")));
-            } else if self.accept_all(&["PRIMARY", "KEY"]) {
-                column.nullable = false;
-                column.unique = true;
-                self.index_options()?;
-            } else if self.accept("UNIQUE") {
-                column.unique = true;
-                self.index_options()?;
-            } else if self.accept("CHECK") {
-                self.skip_group()?;
-            } else if self.accept("REFERENCES") {
-                self.path()?;
-                if self.is_symbol("(") {
-                    self.skip_group()?;
-                }
-            } else {
-                return Ok(column);
-            }
-        }
-    }
-
-    fn index_options(&mut self) -> Parsed<()> {
-        if !self.accept("CLUSTERED") {
-            self.accept("NONCLUSTERED");
-        }
-        if self.is("WITH") && self.peek_at(1).is_symbol("(") {
-            self.take();
-            self.skip_group()?;
-        }
-        Ok(())
-    }
-
-    /// Keys and checks over several columns are read and only their NOT NULL is kept.
-    fn table_constraint(&mut self, columns: &mut [ColumnDefinition]) -> Parsed<()> {
-        if self.accept("CONSTRAINT") {
-            self.identifier()?;
-        }
-        if self.accept("INDEX") {
-            self.identifier()?;
-            self.accept("UNIQUE");
-            self.index_options()?;
-            return self.skip_group();
-        }
-        if self.accept("CHECK") {
-            return self.skip_group();
-        }
-        if self.accept_all(&["FOREIGN", "KEY"]) {
-            self.skip_group()?;
-            self.expect("REFERENCES")?;
-            self.path()?;
-            return if self.is_symbol("(") { self.skip_group() } else { Ok(()) };
-        }
-        let primary = self.accept_all(&["PRIMARY", "KEY"]);
-        if !primary {
-            self.expect("UNIQUE")?;
-        }
-        self.index_options()?;
-        self.expect_symbol("(")?;
-        let mut names = Vec::new();
-        loop {
-            names.push(self.identifier()?);
-            if !self.accept("ASC") {
-                self.accept("DESC");
-            }
-            if !self.accept_symbol(",") {
-                break;
-            }
-        }
-        self.expect_symbol(")")?;
-        self.index_options()?;
-        for column in columns {
-            let named = names.iter().any(|name| crate::tsql::tree::same_name(name, &column.name));
-            if named && primary {
-                column.nullable = false;
-            }
-            if named && names.len() == 1 {
-                column.unique = true;
-            }
-        }
-        Ok(())
-    }
-
     /// The table of INSERT, UPDATE, DELETE or OUTPUT INTO.
-    fn target(&mut self) -> Parsed<Path> {
+    pub(super) fn target(&mut self) -> Parsed<Path> {
         if self.peek().kind == Kind::Variable {
             let token = self.take();
             if !self.declared.contains(&token.text.to_lowercase()) {
@@ -158,7 +20,7 @@ impl Parser {
         self.path()
     }
 
-    fn output(&mut self) -> Parsed<Option<Output>> {
+    pub(super) fn output(&mut self) -> Parsed<Option<Output>> {
         if !self.accept("OUTPUT") {
             return Ok(None);
         }
@@ -175,6 +37,7 @@ impl Parser {
 
     pub(super) fn insert(&mut self, ctes: Vec<Cte>) -> Parsed<Insert> {
         self.expect("INSERT")?;
+        let top = self.change_top()?;
         self.accept("INTO");
         let table = self.target()?;
         self.table_hints()?;
@@ -196,24 +59,27 @@ impl Parser {
         } else {
             InsertSource::Query(self.query()?)
         };
-        Ok(Insert { table, columns, output, source, ctes })
+        Ok(Insert { top, table, columns, output, source, ctes })
     }
 
     pub(super) fn update(&mut self, ctes: Vec<Cte>) -> Parsed<Change> {
         self.expect("UPDATE")?;
-        let top = self.top()?;
+        let top = self.change_top()?;
         let target = self.target()?;
         self.table_hints()?;
         self.expect("SET")?;
-        let mut assignments = Vec::new();
-        loop {
-            assignments.push(self.update_assignment()?);
-            if !self.accept_symbol(",") {
-                break;
-            }
-        }
+        let assignments = self.update_assignments()?;
         let output = self.output()?;
         self.change_tail(target, top, Some(assignments), output, ctes)
+    }
+
+    /// `column = value, …`, after SET.
+    pub(super) fn update_assignments(&mut self) -> Parsed<Vec<Assignment>> {
+        let mut assignments = vec![self.update_assignment()?];
+        while self.accept_symbol(",") {
+            assignments.push(self.update_assignment()?);
+        }
+        Ok(assignments)
     }
 
     fn update_assignment(&mut self) -> Parsed<Assignment> {
@@ -265,7 +131,7 @@ impl Parser {
 
     pub(super) fn delete(&mut self, ctes: Vec<Cte>) -> Parsed<Change> {
         self.expect("DELETE")?;
-        let top = self.top()?;
+        let top = self.change_top()?;
         self.accept("FROM");
         let target = self.target()?;
         self.table_hints()?;
@@ -282,10 +148,16 @@ impl Parser {
         ctes: Vec<Cte>,
     ) -> Parsed<Change> {
         let from = if self.accept("FROM") { self.sources()? } else { Vec::new() };
-        let filter = if self.accept("WHERE") { Some(self.condition()?) } else { None };
-        if self.accept("OPTION") {
-            self.skip_group()?;
-        }
-        Ok(Change { target, top, assignments, output, from, filter, ctes })
+        let mut current_of = None;
+        let filter = if !self.accept("WHERE") {
+            None
+        } else if self.accept_all(&["CURRENT", "OF"]) {
+            current_of = Some(self.cursor_name()?);
+            None
+        } else {
+            Some(self.condition()?)
+        };
+        self.option_clause()?;
+        Ok(Change { target, top, assignments, output, from, filter, current_of, ctes })
     }
 }
