@@ -5,6 +5,8 @@
 #![allow(missing_docs, reason = "names of a test's harness say what they do")]
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the place")]
 
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -30,7 +32,7 @@ use pcdr_core::{
 };
 use pcdr_sim::wire::inflight::InFlight;
 use pcdr_skype::{Output, ShellTransport, TransportError};
-use pcdr_sql::{Dialer, Fleet, FleetOptions, Limits, Trace};
+use pcdr_sql::{Dialer, Fleet, FleetOptions, Limits};
 
 /// The example topology.
 pub const STRETCHED: &str = pcdr_core::topology::EXAMPLE;
@@ -193,7 +195,7 @@ impl Stage {
             dialer: Arc::clone(&dialer),
             shell: Some(Arc::clone(&shell) as Arc<dyn ShellTransport>),
             clock: stand_in.clock(),
-            trace: Some(Trace::to_file(folder.join("sent.sql")).unwrap()),
+            trace: Some(kept::trace_to(&folder.join("sent.sql"))),
             folder: folder.join("state"),
         };
         let connected = connect::connect(&stand_in.file.topology, &way).unwrap();
@@ -379,7 +381,7 @@ impl Stage {
             dialer: Arc::clone(&self.dialer),
             shell: Some(Arc::clone(&self.shell) as Arc<dyn ShellTransport>),
             clock: self.stand_in.clock(),
-            trace: Some(Trace::to_file(self.folder.join(format!("sent-{number}.sql"))).unwrap()),
+            trace: Some(kept::trace_to(&self.folder.join(format!("sent-{number}.sql")))),
             folder: self.folder.join(format!("state-{number}")),
         };
         let connected = connect::connect(&topology, &way).unwrap();

@@ -61,13 +61,22 @@ pub(crate) fn run(shell: &Shell, report: &mut Report, skip: bool) -> Counts {
             shell,
             "cargo test --locked --package pcdr-official-parser --test official_parser --test documented -- --ignored --nocapture"
         );
-        let tests = tests.env("PCDR_TSQL_PARSER", program).env("PCDR_COMMAND", command);
+        let mut tests = tests.env("PCDR_TSQL_PARSER", program).env("PCDR_COMMAND", command);
+        let traces = traces(shell)?;
+        if traces.exists() {
+            tests = tests.env("PCDR_TRACES", traces);
+        }
         testing::cargo_test(tests.into(), &mut counts)
     });
     if !held && counts.failed == 0 {
         counts.failed = 1;
     }
     counts
+}
+
+/// Where a run of all tests leaves what it sent to SQL Server stand-ins, for the parser to judge.
+pub(crate) fn traces(shell: &Shell) -> Result<PathBuf, String> {
+    Ok(machine::target(shell)?.join("traces"))
 }
 
 /// Makes the parser's program, as far as it is not there yet; gives back its path and a word about it.

@@ -38,11 +38,18 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
         "tests: unit, integration, documentation",
         "cargo test --workspace --locked --no-fail-fast",
         || {
+            let traces = official_parser::traces(shell)?;
+            let cannot =
+                |error: std::io::Error| format!("cannot empty {}: {error}", traces.display());
+            if traces.exists() {
+                std::fs::remove_dir_all(&traces).map_err(cannot)?;
+            }
+            std::fs::create_dir_all(&traces).map_err(cannot)?;
             // Tests that cross crates spend their time in the stand-in.
             let quick = "profile.dev.package.pcdr-sim.opt-level=1";
             let all =
                 cmd!(shell, "cargo test --config {quick} --workspace --locked --no-fail-fast");
-            let all = all.env("PCDR_CASES", STEPS_COMPARED);
+            let all = all.env("PCDR_CASES", STEPS_COMPARED).env("PCDR_TRACES", &traces);
             cargo_test(all.into(), &mut counts)
         },
     );

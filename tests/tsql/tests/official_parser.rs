@@ -282,6 +282,45 @@ fn written_as_scripts<'a>(
     wrapped.len()
 }
 
+/// What the tests sent is kept by `cargo xtask test`. Without such a run before it, `cargo xtask tsql` has
+/// the rehearsals alone.
+#[test]
+#[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
+fn everything_that_the_test_suite_sent_is_accepted() {
+    let Some(folder) = std::env::var_os("PCDR_TRACES") else {
+        println!("no test run has left a trace: cargo xtask test does");
+        return;
+    };
+    let mut sent = BTreeSet::new();
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let script = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        files += 1;
+        for batch in split_script(&script) {
+            let lines = batch.lines().filter(|line| !line.starts_with("-- "));
+            let text: Vec<&str> = lines.collect();
+            if text.iter().any(|line| !line.trim().is_empty()) {
+                sent.insert(text.join("\n"));
+            }
+        }
+    }
+    assert!(files > 0 && sent.len() > 500, "{} batches in {files} traces", sent.len());
+    let mut parser = Parser::start(Detail::Shape).expect(NEEDS);
+    let trees = parser.describe(sent.iter().map(String::as_str)).unwrap();
+    let problems: Vec<String> = sent
+        .iter()
+        .zip(&trees)
+        .filter_map(|(batch, tree)| rejected("a test", batch, tree))
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.concat());
+    let shapes: BTreeSet<&str> = trees.iter().map(|tree| tree.shape.as_str()).collect();
+    println!(
+        "{} different batches of {} shapes in {files} traces of the test suite: all accepted",
+        sent.len(),
+        shapes.len()
+    );
+}
+
 #[test]
 #[ignore = "needs the vendor's parser: cargo xtask tsql sets it up"]
 fn everything_that_a_rehearsal_sends_is_accepted_whatever_a_database_is_called() {

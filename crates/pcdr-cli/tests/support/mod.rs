@@ -6,8 +6,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
+
+/// Commands that were given, for the names of their traces.
+static COMMANDS: AtomicU32 = AtomicU32::new(0);
 
 /// The binary with a clean environment.
 pub fn pcdr(arguments: &[&str]) -> Command {
@@ -216,6 +220,12 @@ impl Sim {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = pcdr(arguments);
         command.env("PCDR_TOPOLOGY", &self.topology).env("PCDR_STATE", self.path("state"));
+        // What is sent is kept for the vendor's own parser, where cargo xtask test asks for it.
+        if let Some(folder) = std::env::var_os("PCDR_TRACES") {
+            let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
+            let name = format!("command-{}-{number}.sql", std::process::id());
+            command.arg("--trace-sql").arg(Path::new(&folder).join(name));
+        }
         command
     }
 
