@@ -38,6 +38,7 @@ impl PoolControl for RestService {
             PoolAction::ClearActiveServers => "DELETE /servers",
             PoolAction::AddActiveServer(_) => "POST /servers",
             PoolAction::InstallMirror { .. } => "POST /mirror",
+            PoolAction::FailOverDatabase { .. } => "POST /mirror/failover",
             PoolAction::AwaitServers(_) => "GET /servers",
         };
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.to_owned());

@@ -21,6 +21,9 @@ async fn every_port() {
     let instance = &*ports.instances[&primary];
     let kept = conformance::database_instance(instance, &mgc).await.unwrap();
     assert!(kept >= 20, "{kept} claims");
+    let mirror = &*ports.instances[&InstanceName::from("sql-n2")];
+    let kept = conformance::mirroring_partners(instance, mirror, &mgc).await.unwrap();
+    assert!(kept >= 11, "{kept} claims");
     let jobs = &*ports.jobs[&elsewhere];
     let kept = conformance::log_shipping_jobs(jobs, &mgc).await.unwrap();
     assert!(kept >= 20, "{kept} claims");

@@ -57,6 +57,7 @@ impl Facts {
             mirroring,
             secondary_entry,
             is_log_shipping_primary,
+            registered_secondaries,
             has_sessions,
         } = copy;
         self.add(place, "state", state);
@@ -72,6 +73,8 @@ impl Facts {
         });
         self.add(place, "mirroring", session);
         self.add_entries(place, secondary_entry.as_ref(), *is_log_shipping_primary);
+        let registered: std::collections::BTreeSet<_> = registered_secondaries.iter().collect();
+        self.add(place, "registered secondaries", format!("{registered:?}"));
         self.add(place, "sessions", has_sessions);
     }
 
@@ -164,6 +167,9 @@ fn settled(observation: &Observation) -> Observation {
         for copy in databases.values_mut() {
             copy.sessions = Known::unknown("not_compared", "changes by itself");
             copy.server_pings = Known::unknown("not_compared", "changes by itself");
+            if let Known::Known(Some(session)) = &mut copy.mirroring {
+                session.end_of_log_lsn = None; // the log moves by itself
+            }
             if copy.mirroring_role() == Some(MirroringRole::Mirror) {
                 copy.log_position = Known::unknown("not_compared", "moves with the principal");
             }

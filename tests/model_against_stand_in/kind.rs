@@ -6,7 +6,11 @@ macro_rules! kinds {
     ($($name:ident),* $(,)?) => {
         /// The kind of a step.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum Kind { $($name),* }
+        pub(crate) enum Kind {
+            $($name,)*
+            /// Forcing service and removing: their own tests over the wire compare them, not this walk.
+            NotCompared,
+        }
 
         impl Kind {
             pub(crate) const ALL: &[Kind] = &[$(Kind::$name),*];
@@ -37,6 +41,9 @@ impl Kind {
                 DatabaseAction::SetWitness { .. } => Kind::SetWitness,
                 DatabaseAction::AwaitSynchronized => Kind::AwaitSynchronized,
                 DatabaseAction::FailOverMirror => Kind::FailOverMirror,
+                DatabaseAction::ForceService
+                | DatabaseAction::RemoveWitness
+                | DatabaseAction::RemoveMirroring => Kind::NotCompared,
             },
             Action::LogShipping(_, _, action) => match action {
                 LogShippingAction::AddPrimary(_) => Kind::AddPrimary,
@@ -47,6 +54,10 @@ impl Kind {
                 LogShippingAction::AddPrimarySecondary { .. } => Kind::AddPrimarySecondary,
                 LogShippingAction::HoldSecondaryJobs => Kind::HoldSecondaryJobs,
                 LogShippingAction::RemoveSecondary => Kind::RemoveSecondary,
+                LogShippingAction::RemoveSecondaryPrimary { .. }
+                | LogShippingAction::RemovePrimarySecondary { .. }
+                | LogShippingAction::RemovePrimary
+                | LogShippingAction::RemoveAlertJob => Kind::NotCompared,
                 LogShippingAction::RunBackupJob => Kind::RunBackupJob,
                 LogShippingAction::RunCopyJob => Kind::RunCopyJob,
                 LogShippingAction::RunRestoreJob => Kind::RunRestoreJob,
@@ -55,6 +66,7 @@ impl Kind {
             Action::Pool(_, action) => match action {
                 PoolAction::SetState(_) => Kind::SetState,
                 PoolAction::InstallMirror { .. } => Kind::InstallMirror,
+                PoolAction::FailOverDatabase { .. } => Kind::NotCompared,
                 PoolAction::ClearActiveServers => Kind::ClearActiveServers,
                 PoolAction::AddActiveServer(_) => Kind::AddActiveServer,
                 PoolAction::AwaitServers(_) => Kind::AwaitServers,

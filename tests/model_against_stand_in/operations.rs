@@ -128,7 +128,8 @@ impl Walk {
             | Kind::AddAlertJob
             | Kind::HoldSecondaryJobs
             | Kind::RemoveSecondary
-            | Kind::RunBackupJob => {}
+            | Kind::RunBackupJob
+            | Kind::NotCompared => {}
         }
     }
 

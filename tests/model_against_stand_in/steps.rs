@@ -68,6 +68,7 @@ impl Walk {
                 let action = self.on_log_shipping(kind);
                 Action::LogShipping(at, database, action)
             }
+            Kind::NotCompared => unreachable!("Kind::ALL is what is drawn from"),
             Kind::ChangePrimary | Kind::ChangeSecondary => {
                 let action = self.change(kind, &at, seen);
                 Action::LogShipping(at, database, action)

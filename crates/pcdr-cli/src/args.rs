@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
-use pcdr_core::Consent;
+use pcdr_core::plan::FailoverBy;
+use pcdr_core::step::NewPrincipal;
+use pcdr_core::{Consent, Intent};
 
 /// Plan, prove, rehearse and carry out the disaster recovery of mirrored, log-shipped databases.
 #[derive(Debug, Parser)]
@@ -144,7 +146,23 @@ pub enum PlanIntent {
         pcdr plan failover --topology prod.toml --consent primary-site-lost -o plan.json\n\n\
         A refusal (exit status 3) names what was needed, what was found, what to do and, where \
         there is one, the consent that overrides it with its price.")]
-    Failover(PlanFailover),
+    Failover(Planned),
+
+    /// Mirror failover: principal and mirror swap inside their site, without loss
+    #[command(after_long_help = "Examples:\n  \
+        pcdr plan mirror-failover --new-principal mirror --topology prod.toml -o plan.json\n  \
+        pcdr plan mirror-failover --new-principal primary --by cmdlet --topology prod.toml\n\n\
+        Needs a session that is SYNCHRONIZED with SAFETY FULL. Where the principal is lost, the \
+        refusal names the consent that forces the mirror into service, and its price.")]
+    MirrorFailover(MirrorFailover),
+
+    /// Remove log shipping, and mirroring if asked; drops no database
+    #[command(after_long_help = "Examples:\n  \
+        pcdr plan remove --topology prod.toml -o plan.json\n  \
+        pcdr plan remove --mirroring --consent leave-unreachable --topology prod.toml\n\n\
+        Entries and jobs of other databases, primaries and secondaries are not touched. What is on \
+        an instance that cannot be reached is listed with the statements to run when it is back.")]
+    Remove(Remove),
 }
 
 /// What to write a runbook for.
@@ -153,12 +171,110 @@ pub enum RunbookIntent {
     /// Disaster failover: the primary site is lost, the secondary takes over
     #[command(after_long_help = "Example:\n  \
         pcdr runbook failover --topology prod.toml -o failover.md")]
-    Failover(PlanFailover),
+    Failover(Planned),
+
+    /// Mirror failover: principal and mirror swap inside their site, without loss
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook mirror-failover --new-principal mirror --topology prod.toml -o swap.md")]
+    MirrorFailover(MirrorFailover),
+
+    /// Remove log shipping, and mirroring if asked; drops no database
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook remove --topology prod.toml -o remove.md")]
+    Remove(Remove),
 }
 
-/// Options of a failover plan.
+impl PlanIntent {
+    /// The intent, and what every plan takes.
+    pub fn wanted(&self) -> (Intent, &Planned) {
+        match self {
+            PlanIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            PlanIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
+            PlanIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
+        }
+    }
+}
+
+impl RunbookIntent {
+    /// The intent, and what every plan takes.
+    pub fn wanted(&self) -> (Intent, &Planned) {
+        match self {
+            RunbookIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            RunbookIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
+            RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
+        }
+    }
+}
+
+/// Options of a mirror failover.
 #[derive(Debug, Args)]
-pub struct PlanFailover {
+pub struct MirrorFailover {
+    /// The partner that is to be principal, by its role in the topology
+    #[arg(long, value_enum)]
+    pub new_principal: Partner,
+
+    /// How: on the instances themselves, or by the product's cmdlet for the pool's databases
+    #[arg(long, value_enum, default_value_t = By::TSql)]
+    pub by: By,
+
+    /// What every plan takes.
+    #[command(flatten)]
+    pub planned: Planned,
+}
+
+impl MirrorFailover {
+    fn intent(&self) -> Intent {
+        let new_principal = match self.new_principal {
+            Partner::Primary => NewPrincipal::Primary,
+            Partner::Mirror => NewPrincipal::Mirror,
+        };
+        let by = match self.by {
+            By::TSql => FailoverBy::TSql,
+            By::Cmdlet => FailoverBy::Cmdlet,
+        };
+        Intent::MirrorFailover { new_principal, by }
+    }
+}
+
+/// A partner by its role in the topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Partner {
+    /// The primary, or the secondary where its pair serves
+    Primary,
+    /// Its mirror
+    Mirror,
+}
+
+/// How principal and mirror swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// ALTER DATABASE … SET PARTNER, on the instances themselves
+    TSql,
+    /// Invoke-CsDatabaseFailover, in the product's Management Shell
+    Cmdlet,
+}
+
+/// Options of a removal.
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// Remove mirroring too: witness off, partner off
+    #[arg(long)]
+    pub mirroring: bool,
+
+    /// What every plan takes.
+    #[command(flatten)]
+    pub planned: Planned,
+}
+
+impl Remove {
+    fn intent(&self) -> Intent {
+        Intent::Remove { mirroring: self.mirroring }
+    }
+}
+
+/// What every plan takes.
+#[derive(Debug, Args)]
+pub struct Planned {
     /// Write it into this file, instead of standard output alone
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command, PlanIntent, RunbookIntent};
+use args::{Cli, Command};
 use failure::Failure;
 use output::Output;
 use topology_file::TopologyFile;
@@ -125,11 +125,13 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Status(wanted) => {
             several_threads()?.block_on(status::run(&wanted, &global, output))
         }
-        Command::Plan { intent: PlanIntent::Failover(wanted) } => {
-            several_threads()?.block_on(plan::failover(&wanted, &global, output))
+        Command::Plan { intent } => {
+            let (intent, wanted) = intent.wanted();
+            several_threads()?.block_on(plan::plan(intent, wanted, &global, output))
         }
-        Command::Runbook { intent: RunbookIntent::Failover(wanted) } => {
-            several_threads()?.block_on(plan::runbook(&wanted, &global, output))
+        Command::Runbook { intent } => {
+            let (intent, wanted) = intent.wanted();
+            several_threads()?.block_on(plan::runbook(intent, wanted, &global, output))
         }
         Command::Apply(wanted) => {
             several_threads()?.block_on(plan::apply(&wanted, &global, output))

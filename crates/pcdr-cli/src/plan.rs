@@ -11,7 +11,7 @@ use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run::{self, RunError};
 use pcdr_core::{Consent, Intent, Observation, Plan, PlanContent, Situation, Topology};
 
-use crate::args::{Apply, Global, PlanFailover};
+use crate::args::{Apply, Global, Planned};
 use crate::connect::{self, Connected};
 use crate::failure::{Failure, Trouble};
 use crate::output::{self, Output};
@@ -73,17 +73,17 @@ pub fn document(topology: &Topology, plan: &PlanContent) -> PlanDocument {
     }
 }
 
-/// `pcdr plan failover`.
-pub async fn failover(
-    arguments: &PlanFailover,
+/// `pcdr plan …`.
+pub async fn plan(
+    intent: Intent,
+    arguments: &Planned,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
     let file = TopologyFile::named(global.topology.as_deref())?;
     let connected = connect::to_servers(&file, global)?;
     let ports = &connected.ports;
-    let (plan, _) =
-        make(Intent::DisasterFailover, &file.topology, ports, &arguments.consent).await?;
+    let (plan, _) = make(intent, &file.topology, ports, &arguments.consent).await?;
     let document = document(&file.topology, &plan);
     if let Some(path) = &arguments.output {
         write(path, &output::to_json(&document)?)?;
@@ -101,17 +101,17 @@ pub async fn failover(
     Ok(0)
 }
 
-/// `pcdr runbook failover`.
+/// `pcdr runbook …`.
 pub async fn runbook(
-    arguments: &PlanFailover,
+    intent: Intent,
+    arguments: &Planned,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
     let file = TopologyFile::named(global.topology.as_deref())?;
     let connected = connect::to_servers(&file, global)?;
     let ports = &connected.ports;
-    let (plan, _) =
-        make(Intent::DisasterFailover, &file.topology, ports, &arguments.consent).await?;
+    let (plan, _) = make(intent, &file.topology, ports, &arguments.consent).await?;
     let markdown = crate::runbook::write(&file.topology, &plan)?;
     if let Some(path) = &arguments.output {
         write(path, &markdown)?;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use pcdr_core::observation::PoolState;
 use pcdr_core::settings::{Difference, Part};
-use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, NewPrincipal, PoolAction};
 use pcdr_core::time::readable;
-use pcdr_core::{Action, InstanceName, PlanContent, Step, Topology};
+use pcdr_core::{Action, DatabaseName, InstanceName, PlanContent, Topology};
 use pcdr_sql::quote::{self, QuoteError};
 use pcdr_sql::statement::{Statement, database, log_shipping};
 
@@ -39,6 +39,7 @@ pub fn write(topology: &Topology, plan: &PlanContent) -> Result<String, Failure>
     );
     if plan.steps.is_empty() {
         text.push_str("\nNothing to do: the world is as this plan would leave it.\n");
+        left_behind(&mut text, topology, plan)?;
         return Ok(text);
     }
     text.push_str("\n## Before you begin\n\n");
@@ -68,35 +69,57 @@ pub fn write(topology: &Topology, plan: &PlanContent) -> Result<String, Failure>
     }
     text.push_str("\n## Steps\n");
     for step in &plan.steps {
-        let instruction = instruction(topology, &step.action).map_err(|error| {
-            Failure::failed(
-                "quote",
-                format!("a statement for step {} was needed, but {error}", step.id),
-                "Rename the object that the message names; no statement can carry its name.",
-            )
-        })?;
-        write_step(&mut text, step, &instruction);
+        let instruction = instruction(topology, &step.action)
+            .map_err(|error| no_statement(&format!("step {}", step.id), &error))?;
+        let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
+        let after = if after.is_empty() { "nothing".to_owned() } else { after.join(", ") };
+        let heading = format!("Step {}: {}", step.id, inline(&step.to_string()));
+        let source = inline(&step.source.to_string());
+        let facts = format!("- Source: {source}\n- After: {after}\n");
+        write_instruction(&mut text, &heading, &facts, &instruction);
     }
+    left_behind(&mut text, topology, plan)?;
     text.push_str(
         "\n## Afterwards\n\nRun `pcdr status`: it shows what this runbook should have left.\n",
     );
     Ok(text)
 }
 
-fn write_step(text: &mut String, step: &Step, instruction: &Instruction) {
-    let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
-    let after = if after.is_empty() { "nothing".to_owned() } else { after.join(", ") };
+fn no_statement(what: &str, error: &QuoteError) -> Failure {
+    Failure::failed(
+        "quote",
+        format!("a statement for {what} was needed, but {error}"),
+        "Rename the object that the message names; no statement can carry its name.",
+    )
+}
+
+/// What to do on instances that could not be reached, for when they are back.
+fn left_behind(text: &mut String, topology: &Topology, plan: &PlanContent) -> Result<(), Failure> {
+    if plan.left_behind.is_empty() {
+        return Ok(());
+    }
+    text.push_str(
+        "\n## When the instances are back\n\nThese could not be reached. What they may hold is removed \
+         so, in this order; an entry that is not there gives an error, and needs nothing.\n",
+    );
+    for action in &plan.left_behind {
+        let heading = inline(&action.to_string());
+        let instruction =
+            instruction(topology, action).map_err(|error| no_statement(&heading, &error))?;
+        write_instruction(text, &heading, "", &instruction);
+    }
+    Ok(())
+}
+
+fn write_instruction(text: &mut String, heading: &str, facts: &str, instruction: &Instruction) {
     // A fence longer than any run of backquotes in the code cannot be ended by it.
     let longest = instruction.code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(3.max(longest + 1));
     let Instruction { place, language, code, check } = instruction;
     let _infallible = write!(
         text,
-        "\n### Step {}: {}\n\n- Source: {}\n- After: {after}\n- Where: {place}\n\n\
+        "\n### {heading}\n\n{facts}- Where: {place}\n\n\
          {fence}{language}\n{}\n{fence}\n\nCheck: {check}\n",
-        step.id,
-        inline(&step.to_string()),
-        inline(&step.source.to_string()),
         code.trim_end(),
     );
 }
@@ -117,6 +140,15 @@ fn inline(text: &str) -> String {
     safe
 }
 
+/// The T-SQL of an action on an instance; `None` for an action elsewhere.
+pub fn statement(action: &Action) -> Option<Result<String, QuoteError>> {
+    match action {
+        Action::Database(_, name, action) => Some(on_database(name.as_str(), action)),
+        Action::LogShipping(_, name, action) => Some(on_log_shipping(name.as_str(), action)),
+        Action::Files(..) | Action::Pool(..) => None,
+    }
+}
+
 fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, QuoteError> {
     match action {
         Action::Database(instance, name, action) => {
@@ -128,6 +160,17 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                 }
                 DatabaseAction::Recover { .. } => "`sys.databases.state_desc` is ONLINE.",
                 DatabaseAction::EndSessions => "the query gives no row any more.",
+                DatabaseAction::FailOverMirror => {
+                    "`sys.database_mirroring.mirroring_role_desc` is MIRROR here and PRINCIPAL on \
+                     the partner."
+                }
+                DatabaseAction::ForceService => {
+                    "`sys.database_mirroring.mirroring_role_desc` is PRINCIPAL, and \
+                     `sys.databases.state_desc` is ONLINE."
+                }
+                DatabaseAction::RemoveMirroring => {
+                    "`sys.database_mirroring.mirroring_guid` is NULL."
+                }
                 DatabaseAction::AwaitSynchronized => {
                     "`sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
                 }
@@ -170,6 +213,10 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                 PoolAction::InstallMirror { .. } => {
                     "`Get-CsDatabaseMirrorState` shows principal and mirror, and \
                      `sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
+                }
+                PoolAction::FailOverDatabase { .. } => {
+                    "`Get-CsDatabaseMirrorState` shows the new principal, and there \
+                     `sys.database_mirroring.mirroring_role_desc` is PRINCIPAL."
                 }
                 PoolAction::ClearActiveServers => {
                     "no command reads the list back; the chat servers' \
@@ -245,6 +292,9 @@ fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError
             ));
         }
         DatabaseAction::FailOverMirror => database::fail_over_mirror(name)?,
+        DatabaseAction::ForceService => database::force_service(name)?,
+        DatabaseAction::RemoveWitness => database::remove_witness(name)?,
+        DatabaseAction::RemoveMirroring => database::remove_mirroring(name)?,
     };
     Ok(batch(&statement))
 }
@@ -305,6 +355,18 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
         LogShippingAction::RemoveSecondary => {
             batch(&log_shipping::delete_secondary_database(name)?)
         }
+        LogShippingAction::RemoveSecondaryPrimary { primary_server } => {
+            batch(&log_shipping::delete_secondary_primary(primary_server, name)?)
+        }
+        LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+            batch(&log_shipping::delete_primary_secondary(
+                name,
+                secondary_server,
+                secondary_database.as_str(),
+            )?)
+        }
+        LogShippingAction::RemovePrimary => batch(&log_shipping::delete_primary(name)?),
+        LogShippingAction::RemoveAlertJob => batch(&log_shipping::delete_alert_job()),
         LogShippingAction::RunBackupJob => run(
             "sp_start_job",
             &format!(
@@ -326,6 +388,12 @@ fn by_hand(changes: &[Difference]) -> String {
     lines.collect()
 }
 
+/// `DatabaseType` of a database of the pool.
+fn database_type(topology: &Topology, database: &DatabaseName) -> &'static str {
+    let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
+    if compliance == Some(database) { "PersistentChatCompliance" } else { "PersistentChat" }
+}
+
 fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
     let service = pcdr_skype::quote(&format!("service:{pool}"));
     match action {
@@ -337,12 +405,7 @@ fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
             format!("Set-CsPersistentChatState -Identity {service} -PoolState {state}")
         }
         PoolAction::InstallMirror { primary, database, file_share, drops_existing, .. } => {
-            let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
-            let kind = if compliance == Some(database) {
-                "PersistentChatCompliance"
-            } else {
-                "PersistentChat"
-            };
+            let kind = database_type(topology, database);
             let found = topology.instance(primary);
             let host = found.map_or(primary.as_str(), |instance| &instance.host);
             let named = found
@@ -354,6 +417,19 @@ fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
                  {dropping} -Verbose\n# Answer the question with A (yes to all).",
                 pcdr_skype::quote(file_share),
                 pcdr_skype::quote(host)
+            )
+        }
+        PoolAction::FailOverDatabase { database, new_principal, force, .. } => {
+            let new_principal = match new_principal {
+                NewPrincipal::Primary => "Primary",
+                NewPrincipal::Mirror => "Mirror",
+            };
+            format!(
+                "Invoke-CsDatabaseFailover -PoolFqdn {} -DatabaseType {} -NewPrincipal {new_principal}{} \
+                 -Verbose",
+                pcdr_skype::quote(pool),
+                database_type(topology, database),
+                if *force { " -Force" } else { "" }
             )
         }
         PoolAction::ClearActiveServers => {

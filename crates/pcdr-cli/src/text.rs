@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use pcdr_core::evidence::{Evidence, Says};
 use pcdr_core::time::readable;
-use pcdr_core::{PlanContent, Step};
+use pcdr_core::{Action, PlanContent, Step};
+
+use crate::runbook;
 
 /// A table with these headings, without frames, so that it can be cut and searched.
 pub fn table<const N: usize>(headings: [&str; N]) -> Table {
@@ -45,8 +47,25 @@ pub fn plan(plan: &PlanContent) -> String {
         steps(&mut text, &plan.steps);
     }
     list(&mut text, "Notes", plan.notes.iter());
+    left_behind(&mut text, &plan.left_behind);
     list(&mut text, "Proved: after every step these hold, on the model", plan.invariants.iter());
     text
+}
+
+/// What a person does when instances are back, with its statements.
+fn left_behind(text: &mut String, actions: &[Action]) {
+    if actions.is_empty() {
+        return;
+    }
+    text.push_str("\nTo be done by hand when the instance is back, in this order\n");
+    for action in actions {
+        let _infallible = writeln!(text, "  - {action}");
+        // A name that no statement can carry is in none of the server's entries either.
+        let Some(Ok(statement)) = runbook::statement(action) else { continue };
+        for line in statement.lines() {
+            let _infallible = writeln!(text, "      {line}");
+        }
+    }
 }
 
 /// The steps under the sentences of the documents that prescribe them; each document has a letter.

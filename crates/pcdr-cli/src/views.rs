@@ -240,8 +240,9 @@ struct DurationSchema {
 #[schemars(rename = "Plan")]
 #[allow(dead_code, reason = "for the schema")]
 struct PlanSchema {
-    /// `configure` or `disaster-failover`.
-    intent: String,
+    /// `configure`, `disaster-failover`, or an object whose one member is `mirror-failover` or `remove`
+    /// with the options.
+    intent: Value,
     /// When it was made.
     planned_at: String,
     /// When the observation began that it was made from.
@@ -260,6 +261,8 @@ struct PlanSchema {
     evidence: Option<Value>,
     /// What the operator should know.
     notes: Vec<String>,
+    /// What is left to do by hand when instances that cannot be reached are back, in order.
+    left_behind: Vec<ActionSchema>,
     /// The facts that the steps rest on.
     facts: std::collections::BTreeMap<String, String>,
 }

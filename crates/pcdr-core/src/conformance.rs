@@ -22,7 +22,7 @@ use crate::error::ErrorCode;
 use crate::journal::{Entry, Event};
 use crate::known::Known;
 use crate::name::DatabaseName;
-use crate::observation::{InstanceObservation, LogBackupFiles, PoolState};
+use crate::observation::{InstanceObservation, LogBackupFiles, MirroringRole, PoolState};
 use crate::ports::{
     BackupFiles, DatabaseInstance, LogShippingJobs, Owner, PoolControl, RunStore, Unwatched,
 };
@@ -138,6 +138,9 @@ pub async fn database_instance(
     };
     let failed = port.run(database, &missing, &Unwatched).await;
     claims.hold("restoring a log into an online database fails", failed.is_err(), &failed)?;
+    let failed = port.run(database, &DatabaseAction::ForceService, &Unwatched).await;
+    let claim = "a database that serves is not forced into service as somebody's mirror";
+    claims.hold(claim, failed.is_err() || is_principal(&before, database), &failed)?;
     let after = port.observe(&asked).await;
     let same = matches!((&before, &after), (Ok(a), Ok(b)) if settled(a) == settled(b));
     claims.hold("a failed action leaves the database as it was", same, (&before, &after))?;
@@ -146,6 +149,41 @@ pub async fn database_instance(
         let failed = port.run(&name, &DatabaseAction::SetRecoveryFull, &Unwatched).await;
         let claim = "an action on a database that does not exist is an error of the instance";
         claims.hold(claim, failed.is_err(), (&name, &failed))?;
+    }
+    Ok(claims.kept)
+}
+
+/// Checks both partners of a mirroring session, each as [`DatabaseInstance`]: `database` is ONLINE on
+/// `principal` and SYNCHRONIZED. Swaps the roles and swaps them back.
+///
+/// # Errors
+///
+/// The first claim that does not hold.
+pub async fn mirroring_partners(
+    principal: &dyn DatabaseInstance,
+    mirror: &dyn DatabaseInstance,
+    database: &DatabaseName,
+) -> Result<usize, ContractBroken> {
+    let mut claims = Claims::new();
+    let asked = [database.clone()];
+    let forced = mirror.run(database, &DatabaseAction::ForceService, &Unwatched).await;
+    claims.hold("service is not forced while the principal is there", forced.is_err(), &forced)?;
+    for (from, to) in [(principal, mirror), (mirror, principal)] {
+        for _ in 0..2 {
+            let done = from.run(database, &DatabaseAction::FailOverMirror, &Unwatched).await;
+            claims.hold("failing over what has failed over succeeds", done.is_ok(), &done)?;
+        }
+        let done = to.run(database, &DatabaseAction::AwaitSynchronized, &Unwatched).await;
+        claims.hold("a failover ends SYNCHRONIZED", done.is_ok(), &done)?;
+        let (left, taken) = (from.observe(&asked).await, to.observe(&asked).await);
+        let writable = |seen: &Result<InstanceObservation, _>| {
+            let all = seen.as_ref().ok().and_then(|seen| seen.databases.known());
+            all.and_then(|all| all.get(database)).is_some_and(|copy| copy.is_writable())
+        };
+        let moved = writable(&taken) && is_principal(&taken, database);
+        claims.hold("the former mirror serves as principal", moved, &taken)?;
+        let left_alone = !writable(&left) && !is_principal(&left, database);
+        claims.hold("the former principal does not serve any more", left_alone, &left)?;
     }
     Ok(claims.kept)
 }
@@ -160,7 +198,18 @@ pub async fn log_shipping_jobs(
     database: &DatabaseName,
 ) -> Result<usize, ContractBroken> {
     let mut claims = Claims::new();
-    for action in [LogShippingAction::HoldSecondaryJobs, LogShippingAction::RemoveSecondary] {
+    let nobody = LogShippingAction::RemovePrimarySecondary {
+        secondary_server: "o'brien]".into(),
+        secondary_database: "m]gc".into(),
+    };
+    let unknown = LogShippingAction::RemoveSecondaryPrimary { primary_server: "o'brien]".into() };
+    for action in [
+        LogShippingAction::HoldSecondaryJobs,
+        LogShippingAction::RemoveSecondary,
+        LogShippingAction::RemovePrimary,
+        nobody,
+        unknown,
+    ] {
         let done = port.run(database, &action, &Unwatched).await;
         claims.hold("what is not there need not be removed", done.is_ok(), (&action, &done))?;
         for name in hostile_names() {
@@ -253,6 +302,15 @@ pub async fn pool_control(port: &dyn PoolControl) -> Result<usize, ContractBroke
         let is = seen.as_ref().ok().and_then(|seen| seen.state.known()).copied();
         claims.hold("a state that was set is observed", is == Some(state), (state, &seen))?;
     }
+    let nowhere = PoolAction::FailOverDatabase {
+        database: "o'brien]".into(),
+        from: "no such instance".into(),
+        to: "nor this one".into(),
+        new_principal: crate::step::NewPrincipal::Mirror,
+        force: false,
+    };
+    let failed = port.run(&nowhere, &Unwatched).await;
+    claims.hold("a database that is not the pool's cannot fail over", failed.is_err(), &failed)?;
     Ok(claims.kept)
 }
 
@@ -301,9 +359,21 @@ fn settled(seen: &InstanceObservation) -> InstanceObservation {
         for copy in databases.values_mut() {
             copy.server_pings = Known::unknown("not_compared", "changes by itself");
             copy.sessions = Known::unknown("not_compared", "changes by itself");
+            if let Known::Known(Some(session)) = &mut copy.mirroring {
+                session.end_of_log_lsn = None;
+            }
         }
     }
     seen
+}
+
+fn is_principal(
+    seen: &Result<InstanceObservation, crate::InstanceError>,
+    database: &DatabaseName,
+) -> bool {
+    let all = seen.as_ref().ok().and_then(|seen| seen.databases.known());
+    let role = all.and_then(|all| all.get(database)).and_then(|copy| copy.mirroring_role());
+    role == Some(MirroringRole::Principal)
 }
 
 fn knows(seen: &InstanceObservation, database: &DatabaseName) -> Option<bool> {

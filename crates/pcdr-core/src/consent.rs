@@ -27,11 +27,19 @@ pub enum Consent {
     SetRecoveryFull,
     /// "Replace the database that exists": what an instance holds under the database's name is lost.
     ReplaceExistingDatabase,
+    /// "Force the mirror into service": the principal is gone, serves nobody and stays fenced; what
+    /// only it has is given up.
+    ForceService,
+    /// "Without log shipping": the new principal serves although it takes no log backups.
+    WithoutLogShipping,
+    /// "Leave what cannot be reached": remove the rest, and what is on an instance that does not answer
+    /// later, by hand.
+    LeaveUnreachable,
 }
 
 impl Consent {
     /// Every consent there is.
-    pub const ALL: [Consent; 8] = [
+    pub const ALL: [Consent; 11] = [
         Consent::PrimarySiteLost,
         Consent::AcceptLogGap,
         Consent::IgnoreUnreadableLogBackups,
@@ -40,6 +48,9 @@ impl Consent {
         Consent::AcceptRecoveredCopy,
         Consent::SetRecoveryFull,
         Consent::ReplaceExistingDatabase,
+        Consent::ForceService,
+        Consent::WithoutLogShipping,
+        Consent::LeaveUnreachable,
     ];
 
     /// The name to give, for example `primary-site-lost`.
@@ -53,6 +64,9 @@ impl Consent {
             Consent::AcceptRecoveredCopy => "accept-recovered-copy",
             Consent::SetRecoveryFull => "set-recovery-full",
             Consent::ReplaceExistingDatabase => "replace-existing-database",
+            Consent::ForceService => "force-service",
+            Consent::WithoutLogShipping => "without-log-shipping",
+            Consent::LeaveUnreachable => "leave-unreachable",
         }
     }
 }

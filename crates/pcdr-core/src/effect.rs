@@ -1,7 +1,7 @@
 //! Whether an action's effect can be seen in an observation: the read-back of every step.
 
 use crate::known::Known;
-use crate::name::ServerName;
+use crate::name::{DatabaseName, ServerName};
 use crate::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, LogBackupFiles, MirroringRole,
     MirroringState, Observation, RecoveryModel,
@@ -61,6 +61,9 @@ pub fn effect(
             let Known::Known(seen) = observation.instance(instance) else {
                 return Effect::NotSeen(format!("{instance} is unknown"));
             };
+            if let LogShippingAction::RemoveSecondaryPrimary { primary_server } = action {
+                return registration_gone(seen, database, primary_server);
+            }
             let primary = seen.log_shipping_primary.as_ref().map(|all| all.get(database));
             let secondary = seen.log_shipping_secondary.as_ref().map(|all| all.get(database));
             on_log_shipping(action, primary, secondary, &seen.alert_job)
@@ -131,6 +134,44 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
                 format!("its mirroring role is {:?}", copy.mirroring_role())
             })
         }
+        DatabaseAction::ForceService => serves_as_principal(copy),
+        DatabaseAction::RemoveWitness => match &copy.mirroring {
+            Known::Known(session) => {
+                let witness = session.as_ref().and_then(|session| session.witness_address.as_ref());
+                Effect::when(witness.is_none(), || {
+                    format!("its witness is {}", witness.map_or("none", String::as_str))
+                })
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("its mirroring: {reason}")),
+        },
+        DatabaseAction::RemoveMirroring => match &copy.mirroring {
+            Known::Known(session) => Effect::when(session.is_none(), || "it is mirrored".into()),
+            Known::Unknown(reason) => Effect::NotSeen(format!("its mirroring: {reason}")),
+        },
+    }
+}
+
+fn serves_as_principal(copy: &DatabaseObservation) -> Effect {
+    let role = copy.mirroring_role();
+    let serves = role == Some(MirroringRole::Principal) && copy.is_writable();
+    Effect::when(serves, || format!("it is {} with the mirroring role {role:?}", copy.state))
+}
+
+/// Whether no primary of this name is registered without a secondary database.
+fn registration_gone(
+    seen: &InstanceObservation,
+    database: &DatabaseName,
+    primary_server: &str,
+) -> Effect {
+    match &seen.log_shipping_unfinished {
+        Known::Known(all) => {
+            let there = all.iter().any(|registered| {
+                registered.primary_database == *database
+                    && registered.primary_server.eq_ignore_ascii_case(primary_server)
+            });
+            Effect::when(!there, || format!("{primary_server} is still registered"))
+        }
+        Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
     }
 }
 
@@ -178,12 +219,10 @@ fn on_log_shipping(
             Known::Unknown(reason) => Effect::NotSeen(format!("the alert job: {reason}")),
         },
         LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
-            let there = primary.known().copied().flatten().is_some_and(|entry| {
-                entry.secondaries.iter().any(|(server, database)| {
-                    server.eq_ignore_ascii_case(secondary_server)
-                        && database == secondary_database.as_str()
-                })
-            });
+            let there =
+                primary.known().copied().flatten().is_some_and(|entry| {
+                    is_registered(entry, secondary_server, secondary_database)
+                });
             Effect::when(there, || format!("{secondary_server} is not registered"))
         }
         LogShippingAction::HoldSecondaryJobs => match secondary {
@@ -202,12 +241,48 @@ fn on_log_shipping(
             }
             Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
         },
+        LogShippingAction::RemoveAlertJob => match alert_job {
+            Known::Known(job) => Effect::when(job.is_none(), || "the alert job is there".into()),
+            Known::Unknown(reason) => Effect::NotSeen(format!("the alert job: {reason}")),
+        },
+        // Read back by the caller, from the registrations without a secondary database.
+        LogShippingAction::RemoveSecondaryPrimary { .. } => Effect::Seen,
+        LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+            match primary {
+                Known::Known(entry) => {
+                    let there = entry.is_some_and(|entry| {
+                        is_registered(entry, secondary_server, secondary_database)
+                    });
+                    Effect::when(!there, || format!("{secondary_server} is still registered"))
+                }
+                Known::Unknown(reason) => {
+                    Effect::NotSeen(format!("log shipping is unknown: {reason}"))
+                }
+            }
+        }
+        LogShippingAction::RemovePrimary => match primary {
+            Known::Known(entry) => {
+                Effect::when(entry.is_none(), || "the entry is still there".into())
+            }
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
         LogShippingAction::RunBackupJob
         | LogShippingAction::RunCopyJob
         | LogShippingAction::RunRestoreJob => {
             Effect::Unobservable("the end of the run itself was awaited")
         }
     }
+}
+
+/// Whether a secondary is registered in a primary's entry.
+fn is_registered(
+    entry: &crate::observation::LogShippingPrimary,
+    secondary_server: &str,
+    secondary_database: &DatabaseName,
+) -> bool {
+    entry.secondaries.iter().any(|(server, database)| {
+        server.eq_ignore_ascii_case(secondary_server) && database == secondary_database.as_str()
+    })
 }
 
 fn on_pool(
@@ -228,6 +303,15 @@ fn on_pool(
                     synchronized(copy)
                 }
                 _ => Effect::NotSeen(format!("{database} is not mirrored to {mirror}")),
+            }
+        }
+        PoolAction::FailOverDatabase { database, to, .. } => {
+            match observation.database(to, database) {
+                Known::Known(Some(copy)) => serves_as_principal(copy),
+                Known::Known(None) => Effect::NotSeen(format!("{to} has no {database}")),
+                Known::Unknown(reason) => {
+                    Effect::NotSeen(format!("{database} on {to} is unknown: {reason}"))
+                }
             }
         }
         PoolAction::ClearActiveServers => {

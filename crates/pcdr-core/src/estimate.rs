@@ -6,6 +6,8 @@ use crate::topology::{Share, Topology};
 
 /// A statement without data behind it.
 pub(crate) const STATEMENT: Duration = Duration::from_millis(200);
+/// A manual mirroring failover, and the resynchronisation after it.
+pub(crate) const SWAP: Duration = Duration::from_secs(5);
 /// A cmdlet that changes the configuration store, with its replication.
 pub(crate) const CMDLET: Duration = Duration::from_secs(15);
 /// Setting up a mirror by cmdlet, beside the restore itself.

@@ -4,7 +4,7 @@
 
 use crate::model::{CopyState, Model};
 use crate::name::DatabaseName;
-use crate::step::{Action, DatabaseAction};
+use crate::step::{Action, DatabaseAction, PoolAction};
 use crate::topology::Topology;
 
 /// A named invariant over the model, the action that led there, and the topology.
@@ -16,7 +16,7 @@ pub struct Invariant {
 }
 
 /// Every invariant, in the order checked.
-pub const ALL: [Invariant; 8] = [
+pub const ALL: [Invariant; 9] = [
     Invariant { name: "at most one writable copy serves", check: at_most_one_writable_copy_serves },
     Invariant {
         name: "a database is recovered only when no log backup that applies is left",
@@ -42,6 +42,10 @@ pub const ALL: [Invariant; 8] = [
     Invariant {
         name: "a mirrored database is not restored or recovered by hand",
         check: mirrored_copies_are_left_to_mirroring,
+    },
+    Invariant {
+        name: "service is forced only where the principal does not answer",
+        check: service_is_forced_only_without_the_principal,
     },
 ];
 
@@ -210,5 +214,28 @@ pub fn mirrored_copies_are_left_to_mirroring(
             Err(format!("{database} on {instance} is mirrored"))
         }
         _ => Ok(()),
+    }
+}
+
+/// A principal that answers could still serve: then two copies would take writes.
+pub fn service_is_forced_only_without_the_principal(
+    topology: &Topology,
+    model: &Model<'_>,
+    last: &Action,
+) -> Result<(), String> {
+    let (instance, database) = match last {
+        Action::Database(instance, database, DatabaseAction::ForceService) => (instance, database),
+        Action::Pool(_, PoolAction::FailOverDatabase { database, to, force: true, .. }) => {
+            (to, database)
+        }
+        _ => return Ok(()),
+    };
+    let session = model.copy_of(instance, database).and_then(|copy| copy.mirroring.as_ref());
+    let address = session.map_or("", |session| &session.partner_address);
+    let former = topology.instances().find(|i| i.mirroring_address().eq_ignore_ascii_case(address));
+    match former {
+        Some(former) if model.unseen.contains(&former.name) => Ok(()),
+        Some(former) => Err(format!("{} answers", former.name)),
+        None => Err(format!("{address} is no instance of the topology")),
     }
 }

@@ -55,6 +55,7 @@ pub mod observe;
 pub mod plan;
 pub mod ports;
 pub mod refusal;
+pub mod remove;
 pub mod run;
 pub mod schedule;
 pub mod settings;

@@ -73,6 +73,8 @@ impl MockWorld {
                 log_shipping_primary: Known::Known(BTreeMap::new()),
                 log_shipping_secondary: Known::Known(BTreeMap::new()),
                 alert_job: Known::Known(None),
+                log_shipping_unfinished: Known::Known(Vec::new()),
+                log_shipping_monitored: Known::Known(Vec::new()),
                 mirroring_endpoint: Known::Known(None),
             };
             let mut databases = BTreeMap::new();
@@ -128,9 +130,29 @@ impl MockWorld {
         self.state().down.insert(instance.into());
     }
 
-    /// Brings a lost instance back as it was.
+    /// Brings a lost instance back as it was; but where its mirror was forced into service meanwhile,
+    /// its copy has become the mirror, and nobody can open it.
     pub fn return_instance(&self, instance: &str) {
-        self.state().down.remove(&InstanceName::from(instance));
+        let mut state = self.state();
+        let name = InstanceName::from(instance);
+        state.down.remove(&name);
+        let addresses = addresses(&self.topology);
+        for database in self.topology.observed_databases() {
+            let Some(copy) = copy_on(&mut state, &name, database) else { continue };
+            let Known::Known(Some(session)) = copy.mirroring.clone() else { continue };
+            let partner = addresses.get(&session.partner_address).cloned();
+            let partner = partner.and_then(|partner| copy_on(&mut state, &partner, database));
+            let forced = partner.and_then(|copy| copy.mirroring.known()?.clone());
+            let Some(forced) = forced.filter(|session| session.role == MirroringRole::Principal)
+            else {
+                continue;
+            };
+            if let Some(copy) = copy_on(&mut state, &name, database) {
+                copy.state = DatabaseState::Recovering;
+                let (role, state) = (MirroringRole::Mirror, forced.state);
+                copy.mirroring = Known::Known(Some(Mirroring { role, state, ..session }));
+            }
+        }
     }
 
     /// Puts a log backup of positions `first..last` into the backup share.
@@ -287,6 +309,19 @@ fn copy(state: DatabaseState) -> DatabaseObservation {
     }
 }
 
+/// A session of partners that are connected.
+fn new_session(role: MirroringRole, partner_address: String) -> Mirroring {
+    Mirroring {
+        role,
+        state: MirroringState::Synchronized,
+        partner_address,
+        witness_address: None,
+        is_witness_connected: None,
+        is_safety_full: true,
+        end_of_log_lsn: Some(lsn(1000)),
+    }
+}
+
 fn job(name: &str, schedule: Schedule) -> Job {
     let id = Guid(u128::from_le_bytes(
         blake3::hash(name.as_bytes()).as_bytes()[..16].try_into().expect("16 of 32 bytes"),
@@ -405,8 +440,24 @@ impl DatabaseInstance for MockPort {
         let state = self.world.state();
         let mut seen = state.instances[&self.name].clone();
         seen.observed_at = state.now;
+        let is_down = |address: &str| {
+            let named = |i: &&crate::topology::Instance| i.mirroring_address() == address;
+            let instance = self.world.topology.instances().find(named);
+            instance.is_some_and(|instance| state.down.contains(&instance.name))
+        };
         if let Known::Known(all) = &mut seen.databases {
             all.retain(|name, _| databases.contains(name));
+            for copy in all.values_mut() {
+                if let Known::Known(Some(session)) = &mut copy.mirroring {
+                    if is_down(&session.partner_address)
+                        && session.state != MirroringState::Suspended
+                    {
+                        session.state = MirroringState::Disconnected;
+                    }
+                    let witness = session.witness_address.as_deref();
+                    session.is_witness_connected = witness.map(|witness| !is_down(witness));
+                }
+            }
         }
         Ok(seen)
     }
@@ -422,15 +473,14 @@ impl DatabaseInstance for MockPort {
             crate::step::Action::Database(self.name.clone(), database.clone(), action.clone());
         self.world.note(&whole)?;
         progress.report(100.0, "done");
-        let addresses: BTreeMap<String, InstanceName> = self
-            .world
-            .topology
-            .instances()
-            .map(|i| (i.mirroring_address(), i.name.clone()))
-            .collect();
+        let addresses = addresses(&self.world.topology);
         let mut state = self.world.state();
         act(&mut state, &addresses, &self.name, database, action)
     }
+}
+
+fn addresses(topology: &Topology) -> BTreeMap<String, InstanceName> {
+    topology.instances().map(|i| (i.mirroring_address(), i.name.clone())).collect()
 }
 
 /// Carries a database action out on the mock's data.
@@ -512,44 +562,84 @@ fn act(
                 DatabaseState::Online => MirroringRole::Principal,
                 _ => MirroringRole::Mirror,
             };
-            found.mirroring = Known::Known(Some(Mirroring {
-                role,
-                state: MirroringState::Synchronized,
-                partner_address: address.clone(),
-                witness_address: None,
-                is_safety_full: true,
-            }));
-        }
-        DatabaseAction::SetWitness { address } => {
-            if let Known::Known(Some(mirroring)) = &mut found.mirroring {
-                mirroring.witness_address = Some(address.clone());
-            }
+            found.mirroring = Known::Known(Some(new_session(role, address.clone())));
         }
         DatabaseAction::AwaitSynchronized => {}
-        DatabaseAction::FailOverMirror => {
-            let Known::Known(Some(session)) = &mut found.mirroring else {
-                return Err(wrong_state(name, "a mirrored database was needed", "not mirrored"));
-            };
-            if session.role == MirroringRole::Mirror {
-                return Ok(());
+        DatabaseAction::SetWitness { .. }
+        | DatabaseAction::FailOverMirror
+        | DatabaseAction::ForceService
+        | DatabaseAction::RemoveWitness
+        | DatabaseAction::RemoveMirroring => {
+            return act_on_mirroring(state, addresses, name, database, action);
+        }
+    }
+    Ok(())
+}
+
+/// Carries an action on a mirroring session out: on this partner, and on the other one if it is up.
+fn act_on_mirroring(
+    state: &mut State,
+    addresses: &BTreeMap<String, InstanceName>,
+    name: &InstanceName,
+    database: &DatabaseName,
+    action: &DatabaseAction,
+) -> Result<(), InstanceError> {
+    let needed = "a mirrored database was needed";
+    let session = copy_on(state, name, database).and_then(|copy| copy.mirroring.known()?.clone());
+    let Some(session) = session else {
+        return match action {
+            DatabaseAction::RemoveWitness | DatabaseAction::RemoveMirroring => Ok(()),
+            _ => Err(wrong_state(name, needed, "not mirrored")),
+        };
+    };
+    let partner = addresses.get(&session.partner_address).cloned();
+    let partner = partner.filter(|partner| !state.down.contains(partner));
+    let is_principal = session.role == MirroringRole::Principal;
+    match (action, &partner) {
+        (DatabaseAction::FailOverMirror, _) if !is_principal => return Ok(()),
+        (DatabaseAction::FailOverMirror, None) => {
+            return Err(wrong_state(name, "a connected partner was needed", "disconnected"));
+        }
+        (DatabaseAction::ForceService, _) if is_principal => return Ok(()),
+        (DatabaseAction::ForceService, Some(partner)) => {
+            return Err(wrong_state(name, "a lost principal was needed", partner));
+        }
+        _ => {}
+    }
+    for (side, is_here) in [(Some(name), true), (partner.as_ref(), false)] {
+        let Some(copy) = side.and_then(|side| copy_on(state, side, database)) else { continue };
+        let Known::Known(Some(session)) = &mut copy.mirroring else { continue };
+        match action {
+            DatabaseAction::SetWitness { address } => {
+                session.witness_address = Some(address.clone());
             }
-            session.role = MirroringRole::Mirror;
-            found.state = DatabaseState::Restoring;
-            let partner = addresses.get(&session.partner_address).cloned();
-            let partner = partner.and_then(|partner| state.instances.get_mut(&partner));
-            let databases = partner.and_then(|partner| match &mut partner.databases {
-                Known::Known(databases) => databases.get_mut(database),
-                Known::Unknown(_) => None,
-            });
-            if let Some(partner) = databases {
-                partner.state = DatabaseState::Online;
-                if let Known::Known(Some(session)) = &mut partner.mirroring {
-                    session.role = MirroringRole::Principal;
+            DatabaseAction::RemoveWitness => session.witness_address = None,
+            DatabaseAction::RemoveMirroring => copy.mirroring = Known::Known(None),
+            _ if is_here == is_principal => {
+                session.role = MirroringRole::Mirror;
+                copy.state = DatabaseState::Restoring;
+            }
+            _ => {
+                session.role = MirroringRole::Principal;
+                copy.state = DatabaseState::Online;
+                if partner.is_none() {
+                    session.state = MirroringState::Suspended;
                 }
             }
         }
     }
     Ok(())
+}
+
+fn copy_on<'a>(
+    state: &'a mut State,
+    name: &InstanceName,
+    database: &DatabaseName,
+) -> Option<&'a mut DatabaseObservation> {
+    match &mut state.instances.get_mut(name)?.databases {
+        Known::Known(databases) => databases.get_mut(database),
+        Known::Unknown(_) => None,
+    }
 }
 
 #[async_trait]
@@ -611,6 +701,12 @@ impl LogShippingJobs for MockPort {
             LogShippingAction::AddAlertJob { schedule } => {
                 instance.alert_job = Known::Known(Some(job("LSAlert", *schedule)));
             }
+            LogShippingAction::RemoveAlertJob => {
+                let others = instance.log_shipping_monitored.known().is_some_and(|m| !m.is_empty());
+                if primary.is_empty() && secondary.is_empty() && !others {
+                    instance.alert_job = Known::Known(None);
+                }
+            }
             LogShippingAction::AddPrimarySecondary { secondary_server, secondary_database } => {
                 let Some(entry) = primary.get_mut(database) else {
                     let needed = "a log shipping primary entry was needed";
@@ -634,6 +730,31 @@ impl LogShippingJobs for MockPort {
             LogShippingAction::RemoveSecondary => {
                 secondary.remove(database);
             }
+            LogShippingAction::RemoveSecondaryPrimary { primary_server } => {
+                if let Known::Known(all) = &mut instance.log_shipping_unfinished {
+                    all.retain(|registered| {
+                        registered.primary_database != *database
+                            || !registered.primary_server.eq_ignore_ascii_case(primary_server)
+                    });
+                }
+            }
+            LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+                if let Some(entry) = primary.get_mut(database) {
+                    entry.secondaries.retain(|(server, name)| {
+                        !server.eq_ignore_ascii_case(secondary_server)
+                            || name != secondary_database.as_str()
+                    });
+                }
+            }
+            LogShippingAction::RemovePrimary => match primary.get(database) {
+                Some(entry) if !entry.secondaries.is_empty() => {
+                    let needed = "an entry without secondaries was needed";
+                    return Err(wrong_state(&self.name, needed, &entry.secondaries));
+                }
+                _ => {
+                    primary.remove(database);
+                }
+            },
             LogShippingAction::RunBackupJob
             | LogShippingAction::RunCopyJob
             | LogShippingAction::RunRestoreJob => {}
@@ -667,13 +788,7 @@ impl PoolControl for MockPort {
                     (mirror, MirroringRole::Mirror, primary),
                 ] {
                     let address = topology.instance(partner).map(|i| i.mirroring_address());
-                    let session = Mirroring {
-                        role,
-                        state: MirroringState::Synchronized,
-                        partner_address: address.unwrap_or_default(),
-                        witness_address: None,
-                        is_safety_full: true,
-                    };
+                    let session = new_session(role, address.unwrap_or_default());
                     let Some(seen) = state.instances.get_mut(name) else { continue };
                     let Known::Known(databases) = &mut seen.databases else { continue };
                     let entry = databases
@@ -681,6 +796,19 @@ impl PoolControl for MockPort {
                         .or_insert_with(|| copy(DatabaseState::Restoring));
                     entry.mirroring = Known::Known(Some(session));
                 }
+            }
+            PoolAction::FailOverDatabase { database, from, to, force, .. } => {
+                let is_lost = state.down.contains(from);
+                let (on, action) = match (is_lost, force) {
+                    (true, true) => (to, DatabaseAction::ForceService),
+                    (true, false) => {
+                        let needed = "a principal that can be reached was needed";
+                        return Err(wrong_state(from, needed, "lost"));
+                    }
+                    (false, _) => (from, DatabaseAction::FailOverMirror),
+                };
+                let addresses = addresses(&topology);
+                act_on_mirroring(&mut state, &addresses, on, database, &action)?;
             }
             PoolAction::ClearActiveServers => state.active.clear(),
             PoolAction::AwaitServers(_) => {}

@@ -5,17 +5,21 @@
 //! unprovable.
 
 mod log_shipping;
+mod mirroring;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use log_shipping::registered;
 pub use log_shipping::{Entries, SecondaryEntry};
 
 use crate::chain::Start;
 use crate::known::Known;
 use crate::lsn::Guid;
 use crate::name::{DatabaseName, InstanceName, ServerName};
-use crate::observation::{DatabaseState, MirroringRole, Observation, PoolState, RecoveryModel};
+use crate::observation::{
+    DatabaseState, MirroringRole, MirroringState, Observation, PoolState, RecoveryModel,
+};
 use crate::step::{Action, DatabaseAction, FileAction, LogRange, PoolAction};
 use crate::topology::{Instance, Role, Topology};
 
@@ -57,6 +61,8 @@ pub struct Copy {
     pub secondary_entry: Option<SecondaryEntry>,
     /// Whether it has an entry as log shipping primary.
     pub is_log_shipping_primary: bool,
+    /// Secondaries that are registered in its entry as primary: server and database, as spelled there.
+    pub registered_secondaries: Vec<(String, String)>,
     /// Whether user sessions are known to be in it.
     pub has_sessions: bool,
 }
@@ -89,6 +95,25 @@ pub struct MirrorSession {
     pub is_principal: bool,
     /// The partner's server network address.
     pub partner_address: String,
+    /// Its state.
+    pub state: MirroringState,
+    /// Whether SAFETY is FULL.
+    pub is_safety_full: bool,
+    /// Whether this side sees the witness; `None` when there is none.
+    pub sees_witness: Option<bool>,
+}
+
+impl MirrorSession {
+    /// A session that was just established: SAFETY FULL, no witness, not synchronized yet.
+    fn new(is_principal: bool, partner_address: String) -> MirrorSession {
+        MirrorSession {
+            is_principal,
+            partner_address,
+            state: MirroringState::Synchronizing,
+            is_safety_full: true,
+            sees_witness: None,
+        }
+    }
 }
 
 /// Something for each database. Plans go through databases one after the other, so the one that was
@@ -269,9 +294,16 @@ impl<'a> Model<'a> {
                 mirroring: mirroring.map(|mirroring| MirrorSession {
                     is_principal: mirroring.role == MirroringRole::Principal,
                     partner_address: mirroring.partner_address.clone(),
+                    state: mirroring.state,
+                    is_safety_full: mirroring.is_safety_full,
+                    sees_witness: mirroring
+                        .witness_address
+                        .is_some()
+                        .then(|| mirroring.is_witness_connected == Some(true)),
                 }),
                 secondary_entry: entries.secondary,
                 is_log_shipping_primary: entries.is_primary,
+                registered_secondaries: registered(seen, name),
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
             self.copies.of(name).insert(instance.clone(), copy);
@@ -294,7 +326,9 @@ impl<'a> Model<'a> {
         topology: &'m Topology,
         database: &DatabaseName,
     ) -> impl Iterator<Item = (&'m InstanceName, &'m Copy)> + use<'m, 'a> {
-        let has_pool = topology.pool().is_some_and(|pool| pool.database == *database);
+        let has_pool = topology.pool().is_some_and(|pool| {
+            pool.database == *database || pool.compliance_database.as_ref() == Some(database)
+        });
         let pool_state = self.pool_state.filter(|_| has_pool);
         let copies = self.copies.get(database).into_iter().flatten();
         copies.filter(move |(instance, copy)| {
@@ -384,6 +418,7 @@ impl<'a> Model<'a> {
         } else if let Some(before) = self.copy_of(instance, database) {
             copy.secondary_entry = before.secondary_entry;
             copy.is_log_shipping_primary = before.is_log_shipping_primary;
+            copy.registered_secondaries = before.registered_secondaries.clone();
         }
         self.copies.of(database).insert(instance.clone(), copy);
     }
@@ -453,6 +488,7 @@ impl<'a> Model<'a> {
                     mirroring: None,
                     secondary_entry: None,
                     is_log_shipping_primary: false,
+                    registered_secondaries: Vec::new(),
                     has_sessions: false,
                 };
                 self.insert(instance, database, copy);
@@ -491,33 +527,25 @@ impl<'a> Model<'a> {
                     {
                         Err(Impossible(format!("{address} is a partner and can be no witness")))
                     }
-                    Some(session) if session.is_principal => Ok(()),
+                    Some(session) if session.is_principal => {
+                        let partner = self.partner(topology, instance, database)?;
+                        for side in [instance, &partner] {
+                            if let Some(session) = self.session_mut(side, database) {
+                                session.sees_witness = Some(true);
+                            }
+                        }
+                        Ok(())
+                    }
                     _ => Err(Impossible(format!("{instance} is not principal of {database}"))),
                 }
             }
-            DatabaseAction::AwaitSynchronized => match self.copy(instance, database)?.mirroring {
-                Some(_) => Ok(()),
-                None => Err(Impossible(format!("{database} on {instance} is not mirrored"))),
-            },
-            DatabaseAction::FailOverMirror => {
-                let copy = self.copy_in(instance, database, CopyState::Online)?;
-                let session = copy.mirroring.as_mut().filter(|session| session.is_principal);
-                let Some(session) = session else {
-                    return Err(Impossible(format!("{instance} is not principal of {database}")));
-                };
-                session.is_principal = false;
-                let partner = session.partner_address.clone();
-                copy.state = CopyState::Restoring;
-                let partner = topology.instances().find(|i| i.mirroring_address() == partner);
-                let partner = partner.map(|partner| partner.name.clone());
-                let partner = partner.ok_or_else(|| Impossible("unknown partner".into()))?;
-                let copy = self.copy(&partner, database)?;
-                copy.state = CopyState::Online;
-                if let Some(session) = &mut copy.mirroring {
-                    session.is_principal = true;
-                }
-                Ok(())
+            DatabaseAction::AwaitSynchronized => {
+                self.await_synchronized(topology, instance, database)
             }
+            DatabaseAction::FailOverMirror => self.fail_over(topology, instance, database),
+            DatabaseAction::ForceService => self.force_service(instance, database),
+            DatabaseAction::RemoveWitness => self.remove_witness(topology, instance, database),
+            DatabaseAction::RemoveMirroring => self.remove_mirroring(topology, instance, database),
         }
     }
 
@@ -569,7 +597,7 @@ impl<'a> Model<'a> {
             }
         }
         let copy = self.copy(instance, database)?;
-        copy.mirroring = Some(MirrorSession { is_principal, partner_address });
+        copy.mirroring = Some(MirrorSession::new(is_principal, partner_address));
         Ok(())
     }
 
@@ -643,8 +671,10 @@ impl<'a> Model<'a> {
                 let copy = self.copy_in(primary, database, CopyState::Online)?;
                 copy.recovery_model = Some(RecoveryModel::Full);
                 let position = copy.position;
-                copy.mirroring =
-                    Some(MirrorSession { is_principal: true, partner_address: mirror_address });
+                copy.mirroring = Some(MirrorSession {
+                    state: MirroringState::Synchronized,
+                    ..MirrorSession::new(true, mirror_address)
+                });
                 if let Some(existing) = self.copy_of(mirror, database) {
                     let found = existing.state;
                     let same_family = match (&existing.position, &position) {
@@ -662,15 +692,26 @@ impl<'a> Model<'a> {
                     recovery_model: Some(RecoveryModel::Full),
                     position,
                     mirroring: Some(MirrorSession {
-                        is_principal: false,
-                        partner_address: primary_address,
+                        state: MirroringState::Synchronized,
+                        ..MirrorSession::new(false, primary_address)
                     }),
                     secondary_entry: None,
                     is_log_shipping_primary: false,
+                    registered_secondaries: Vec::new(),
                     has_sessions: false,
                 };
                 self.insert(mirror, database, copy);
                 Ok(())
+            }
+            PoolAction::FailOverDatabase { database, from, to, force: false, .. } => {
+                let partner = self.partner(topology, from, database)?;
+                if partner != *to {
+                    return Err(Impossible(format!("{to} is not the partner of {from}")));
+                }
+                self.fail_over(topology, from, database)
+            }
+            PoolAction::FailOverDatabase { database, to, force: true, .. } => {
+                self.force_service(to, database)
             }
             PoolAction::ClearActiveServers => {
                 self.require_writable_configuration()?;

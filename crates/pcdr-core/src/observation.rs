@@ -65,6 +65,12 @@ pub struct InstanceObservation {
     ///
     /// Source: `msdb.dbo.log_shipping_monitor_alert`.
     pub alert_job: Known<Option<Job>>,
+    /// Primaries of these databases that are registered here without any secondary database: what a
+    /// configuration leaves that stopped half way.
+    pub log_shipping_unfinished: Known<Vec<RegisteredPrimary>>,
+    /// Everything whose log shipping is watched here, of any topology: the alert job stays as long as
+    /// there is something.
+    pub log_shipping_monitored: Known<Vec<Monitored>>,
     /// The database mirroring endpoint; `None` when there is none.
     pub mirroring_endpoint: Known<Option<MirroringEndpoint>>,
 }
@@ -195,8 +201,13 @@ pub struct Mirroring {
     pub partner_address: String,
     /// `mirroring_witness_name`; `None` when there is no witness.
     pub witness_address: Option<String>,
+    /// `mirroring_witness_state` is CONNECTED; `None` without a witness, or while its state is UNKNOWN.
+    pub is_witness_connected: Option<bool>,
     /// `mirroring_safety_level` is FULL.
     pub is_safety_full: bool,
+    /// `mirroring_end_of_log_lsn`: where the log that this partner has on disk ends; `None` when it is
+    /// not told.
+    pub end_of_log_lsn: Option<Lsn>,
 }
 
 /// `sys.database_mirroring.mirroring_role`.
@@ -220,6 +231,26 @@ pub enum MirroringState {
     Synchronized,
     /// State 5: partners not synchronized.
     Unsynchronized,
+}
+
+impl MirroringState {
+    /// `sys.database_mirroring.mirroring_state_desc`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MirroringState::Suspended => "SUSPENDED",
+            MirroringState::Disconnected => "DISCONNECTED",
+            MirroringState::Synchronizing => "SYNCHRONIZING",
+            MirroringState::PendingFailover => "PENDING_FAILOVER",
+            MirroringState::Synchronized => "SYNCHRONIZED",
+            MirroringState::Unsynchronized => "UNSYNCHRONIZED",
+        }
+    }
+}
+
+impl std::fmt::Display for MirroringState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// A user session in a database.
@@ -312,6 +343,30 @@ pub struct LogShippingSecondary {
     pub copy_job: Known<Job>,
     /// The restore job.
     pub restore_job: Known<Job>,
+}
+
+/// A primary that is registered on a secondary instance.
+///
+/// Source: `msdb.dbo.log_shipping_secondary`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisteredPrimary {
+    /// `primary_server`, as spelled in the entry.
+    pub primary_server: String,
+    /// `primary_database`.
+    pub primary_database: DatabaseName,
+}
+
+/// A database whose log shipping an instance watches.
+///
+/// Source: `msdb.dbo.log_shipping_monitor_primary` and `log_shipping_monitor_secondary`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Monitored {
+    /// `primary_server` or `secondary_server`.
+    pub server: String,
+    /// `primary_database` or `secondary_database`.
+    pub database: String,
 }
 
 /// A SQL Server Agent job.

@@ -66,6 +66,9 @@ pub async fn observe_again(
         Action::Pool(_, PoolAction::InstallMirror { primary, mirror, .. }) => {
             instances.extend([primary, mirror]);
         }
+        Action::Pool(_, PoolAction::FailOverDatabase { from, to, .. }) => {
+            instances.extend([from, to]);
+        }
         Action::Pool(_, PoolAction::AwaitServers(_)) => {
             let serving =
                 topology.instances().filter(|i| matches!(i.role, Role::Primary | Role::Secondary));
@@ -98,7 +101,8 @@ async fn instance_of(
     let Some(instance) = ports.instances.get(name).map(Arc::clone) else {
         return Known::unknown("no_connection", format!("no way to reach {name} is configured"));
     };
-    match instance.observe(topology.databases()).await {
+    let databases: Vec<DatabaseName> = topology.observed_databases().cloned().collect();
+    match instance.observe(&databases).await {
         Ok(seen) => Known::Known(seen),
         Err(error) => unknown(&error),
     }

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::name::DatabaseName;
 use crate::observation::Observation;
 use crate::refusal::Refusal;
-use crate::step::{Action, Source, Step, StepId};
+use crate::step::{Action, NewPrincipal, Source, Step, StepId};
 use crate::time::{Timestamp, readable};
 use crate::topology::Topology;
 
@@ -25,6 +25,28 @@ pub enum Intent {
     Configure,
     /// Disaster failover: the primary site is gone, the secondary takes over.
     DisasterFailover,
+    /// Mirror failover: principal and mirror of the pair that serves swap inside their site.
+    MirrorFailover {
+        /// The partner that is to be principal, by its design.
+        new_principal: NewPrincipal,
+        /// How.
+        by: FailoverBy,
+    },
+    /// Remove log shipping.
+    Remove {
+        /// Whether mirroring is removed too.
+        mirroring: bool,
+    },
+}
+
+/// How principal and mirror swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailoverBy {
+    /// `ALTER DATABASE … SET PARTNER`, on the instances themselves.
+    TSql,
+    /// `Invoke-CsDatabaseFailover`, in the product's Management Shell; for the pool's databases.
+    Cmdlet,
 }
 
 impl Intent {
@@ -33,6 +55,8 @@ impl Intent {
         match self {
             Intent::Configure => "configure",
             Intent::DisasterFailover => "disaster-failover",
+            Intent::MirrorFailover { .. } => "mirror-failover",
+            Intent::Remove { .. } => "remove",
         }
     }
 }
@@ -101,6 +125,9 @@ pub struct PlanContent {
     pub evidence: Option<Evidence>,
     /// What the operator should know, for example files set aside and checks that could not be made.
     pub notes: Vec<String>,
+    /// What is left to do by hand when instances that cannot be reached are back, in order. No step.
+    #[serde(default)]
+    pub left_behind: Vec<Action>,
     /// The facts that the steps rest on. A run observes and plans again; when that leads to other
     /// steps, the refusal names the facts that changed.
     pub facts: BTreeMap<String, String>,
@@ -220,6 +247,7 @@ impl Draft {
                 invariants: Vec::new(),
                 evidence: None,
                 notes: Vec::new(),
+                left_behind: Vec::new(),
                 facts: BTreeMap::new(),
             },
         }
@@ -239,6 +267,11 @@ impl Draft {
         after.dedup();
         self.content.steps.push(Step { id: StepId(number), action, after, source, expected });
         StepId(number)
+    }
+
+    /// Whether it has no step.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.content.steps.is_empty()
     }
 
     /// Makes room for steps that are about to be added.
@@ -264,6 +297,11 @@ impl Draft {
 
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.content.notes.push(note.into());
+    }
+
+    /// Leaves an action to a person, for when its instance is back.
+    pub(crate) fn leave(&mut self, action: Action) {
+        self.content.left_behind.push(action);
     }
 
     pub(crate) fn fact(&mut self, name: impl Into<String>, value: impl ToString) {

@@ -157,6 +157,53 @@ pub enum Refusal {
     #[error("{instance} was needed as mirror of the new primary, but {found}")]
     MirrorNotAvailable { instance: InstanceName, found: String },
 
+    /// No database is mirrored.
+    #[error("a mirrored database was needed, but {found}")]
+    NotMirrored { found: String },
+
+    /// The mirroring session is not one that can swap without loss.
+    #[error(
+        "mirroring of {database} was needed SYNCHRONIZED with SAFETY FULL and both partners \
+         connected, but {found}"
+    )]
+    MirrorNotSynchronized { database: DatabaseName, found: String },
+
+    /// The principal cannot be reached, so it cannot hand over.
+    #[error(
+        "{principal} was needed to hand {database} over to {mirror}, but it cannot be reached, and \
+         the mirror has lost it too: {reason}"
+    )]
+    PrincipalLost {
+        principal: InstanceName,
+        mirror: InstanceName,
+        database: DatabaseName,
+        /// Where the log on the mirror ends.
+        end_of_log: Option<Lsn>,
+        reason: Reason,
+    },
+
+    /// The documents do not let the mirror be forced into service in this state.
+    #[error(
+        "{mirror} was needed to serve {database} without its principal, but service cannot be \
+         forced there: {found}"
+    )]
+    ServiceCannotBeForced { mirror: InstanceName, database: DatabaseName, found: String },
+
+    /// The new principal would take no log backups.
+    #[error(
+        "{instance} was needed to go on shipping the log of {database} as the new principal, but \
+         {found}"
+    )]
+    LogShippingWouldStop { instance: InstanceName, database: DatabaseName, found: String },
+
+    /// The cmdlet cannot be used for this.
+    #[error("Invoke-CsDatabaseFailover was needed for {database}, but {found}")]
+    CmdletNotUsable { database: DatabaseName, found: String },
+
+    /// Log shipping entries may be on instances that do not answer.
+    #[error("the log shipping entries of every instance were needed, but {}", found.join("; "))]
+    EntriesNotReachable { found: Vec<String> },
+
     /// The facts are not those that the plan was made from.
     #[error("the facts of the plan were needed unchanged, but {}", differences.join("; "))]
     FactsChanged { differences: Vec<String> },
@@ -194,6 +241,13 @@ impl Refusal {
             Refusal::BackupShareUnreadable { .. } => "backup_share_unreadable",
             Refusal::ConfigurationStoreNotWritable => "configuration_store_not_writable",
             Refusal::MirrorNotAvailable { .. } => "mirror_not_available",
+            Refusal::NotMirrored { .. } => "not_mirrored",
+            Refusal::MirrorNotSynchronized { .. } => "mirror_not_synchronized",
+            Refusal::PrincipalLost { .. } => "principal_lost",
+            Refusal::ServiceCannotBeForced { .. } => "service_cannot_be_forced",
+            Refusal::LogShippingWouldStop { .. } => "log_shipping_would_stop",
+            Refusal::CmdletNotUsable { .. } => "cmdlet_not_usable",
+            Refusal::EntriesNotReachable { .. } => "entries_not_reachable",
             Refusal::FactsChanged { .. } => "facts_changed",
             Refusal::NotProvable { .. } => "not_provable",
         }
@@ -277,6 +331,31 @@ impl Refusal {
             Refusal::MirrorNotAvailable { .. } => "Repair the mirror instance, or give the consent \
                 and set up its mirror later: until then the new primary has no protection."
                 .into(),
+            Refusal::NotMirrored { .. } => "Set mirroring up with `pcdr plan configure` or the \
+                product's cmdlet, then plan again."
+                .into(),
+            Refusal::MirrorNotSynchronized { .. } => "Wait until the partners are connected and \
+                synchronized. A SUSPENDED session goes on with SET PARTNER RESUME on its principal, \
+                SAFETY OFF is changed with SET PARTNER SAFETY FULL; then plan again."
+                .into(),
+            Refusal::PrincipalLost { principal, .. } => format!(
+                "Repair {principal}; mirroring goes on by itself when it comes back. If it stays \
+                 lost, make sure that it serves nobody (stop its SQL Server service, or cut it off), \
+                 then give the consent."
+            ),
+            Refusal::ServiceCannotBeForced { .. } => "Connect the mirror to its witness again. If \
+                the principal and the witness stay lost, SET PARTNER OFF on the mirror and RESTORE \
+                DATABASE … WITH RECOVERY free its copy: the principal must never serve again then."
+                .into(),
+            Refusal::LogShippingWouldStop { .. } => "Let `pcdr plan configure` complete log shipping \
+                of the mirror and plan again; or give the consent, and configure afterwards."
+                .into(),
+            Refusal::CmdletNotUsable { .. } => {
+                "Plan the mirror failover by T-SQL, which needs no Management Shell.".into()
+            }
+            Refusal::EntriesNotReachable { .. } => "Repair the instances and plan again; or give the \
+                consent, and carry out by hand, when they are back, what the plan then lists for them."
+                .into(),
             Refusal::FactsChanged { .. } => {
                 "Read the differences, make a new plan and review it.".into()
             }
@@ -324,7 +403,32 @@ impl Refusal {
                 Consent::WithoutMirror,
                 "no protection of the new primary until a mirror is set up".to_owned(),
             ),
+            Refusal::PrincipalLost { principal, end_of_log, .. } => {
+                let from =
+                    end_of_log.map_or(String::new(), |lsn| format!(" from log position {lsn} on"));
+                let price = format!(
+                    "the records{from} that {principal} had not sent yet; and if it still serves \
+                     somebody, two copies take writes"
+                );
+                (Consent::ForceService, price)
+            }
+            Refusal::LogShippingWouldStop { database, .. } => (
+                Consent::WithoutLogShipping,
+                format!(
+                    "no log backup of {database} is shipped until log shipping is configured: what is \
+                     written meanwhile is lost with the site, and the log grows"
+                ),
+            ),
+            Refusal::EntriesNotReachable { .. } => (
+                Consent::LeaveUnreachable,
+                "their entries and jobs stay, and their alerts fire, until somebody removes them"
+                    .to_owned(),
+            ),
             Refusal::PrimaryAlive { .. }
+            | Refusal::NotMirrored { .. }
+            | Refusal::MirrorNotSynchronized { .. }
+            | Refusal::ServiceCannotBeForced { .. }
+            | Refusal::CmdletNotUsable { .. }
             | Refusal::ObservationTooOld { .. }
             | Refusal::InstanceNotObserved { .. }
             | Refusal::FactUnknown { .. }

@@ -35,6 +35,10 @@ pub fn plan(intent: Intent, situation: &Situation<'_>) -> Result<Plan, Refusal> 
     match intent {
         Intent::Configure => crate::configure::plan(situation),
         Intent::DisasterFailover => crate::failover::disaster::plan(situation),
+        Intent::MirrorFailover { new_principal, by } => {
+            crate::failover::mirror::plan(situation, new_principal, by)
+        }
+        Intent::Remove { mirroring } => crate::remove::plan(situation, mirroring),
     }
 }
 

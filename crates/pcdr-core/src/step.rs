@@ -147,8 +147,15 @@ pub enum DatabaseAction {
     },
     /// Wait until the mirroring session is SYNCHRONIZED.
     AwaitSynchronized,
-    /// Swap principal and mirror, without loss.
+    /// Swap principal and mirror, without loss; on the principal.
     FailOverMirror,
+    /// Make the mirror serve although its principal cannot be reached; on the mirror. What only the
+    /// principal has is lost once mirroring is resumed.
+    ForceService,
+    /// Remove the witness from the mirroring session; on the principal.
+    RemoveWitness,
+    /// Remove mirroring. The principal goes on, the former mirror stays RESTORING.
+    RemoveMirroring,
 }
 
 /// The log in one backup.
@@ -202,6 +209,23 @@ pub enum LogShippingAction {
     HoldSecondaryJobs,
     /// Remove the secondary's entry; the copy and restore jobs go with the last one.
     RemoveSecondary,
+    /// Remove a registered primary that has no secondary database here, with its copy and restore
+    /// jobs: what a configuration leaves that stopped half way.
+    RemoveSecondaryPrimary {
+        /// `primary_server`, as spelled in the entry.
+        primary_server: String,
+    },
+    /// Take a secondary off the primary's entry. The secondary itself is not touched.
+    RemovePrimarySecondary {
+        /// `secondary_server`, as spelled in the entry.
+        secondary_server: String,
+        /// `secondary_database`, as spelled in the entry.
+        secondary_database: DatabaseName,
+    },
+    /// Disable the backup job, wait until it does not run, and remove the primary's entry with it.
+    RemovePrimary,
+    /// Remove the job that raises the alerts; the server keeps it while anything is monitored there.
+    RemoveAlertJob,
     /// Run the backup job and wait for the end of that run.
     RunBackupJob,
     /// Run the copy job and wait for the end of that run.
@@ -226,6 +250,18 @@ pub enum FileAction {
     },
 }
 
+/// A partner of a mirroring session by its design, which may differ from its current role.
+///
+/// Source: `Invoke-CsDatabaseFailover`, `NewPrincipal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewPrincipal {
+    /// The instance designed to hold the primary copy of the pair.
+    Primary,
+    /// The instance designed to be its mirror.
+    Mirror,
+}
+
 /// An action on the pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -245,6 +281,19 @@ pub enum PoolAction {
         /// Whether the mirror holds a copy of the same database family, waiting for log, which is
         /// dropped first: an old mirror, or what an interrupted installation left.
         drops_existing: bool,
+    },
+    /// Swap principal and mirror of a database of the pool.
+    FailOverDatabase {
+        /// The database.
+        database: DatabaseName,
+        /// The instance that is principal now.
+        from: InstanceName,
+        /// The instance that becomes principal.
+        to: InstanceName,
+        /// What the topology calls it.
+        new_principal: NewPrincipal,
+        /// Whether the current principal is given up, with what only it has.
+        force: bool,
     },
     /// Take every server off the active list.
     ClearActiveServers,
@@ -269,7 +318,11 @@ impl Action {
             Action::Database(_, database, _)
             | Action::LogShipping(_, database, _)
             | Action::Files(database, _)
-            | Action::Pool(_, PoolAction::InstallMirror { database, .. }) => Some(database),
+            | Action::Pool(
+                _,
+                PoolAction::InstallMirror { database, .. }
+                | PoolAction::FailOverDatabase { database, .. },
+            ) => Some(database),
             Action::Pool(..) => None,
         }
     }
@@ -322,6 +375,17 @@ impl fmt::Display for Action {
                     DatabaseAction::FailOverMirror => {
                         write!(f, "fail mirroring of {database} over to the partner")
                     }
+                    DatabaseAction::ForceService => write!(
+                        f,
+                        "force the mirror of {database} into service, without what only the \
+                         principal has"
+                    ),
+                    DatabaseAction::RemoveWitness => {
+                        write!(f, "remove the mirroring witness of {database}")
+                    }
+                    DatabaseAction::RemoveMirroring => {
+                        write!(f, "remove mirroring of {database}")
+                    }
                 }
             }
             Action::LogShipping(instance, database, action) => {
@@ -354,6 +418,22 @@ impl fmt::Display for Action {
                     LogShippingAction::RemoveSecondary => {
                         write!(f, "remove log shipping from the secondary database {database}")
                     }
+                    LogShippingAction::RemoveSecondaryPrimary { primary_server } => {
+                        write!(
+                            f,
+                            "remove the registration of primary {primary_server} of {database}"
+                        )
+                    }
+                    LogShippingAction::RemovePrimarySecondary { secondary_server, .. } => {
+                        write!(f, "take {secondary_server} off the secondaries of {database}")
+                    }
+                    LogShippingAction::RemovePrimary => write!(
+                        f,
+                        "remove log shipping and its backup job from the primary database {database}"
+                    ),
+                    LogShippingAction::RemoveAlertJob => {
+                        write!(f, "remove the log shipping alert job")
+                    }
                     LogShippingAction::RunBackupJob => {
                         write!(f, "run the log backup job of {database}")
                     }
@@ -371,6 +451,10 @@ impl fmt::Display for Action {
                 PoolAction::InstallMirror { primary, mirror, database, drops_existing, .. } => {
                     let dropping = if *drops_existing { ", dropping the copy there" } else { "" };
                     write!(f, "{pool}: mirror {database} from {primary} to {mirror}{dropping}")
+                }
+                PoolAction::FailOverDatabase { database, from, to, force, .. } => {
+                    let lost = if *force { ", without what only that one has" } else { "" };
+                    write!(f, "{pool}: fail {database} over to {to} from {from}{lost}")
                 }
                 PoolAction::ClearActiveServers => {
                     write!(f, "{pool}: take every server off the active list")

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use pcdr_core::conformance;
+use pcdr_core::known::Known;
 use pcdr_core::mock::MockWorld;
+use pcdr_core::ports::Unwatched;
+use pcdr_core::step::DatabaseAction;
 use pcdr_core::{DatabaseName, InstanceName, Topology};
 
 fn world() -> MockWorld {
@@ -35,4 +38,21 @@ fn the_mock_keeps_every_contract() {
         block_on(conformance::run_store(&*ports.store)).unwrap(),
     ];
     assert!(checked.iter().all(|claims| *claims >= 6), "{checked:?}");
+
+    let mirror: InstanceName = "sql-n2".into();
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE).unwrap();
+    let secondary =
+        block_on(ports.instances[&"sql-s1".into()].observe(std::slice::from_ref(&mgc))).unwrap();
+    world.change_instance("sql-n2", |seen| {
+        let Known::Known(databases) = &mut seen.databases else { return };
+        databases.extend(secondary.databases.known().unwrap().clone());
+    });
+    for (instance, partner) in [(&mirror, &primary), (&primary, &mirror)] {
+        let address = topology.instance(partner).unwrap().mirroring_address();
+        let set = DatabaseAction::SetPartner { address };
+        block_on(ports.instances[instance].run(&mgc, &set, &Unwatched)).unwrap();
+    }
+    let (principal, mirror) = (&*ports.instances[&primary], &*ports.instances[&mirror]);
+    let kept = block_on(conformance::mirroring_partners(principal, mirror, &mgc)).unwrap();
+    assert!(kept >= 11, "{kept} claims");
 }

@@ -1,21 +1,112 @@
 //! Level-triggered: a run that dies at any step is finished by a new plan.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeSet;
-
 use pcdr_core::known::Known;
 use pcdr_core::mock::MockWorld;
-use pcdr_core::observation::PoolState;
+use pcdr_core::observation::{DatabaseObservation, MirroringRole, MirroringState, PoolState};
 use pcdr_core::observe::observe;
-use pcdr_core::ports::Owner;
+use pcdr_core::plan::FailoverBy;
+use pcdr_core::ports::{Owner, Unwatched};
 use pcdr_core::run::{self, RunError, Watcher};
-use pcdr_core::step::Step;
+use pcdr_core::step::{DatabaseAction, NewPrincipal, Step};
 use pcdr_core::{Consent, Intent, Plan, Situation, Topology};
 use pcdr_core::{ErrorCode, InstanceError};
 
 fn topology() -> Topology {
     Topology::parse(pcdr_core::topology::EXAMPLE).unwrap()
 }
+
+/// A procedure, the world it starts in, and what it ends in.
+struct Procedure {
+    name: &'static str,
+    intent: Intent,
+    consents: &'static [Consent],
+    world: fn() -> MockWorld,
+    /// Checks the world after the last step.
+    prove: fn(&MockWorld, &str),
+    /// Steps and crash points that there are at least.
+    steps: usize,
+    crashes: usize,
+}
+
+const DISASTER: Procedure = Procedure {
+    name: "disaster failover",
+    intent: Intent::DisasterFailover,
+    consents: &[Consent::PrimarySiteLost],
+    world: disaster,
+    prove: prove_failed_over,
+    steps: 16,
+    crashes: 40,
+};
+
+const fn to_the_mirror(by: FailoverBy) -> Intent {
+    Intent::MirrorFailover { new_principal: NewPrincipal::Mirror, by }
+}
+
+const PROCEDURES: [Procedure; 6] = [
+    DISASTER,
+    Procedure {
+        name: "mirror failover of two databases",
+        intent: to_the_mirror(FailoverBy::TSql),
+        consents: &[],
+        world: || {
+            let world = configured();
+            mirror_the_compliance_database(&world);
+            world
+        },
+        prove: |world, context| {
+            prove_principal(world, "mgc", MirroringState::Synchronized, context);
+            prove_principal(world, "mgccomp", MirroringState::Synchronized, context);
+        },
+        steps: 4,
+        crashes: 8,
+    },
+    Procedure {
+        name: "mirror failover by cmdlet",
+        intent: to_the_mirror(FailoverBy::Cmdlet),
+        consents: &[],
+        world: configured,
+        prove: |world, context| {
+            prove_principal(world, "mgc", MirroringState::Synchronized, context);
+        },
+        steps: 2,
+        crashes: 5,
+    },
+    Procedure {
+        name: "forced service",
+        intent: to_the_mirror(FailoverBy::TSql),
+        consents: &[Consent::ForceService],
+        world: || {
+            let world = configured();
+            world.lose_instance("sql-n1");
+            world
+        },
+        prove: |world, context| {
+            // Its old principal is away, so it is seen disconnected or suspended alike.
+            prove_principal(world, "mgc", MirroringState::Suspended, context);
+        },
+        steps: 1,
+        crashes: 3,
+    },
+    Procedure {
+        name: "remove",
+        intent: Intent::Remove { mirroring: false },
+        consents: &[],
+        world: configured,
+        prove: |world, context| prove_removed(world, true, context),
+        steps: 6,
+        crashes: 12,
+    },
+    Procedure {
+        name: "remove with mirroring",
+        intent: Intent::Remove { mirroring: true },
+        consents: &[],
+        world: configured,
+        prove: |world, context| prove_removed(world, false, context),
+        steps: 8,
+        crashes: 16,
+    },
+];
 
 fn disaster() -> MockWorld {
     let world = MockWorld::new(topology());
@@ -26,13 +117,53 @@ fn disaster() -> MockWorld {
     world
 }
 
-fn plan(world: &MockWorld) -> Plan {
+/// Mirrored and log-shipped, as configure leaves it.
+fn configured() -> MockWorld {
+    let world = MockWorld::new(topology());
+    let configure = planned(&world, Intent::Configure, &[]);
+    apply(&world, &configure).unwrap();
+    world
+}
+
+fn mirror_the_compliance_database(world: &MockWorld) {
     let topology = topology();
-    let consents = BTreeSet::from([Consent::PrimarySiteLost]);
+    for (instance, partner) in [("sql-n2", "sql-n1"), ("sql-n1", "sql-n2")] {
+        let address = topology.instance(&partner.into()).unwrap().mirroring_address();
+        world.change_instance(instance, |seen| {
+            let Known::Known(databases) = &mut seen.databases else { return };
+            let copy = databases[&"mgc".into()].clone();
+            databases.insert("mgccomp".into(), copy);
+        });
+        let set = DatabaseAction::SetPartner { address };
+        let port = &world.ports().instances[&instance.into()];
+        block_on(port.run(&"mgccomp".into(), &set, &Unwatched)).unwrap();
+    }
+}
+
+fn planned(world: &MockWorld, intent: Intent, consents: &[Consent]) -> Plan {
+    let topology = topology();
+    let consents = consents.iter().copied().collect();
     let observation = block_on(observe(&topology, &world.ports(), "test", None));
     let now = world.now();
     let situation = Situation::new(&topology, &observation, &consents, now);
-    run::plan(Intent::DisasterFailover, &situation).unwrap()
+    run::plan(intent, &situation).unwrap()
+}
+
+impl Procedure {
+    fn plan(&self, world: &MockWorld) -> Plan {
+        planned(world, self.intent, self.consents)
+    }
+
+    fn prove(&self, world: &MockWorld, context: &str) {
+        let context = format!("{} {context}", self.name);
+        (self.prove)(world, &context);
+        assert!(self.plan(world).steps.is_empty(), "{context}: something is left to do");
+        assert_eq!(pcdr_core::journal::first_broken(&world.journal()), None, "{context}");
+    }
+}
+
+fn plan(world: &MockWorld) -> Plan {
+    DISASTER.plan(world)
 }
 
 fn apply(world: &MockWorld, plan: &Plan) -> Result<run::Report, RunError> {
@@ -40,10 +171,17 @@ fn apply(world: &MockWorld, plan: &Plan) -> Result<run::Report, RunError> {
     block_on(run::apply(plan, &topology(), &world.ports(), &owner, &Quiet))
 }
 
-fn assert_failed_over(world: &MockWorld, context: &str) {
+fn copy(world: &MockWorld, instance: &str, database: &str) -> DatabaseObservation {
     let observation = block_on(observe(&topology(), &world.ports(), "test", None));
-    let copy = observation.database(&"sql-s1".into(), &"mgc".into());
-    let Known::Known(Some(copy)) = copy else { panic!("{context}: no copy") };
+    match observation.database(&instance.into(), &database.into()) {
+        Known::Known(Some(copy)) => copy.clone(),
+        other => panic!("{database} on {instance}: {other:?}"),
+    }
+}
+
+fn prove_failed_over(world: &MockWorld, context: &str) {
+    let observation = block_on(observe(&topology(), &world.ports(), "test", None));
+    let copy = copy(world, "sql-s1", "mgc");
     assert!(copy.is_writable(), "{context}");
     let position = copy.log_position.known().unwrap();
     assert_eq!(position.last_restored_lsn.unwrap().get(), 1500, "{context}");
@@ -51,22 +189,45 @@ fn assert_failed_over(world: &MockWorld, context: &str) {
     assert_eq!(pool.state.known(), Some(&PoolState::FailedOver), "{context}");
     assert!(copy.mirroring.known().unwrap().is_some(), "{context}");
     assert_eq!(world.active_servers().len(), 4, "{context}");
-    assert!(plan(world).steps.is_empty(), "{context}: something is left to do");
-    assert_eq!(pcdr_core::journal::first_broken(&world.journal()), None, "{context}");
+}
+
+fn prove_principal(world: &MockWorld, database: &str, state: MirroringState, context: &str) {
+    let copy = copy(world, "sql-n2", database);
+    assert!(copy.is_writable(), "{context}");
+    let session = copy.mirroring.known().unwrap().clone().unwrap();
+    assert_eq!((session.role, session.state), (MirroringRole::Principal, state), "{context}");
+}
+
+fn prove_removed(world: &MockWorld, is_mirrored: bool, context: &str) {
+    let observation = block_on(observe(&topology(), &world.ports(), "test", None));
+    for (name, seen) in &observation.instances {
+        let seen = seen.known().unwrap();
+        let primaries = seen.log_shipping_primary.known().unwrap();
+        let secondaries = seen.log_shipping_secondary.known().unwrap();
+        assert!(primaries.is_empty() && secondaries.is_empty(), "{context}: {name}");
+    }
+    for instance in ["sql-n1", "sql-n2", "sql-s1"] {
+        copy(world, instance, "mgc"); // no database is dropped
+    }
+    let session = copy(world, "sql-n1", "mgc").mirroring.known().unwrap().is_some();
+    assert_eq!(session, is_mirrored, "{context}");
 }
 
 #[test]
 fn a_failure_of_any_step_is_finished_by_a_new_plan() {
-    let words: Vec<String> = plan(&disaster()).steps.iter().map(Step::to_string).collect();
-    assert!(words.len() > 15);
-    for word in &words {
-        let world = disaster();
-        let error = InstanceError::new(ErrorCode::Server, "mock", "a", "it failed", "b");
-        world.fail_next(word, error);
-        let failed = apply(&world, &plan(&world)).unwrap_err();
-        assert!(matches!(failed, RunError::Step { .. }), "{word}: {failed}");
-        apply(&world, &plan(&world)).unwrap_or_else(|error| panic!("{word}: {error}"));
-        assert_failed_over(&world, word);
+    for procedure in &PROCEDURES {
+        let steps = procedure.plan(&(procedure.world)()).steps.clone();
+        assert!(steps.len() >= procedure.steps, "{}: {} steps", procedure.name, steps.len());
+        for word in steps.iter().map(Step::to_string) {
+            let world = (procedure.world)();
+            let error = InstanceError::new(ErrorCode::Server, "mock", "a", "it failed", "b");
+            world.fail_next(&word, error);
+            let failed = apply(&world, &procedure.plan(&world)).unwrap_err();
+            assert!(matches!(failed, RunError::Step { .. }), "{word}: {failed}");
+            apply(&world, &procedure.plan(&world))
+                .unwrap_or_else(|error| panic!("{word}: {error}"));
+            procedure.prove(&world, &word);
+        }
     }
 }
 
@@ -74,23 +235,27 @@ fn a_failure_of_any_step_is_finished_by_a_new_plan() {
 /// it, and finish with a new plan.
 #[test]
 fn a_crash_after_any_number_of_polls_is_finished_by_a_new_plan() {
-    let mut crashes = 0;
-    for polls in 0.. {
-        let world = disaster();
-        let plan_before = plan(&world);
-        let owner = Owner { who: "test".into(), run: "r".into() };
-        let topology = topology();
-        let ports = yielding::ports(&world);
-        let future = run::apply(&plan_before, &topology, &ports, &owner, &Quiet);
-        if poll_at_most(future, polls).is_some() {
-            break;
+    for procedure in &PROCEDURES {
+        let mut crashes = 0;
+        for polls in 0.. {
+            let world = (procedure.world)();
+            let plan_before = procedure.plan(&world);
+            let owner = Owner { who: "test".into(), run: "r".into() };
+            let topology = topology();
+            let ports = yielding::ports(&world);
+            let future = run::apply(&plan_before, &topology, &ports, &owner, &Quiet);
+            if poll_at_most(future, polls).is_some() {
+                break;
+            }
+            crashes += 1;
+            let context = format!("{} after {polls} polls", procedure.name);
+            // The same reviewed plan again: what is left of it is covered by its review.
+            apply(&world, &plan_before).unwrap_or_else(|error| panic!("{context}: {error}"));
+            procedure.prove(&world, &context);
         }
-        crashes += 1;
-        // The same reviewed plan again: what is left of it is covered by its review.
-        apply(&world, &plan_before).unwrap_or_else(|error| panic!("after {polls} polls: {error}"));
-        assert_failed_over(&world, &format!("after {polls} polls"));
+        let name = procedure.name;
+        assert!(crashes >= procedure.crashes, "{name}: only {crashes} crash points were reached");
     }
-    assert!(crashes > 40, "only {crashes} crash points were reached");
 }
 
 #[test]

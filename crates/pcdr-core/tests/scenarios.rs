@@ -12,13 +12,15 @@ use std::time::Duration;
 use pcdr_core::known::Known;
 use pcdr_core::mock::{MockWorld, log_backup};
 use pcdr_core::observation::{
-    DatabaseState, LogShippingPrimary, LogShippingSecondary, PoolState, RecoveryModel,
+    DatabaseState, LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringState, PoolState,
+    RecoveryModel, RegisteredPrimary,
 };
 use pcdr_core::observe::observe;
-use pcdr_core::ports::Owner;
+use pcdr_core::plan::FailoverBy;
+use pcdr_core::ports::{Owner, Unwatched};
 use pcdr_core::run::{self, RunError, Watcher};
 use pcdr_core::schedule::Schedule;
-use pcdr_core::step::Step;
+use pcdr_core::step::{DatabaseAction, NewPrincipal, Step};
 use pcdr_core::{
     Consent, DatabaseName, ErrorCode, InstanceError, Intent, Plan, Refusal, Situation, Topology,
 };
@@ -52,6 +54,7 @@ fn answer(question: &str) -> String {
     let mut consents = BTreeSet::new();
     let mut late = Duration::ZERO;
     let mut out = String::new();
+    let mut show_notes = false;
     for line in question.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
@@ -212,8 +215,61 @@ fn answer(question: &str) -> String {
                 &words.join(" "),
                 InstanceError::new(ErrorCode::Server, "mock", "a", "it was told to fail", "b"),
             ),
-            ["plan", intent] => describe(&mut out, &planned(&world, intent, &consents, late)),
-            ["run", intent] => run(&mut out, &world, intent, &consents),
+            ["configured"] => run(&mut String::new(), &world, &["configure"], &consents),
+            ["show", "notes"] => show_notes = true,
+            ["mirrored", database, principal, mirror] => {
+                mirrored(&world, database, principal, mirror)
+            }
+            ["session", instance, database, state] => {
+                change_session(&world, instance, database, |session| {
+                    session.state = match state {
+                        "SUSPENDED" => MirroringState::Suspended,
+                        "SYNCHRONIZING" => MirroringState::Synchronizing,
+                        other => panic!("unknown session state {other}"),
+                    };
+                });
+            }
+            ["safety", "OFF", instance, database] => {
+                change_session(&world, instance, database, |session| {
+                    session.is_safety_full = false
+                });
+            }
+            ["agent-stopped", instance] => world.change_instance(instance, |seen| {
+                seen.agent_running = Known::Known(false);
+            }),
+            ["no-entry", instance, database] => world.change_instance(instance, |seen| {
+                let Known::Known(all) = &mut seen.log_shipping_primary else { return };
+                all.remove(&database.into()).unwrap();
+            }),
+            ["backup-share", instance, database, share] => {
+                change_entry(&world, instance, database, |entry| {
+                    share.clone_into(&mut entry.backup_share);
+                });
+            }
+            ["registered", instance, database, server] => {
+                change_entry(&world, instance, database, |entry| {
+                    entry.secondaries.push((server.to_owned(), database.to_owned()));
+                });
+            }
+            ["secondary-of", instance, database, server] => {
+                world.change_instance(instance, |seen| {
+                    let Known::Known(all) = &mut seen.log_shipping_secondary else { return };
+                    server.clone_into(&mut all.get_mut(&database.into()).unwrap().primary_server);
+                })
+            }
+            ["unfinished", instance, database, server] => world.change_instance(instance, |seen| {
+                let Known::Known(all) = &mut seen.log_shipping_secondary else { return };
+                all.remove(&database.into());
+                let registered = RegisteredPrimary {
+                    primary_server: server.to_owned(),
+                    primary_database: database.into(),
+                };
+                seen.log_shipping_unfinished = Known::Known(vec![registered]);
+            }),
+            ["plan", ref intent @ ..] => {
+                describe(&mut out, &planned(&world, intent, &consents, late), show_notes);
+            }
+            ["run", ref intent @ ..] => run(&mut out, &world, intent, &consents),
             ref other => panic!("unknown line {other:?}"),
         }
     }
@@ -247,11 +303,73 @@ fn positions(range: &str) -> (u128, u128) {
     (first.parse().unwrap(), last.parse().unwrap())
 }
 
-fn intent(name: &str) -> Intent {
-    match name {
-        "configure" => Intent::Configure,
-        "disaster-failover" => Intent::DisasterFailover,
-        other => panic!("unknown intent {other}"),
+/// The session of a database on an instance.
+fn change_session(
+    world: &MockWorld,
+    instance: &str,
+    database: &str,
+    change: impl FnOnce(&mut Mirroring),
+) {
+    world.change_instance(instance, |seen| {
+        let Known::Known(databases) = &mut seen.databases else { return };
+        let copy = databases.get_mut(&database.into()).unwrap();
+        let Known::Known(Some(session)) = &mut copy.mirroring else { panic!("not mirrored") };
+        change(session);
+    });
+}
+
+/// The entry as log shipping primary of a database on an instance.
+fn change_entry(
+    world: &MockWorld,
+    instance: &str,
+    database: &str,
+    change: impl FnOnce(&mut LogShippingPrimary),
+) {
+    world.change_instance(instance, |seen| {
+        let Known::Known(all) = &mut seen.log_shipping_primary else { return };
+        change(all.get_mut(&database.into()).unwrap());
+    });
+}
+
+/// A database that is mirrored like `mgc`, without log shipping.
+fn mirrored(world: &MockWorld, database: &str, principal: &str, mirror: &str) {
+    let topology = topology();
+    for (instance, partner, state) in
+        [(principal, mirror, DatabaseState::Online), (mirror, principal, DatabaseState::Restoring)]
+    {
+        let address = topology.instance(&partner.into()).unwrap().mirroring_address();
+        world.change_instance(instance, |seen| {
+            let Known::Known(databases) = &mut seen.databases else { return };
+            let mut copy = databases[&"mgc".into()].clone();
+            copy.state = state;
+            databases.insert(database.into(), copy);
+        });
+        let ports = world.ports();
+        let port = &ports.instances[&instance.into()];
+        let set = DatabaseAction::SetPartner { address };
+        block_on(port.run(&database.into(), &set, &Unwatched)).unwrap();
+    }
+}
+
+fn intent(words: &[&str]) -> Intent {
+    match words {
+        ["configure"] => Intent::Configure,
+        ["disaster-failover"] => Intent::DisasterFailover,
+        ["mirror-failover", "to", partner, by @ ..] => Intent::MirrorFailover {
+            new_principal: match *partner {
+                "primary" => NewPrincipal::Primary,
+                "mirror" => NewPrincipal::Mirror,
+                other => panic!("unknown partner {other}"),
+            },
+            by: match by {
+                [] => FailoverBy::TSql,
+                ["by", "cmdlet"] => FailoverBy::Cmdlet,
+                other => panic!("unknown way {other:?}"),
+            },
+        },
+        ["remove"] => Intent::Remove { mirroring: false },
+        ["remove", "with", "mirroring"] => Intent::Remove { mirroring: true },
+        other => panic!("unknown intent {other:?}"),
     }
 }
 
@@ -261,7 +379,7 @@ fn topology() -> Topology {
 
 fn planned(
     world: &MockWorld,
-    name: &str,
+    name: &[&str],
     consents: &BTreeSet<Consent>,
     late: Duration,
 ) -> Result<Plan, Refusal> {
@@ -272,10 +390,12 @@ fn planned(
     run::plan(intent(name), &situation)
 }
 
-fn describe(out: &mut String, plan: &Result<Plan, Refusal>) {
+fn describe(out: &mut String, plan: &Result<Plan, Refusal>, show_notes: bool) {
     match plan {
-        Ok(plan) if plan.steps.is_empty() => writeln!(out, "nothing to do").unwrap(),
         Ok(plan) => {
+            if plan.steps.is_empty() {
+                writeln!(out, "nothing to do").unwrap();
+            }
             for step in &plan.steps {
                 let after: Vec<String> = step.after.iter().map(ToString::to_string).collect();
                 let after = if after.is_empty() { "start".into() } else { after.join(",") };
@@ -284,8 +404,14 @@ fn describe(out: &mut String, plan: &Result<Plan, Refusal>) {
             for loss in &plan.predicted_losses {
                 writeln!(out, "loses {loss}").unwrap();
             }
-            for consent in &plan.consents {
+            for consent in plan.consents.iter().filter(|_| !plan.steps.is_empty()) {
                 writeln!(out, "consent {consent}").unwrap();
+            }
+            for action in &plan.left_behind {
+                writeln!(out, "left {action}").unwrap();
+            }
+            for note in plan.notes.iter().filter(|_| show_notes) {
+                writeln!(out, "note {note}").unwrap();
             }
         }
         Err(refusal) => {
@@ -297,10 +423,10 @@ fn describe(out: &mut String, plan: &Result<Plan, Refusal>) {
     }
 }
 
-fn run(out: &mut String, world: &MockWorld, name: &str, consents: &BTreeSet<Consent>) {
+fn run(out: &mut String, world: &MockWorld, name: &[&str], consents: &BTreeSet<Consent>) {
     let plan = match planned(world, name, consents, Duration::ZERO) {
         Ok(plan) => plan,
-        refused => return describe(out, &refused),
+        refused => return describe(out, &refused, false),
     };
     let owner = Owner { who: "test".into(), run: "r".into() };
     let before = world.log().len();
@@ -310,7 +436,7 @@ fn run(out: &mut String, world: &MockWorld, name: &str, consents: &BTreeSet<Cons
     }
     match result {
         Ok(_) => writeln!(out, "done").unwrap(),
-        Err(RunError::Refused(refusal)) => describe(out, &Err(refusal)),
+        Err(RunError::Refused(refusal)) => describe(out, &Err(refusal), false),
         Err(error) => writeln!(out, "error {error}").unwrap(),
     }
 }

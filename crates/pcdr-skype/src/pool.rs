@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use pcdr_core::observation::{self, PoolObservation};
 use pcdr_core::ports::{PoolControl, Progress};
-use pcdr_core::step::PoolAction;
+use pcdr_core::step::{self, PoolAction};
 use pcdr_core::topology::{Pool, Topology};
-use pcdr_core::{ErrorCode, InstanceError, InstanceName, Known, Reason};
+use pcdr_core::{DatabaseName, ErrorCode, InstanceError, InstanceName, Known, Reason};
 
 use crate::error::{ShellError, ShellErrorKind};
-use crate::shell::{DatabaseType, InstallMirror, PoolState, Shell};
+use crate::shell::{DatabaseType, InstallMirror, NewPrincipal, PoolState, Shell};
 
 /// A Persistent Chat pool behind a Management Shell.
 #[derive(Debug, Clone)]
@@ -78,6 +78,26 @@ impl ShellPool {
         }
     }
 
+    fn database_type(
+        &self,
+        database: &DatabaseName,
+        needed: &str,
+    ) -> Result<DatabaseType, InstanceError> {
+        if *database == self.pool.database {
+            Ok(DatabaseType::PersistentChat)
+        } else if self.pool.compliance_database.as_ref() == Some(database) {
+            Ok(DatabaseType::PersistentChatCompliance)
+        } else {
+            Err(InstanceError::new(
+                ErrorCode::Cmdlet,
+                self.pool.fqdn.as_str(),
+                needed,
+                format!("{database} is no database of the pool"),
+                "Make a new plan.",
+            ))
+        }
+    }
+
     async fn install(&self, action: &PoolAction) -> Result<(), InstanceError> {
         let PoolAction::InstallMirror { primary, database, file_share, drops_existing, .. } =
             action
@@ -94,19 +114,7 @@ impl ShellPool {
                 "Make a new plan.",
             ));
         };
-        let database_type = if *database == self.pool.database {
-            DatabaseType::PersistentChat
-        } else if self.pool.compliance_database.as_ref() == Some(database) {
-            DatabaseType::PersistentChatCompliance
-        } else {
-            return Err(InstanceError::new(
-                ErrorCode::Cmdlet,
-                self.pool.fqdn.as_str(),
-                needed,
-                format!("{database} is no database of the pool"),
-                "Make a new plan.",
-            ));
-        };
+        let database_type = self.database_type(database, needed)?;
         let what = InstallMirror {
             database_type,
             file_share: file_share.clone(),
@@ -168,6 +176,17 @@ impl PoolControl for ShellPool {
                 ("the pool state changed was needed", self.shell.set_pool_state(fqdn, state).await)
             }
             PoolAction::InstallMirror { .. } => return self.install(action).await,
+            PoolAction::FailOverDatabase { database, new_principal, force, .. } => {
+                let needed = "the other partner as principal was needed";
+                let database_type = self.database_type(database, needed)?;
+                let new_principal = match new_principal {
+                    step::NewPrincipal::Primary => NewPrincipal::Primary,
+                    step::NewPrincipal::Mirror => NewPrincipal::Mirror,
+                };
+                let failed_over =
+                    self.shell.fail_over_database(fqdn, database_type, new_principal, *force);
+                (needed, failed_over.await)
+            }
             PoolAction::ClearActiveServers => {
                 ("an empty active list was needed", self.shell.clear_active_servers().await)
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pcdr_core::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogPosition,
     LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole,
-    MirroringState, RecoveryModel, Session, UserAccess,
+    MirroringState, Monitored, RecoveryModel, RegisteredPrimary, Session, UserAccess,
 };
 use pcdr_core::schedule::Frequency;
 use pcdr_core::settings::{Compression, RestoreMode};
@@ -135,6 +135,8 @@ pub(crate) fn read(
         log_shipping_primary: read_primaries(&answer, &names, &jobs),
         log_shipping_secondary: read_secondaries(&answer, &names, &jobs),
         alert_job: read_alert_job(&answer, &jobs),
+        log_shipping_unfinished: read_unfinished(&answer, &names),
+        log_shipping_monitored: answer.read("pcdr_monitored", read_monitored),
         mirroring_endpoint: read_endpoint(&answer),
     })
 }
@@ -329,7 +331,9 @@ fn read_mirroring(row: &Row) -> Result<MirroringRow, SqlError> {
             witness_address: row
                 .optional::<String>("mirroring_witness_name")?
                 .filter(|name| !name.is_empty()),
+            is_witness_connected: witness_is_connected(row.optional("witness_state")?),
             is_safety_full: row.optional::<i32>("safety")? == Some(2),
+            end_of_log_lsn: row.optional("mirroring_end_of_log_lsn")?,
         }),
         _ => None,
     };
@@ -521,6 +525,27 @@ fn read_primaries(
     })
 }
 
+fn read_monitored(row: &Row) -> Result<Monitored, SqlError> {
+    Ok(Monitored {
+        server: row.optional("server")?.unwrap_or_default(),
+        database: row.optional("name")?.unwrap_or_default(),
+    })
+}
+
+fn read_unfinished(answer: &Answer<'_>, names: &Names<'_>) -> Known<Vec<RegisteredPrimary>> {
+    let rows = names.keyed(answer, "pcdr_unfinished", "primary_database", |row| {
+        row.get::<String>("primary_server")
+    });
+    rows.map(|rows| {
+        rows.into_iter()
+            .map(|(primary_database, primary_server)| RegisteredPrimary {
+                primary_server,
+                primary_database,
+            })
+            .collect()
+    })
+}
+
 fn read_secondaries(
     answer: &Answer<'_>,
     names: &Names<'_>,
@@ -622,6 +647,15 @@ pub(crate) fn mirroring_role(value: i32) -> Result<MirroringRole, SqlError> {
         2 => MirroringRole::Mirror,
         _ => return unexpected("mirroring role", value),
     })
+}
+
+/// Source: `sys.database_mirroring.mirroring_witness_state`.
+fn witness_is_connected(state: Option<i32>) -> Option<bool> {
+    match state {
+        Some(1) => Some(true),
+        Some(2) => Some(false),
+        _ => None,
+    }
 }
 
 /// Source: `sys.database_mirroring.mirroring_state`; 4 and 6 both are SYNCHRONIZED.

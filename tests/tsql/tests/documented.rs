@@ -41,6 +41,7 @@ fn places(statement: &str) -> Vec<Place> {
         | "change primary"
         | "delete primary"
         | "add primary's secondary"
+        | "delete primary's secondary"
         | "add alert job" => Place::Primary,
         "add secondary's primary"
         | "add secondary"
@@ -48,6 +49,7 @@ fn places(statement: &str) -> Vec<Place> {
         | "change secondary"
         | "delete secondary"
         | "delete secondary's primary" => Place::Secondary,
+        "delete alert job" => return vec![Place::Monitor],
         _ => return Vec::new(),
     };
     vec![place, Place::Monitor]

@@ -9,11 +9,12 @@ mod requirements;
 
 use std::time::Duration;
 
-use crate::estimate;
+use crate::estimate::{self, SWAP};
 use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{
     DatabaseObservation, InstanceObservation, LogShippingPrimary, LogShippingSecondary,
+    MirroringState,
 };
 use crate::plan::{Draft, Intent, Plan, Situation};
 use crate::refusal::Refusal;
@@ -195,25 +196,8 @@ impl<'a> Runbook<'a> {
     }
 
     fn back_up(&mut self) {
-        let database = self.current();
-        let stamp: String = self
-            .situation
-            .files_named_after
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .take(14)
-            .collect();
-        // A database may be called anything; a file may not.
-        let safe: String = database
-            .as_str()
-            .chars()
-            .map(|c| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' })
-            .take(80)
-            .collect();
-        let share = self.topology.backup_share();
-        let full = share.path_of(&format!("{safe}_initial_{stamp}.bak"));
-        let log = share.path_of(&format!("{safe}_initial_{stamp}.trn"));
+        let full = self.backup_file("_initial", "bak");
+        let log = self.backup_file("_initial", "trn");
         let source = Source::new(MIRRORING, "full backup and log backup of the primary");
         let principal = &self.principal.name;
         if self.needs_recovery_full() {
@@ -225,6 +209,47 @@ impl<'a> Runbook<'a> {
         let action = DatabaseAction::BackUpLog { path: log.clone() };
         self.on(principal, action, source, UNKNOWN_SIZE);
         self.backup_paths = Some((full, log));
+    }
+
+    /// A new file in the backup share, named after the database and the time.
+    fn backup_file(&self, what: &str, extension: &str) -> String {
+        let stamp: String = self
+            .situation
+            .files_named_after
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .take(14)
+            .collect();
+        // A database may be called anything; a file may not.
+        let safe: String = self
+            .current()
+            .as_str()
+            .chars()
+            .map(|c| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' })
+            .take(80)
+            .collect();
+        self.topology.backup_share().path_of(&format!("{safe}{what}_{stamp}.{extension}"))
+    }
+
+    /// A copy that waits for log, for example one that was the mirror before, needs the log up to a
+    /// backup of the principal before it can be its mirror (again).
+    ///
+    /// Source: "Removing Database Mirroring".
+    fn bring_up(&mut self, mirror: &'a Instance, source: &Source) {
+        let path = match &self.backup_paths {
+            Some((_, log)) => log.clone(),
+            None => {
+                // Named as log shipping names its own, so that its jobs carry this one on too.
+                let path = self.backup_file("", "trn");
+                let action = DatabaseAction::BackUpLog { path: path.clone() };
+                let principal = &self.principal.name;
+                self.on(principal, action, source.clone(), UNKNOWN_SIZE);
+                path
+            }
+        };
+        let action = DatabaseAction::RestoreLog { path, log: None };
+        self.on(&mirror.name, action, source.clone(), UNKNOWN_SIZE);
     }
 
     fn restore_to(&mut self, instance: &'a Instance, source: &Source) {
@@ -259,7 +284,11 @@ impl<'a> Runbook<'a> {
         }
         let source =
             Source::new(MIRRORING, "restore on the mirror, mirror first, principal second");
-        self.restore_to(mirror, &source);
+        if self.is_to_restore(mirror) {
+            self.restore_to(mirror, &source);
+        } else {
+            self.bring_up(mirror, &source);
+        }
         let to_primary = DatabaseAction::SetPartner { address: primary.mirroring_address() };
         self.on(&mirror.name, to_primary, source.clone(), estimate::STATEMENT);
         let to_mirror = DatabaseAction::SetPartner { address: mirror.mirroring_address() };
@@ -303,6 +332,9 @@ impl<'a> Runbook<'a> {
         }
         let swap = DatabaseAction::FailOverMirror;
         let wait = DatabaseAction::AwaitSynchronized;
+        if self.copy(principal, self.current()).is_some_and(is_catching_up) {
+            self.on(&principal.name, wait.clone(), source.clone(), SWAP);
+        }
         self.on(&principal.name, swap.clone(), source.clone(), SWAP);
         self.on(&other.name, wait.clone(), source.clone(), SWAP);
         self.primary_entry_on(other, &source);
@@ -418,7 +450,11 @@ impl<'a> Runbook<'a> {
     }
 }
 
+/// Whether a copy is in a session that is not SYNCHRONIZED now.
+fn is_catching_up(copy: &DatabaseObservation) -> bool {
+    let session = copy.mirroring.known().and_then(Option::as_ref);
+    session.is_some_and(|session| session.state != MirroringState::Synchronized)
+}
+
 /// A backup whose size is not known when planning.
 const UNKNOWN_SIZE: Duration = Duration::from_secs(30);
-/// A manual mirroring failover with its resynchronisation.
-const SWAP: Duration = Duration::from_secs(5);

@@ -1,3 +1,4 @@
 //! Procedures that move the primary role. One file each; each reads like its runbook.
 
 pub mod disaster;
+pub mod mirror;

@@ -37,6 +37,15 @@ impl Entries {
     }
 }
 
+/// The secondaries that are registered in a primary's entry.
+pub(super) fn registered(
+    seen: &InstanceObservation,
+    database: &DatabaseName,
+) -> Vec<(String, String)> {
+    let primary = seen.log_shipping_primary.known().and_then(|all| all.get(database));
+    primary.map(|entry| entry.secondaries.clone()).unwrap_or_default()
+}
+
 impl Model<'_> {
     /// The entry as secondary of a database on an instance, whether or not the database is there.
     fn secondary_entry(
@@ -65,7 +74,30 @@ impl Model<'_> {
                 copy.is_log_shipping_primary = true;
                 Ok(())
             }
-            LogShippingAction::AddAlertJob { .. } => self.require_seen(instance),
+            LogShippingAction::AddAlertJob { .. } | LogShippingAction::RemoveAlertJob => {
+                self.require_seen(instance)
+            }
+            LogShippingAction::RemoveSecondaryPrimary { .. } => self.require_seen(instance),
+            LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+                // An entry can outlive its database.
+                if let Ok(copy) = self.copy(instance, database) {
+                    copy.registered_secondaries.retain(|(server, name)| {
+                        !(server.eq_ignore_ascii_case(secondary_server)
+                            && name == secondary_database.as_str())
+                    });
+                }
+                Ok(())
+            }
+            LogShippingAction::RemovePrimary => {
+                let Ok(copy) = self.copy(instance, database) else { return Ok(()) };
+                if let Some((server, _)) = copy.registered_secondaries.first() {
+                    return Err(Impossible(format!(
+                        "{server} is still a secondary of {database} on {instance}"
+                    )));
+                }
+                copy.is_log_shipping_primary = false;
+                Ok(())
+            }
             LogShippingAction::ChangePrimary { .. }
             | LogShippingAction::AddPrimarySecondary { .. }
             | LogShippingAction::RunBackupJob => {
@@ -77,6 +109,14 @@ impl Model<'_> {
                 }
                 if *action == LogShippingAction::RunBackupJob {
                     copy.position = None;
+                }
+                if let LogShippingAction::AddPrimarySecondary {
+                    secondary_server,
+                    secondary_database,
+                } = action
+                {
+                    let pair = (secondary_server.clone(), secondary_database.to_string());
+                    copy.registered_secondaries.push(pair);
                 }
                 Ok(())
             }

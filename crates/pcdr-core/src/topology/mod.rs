@@ -406,6 +406,13 @@ impl Topology {
         &self.databases
     }
 
+    /// The databases that are looked at: the log-shipped ones, then the compliance database, which is
+    /// mirrored but never log-shipped.
+    pub fn observed_databases(&self) -> impl Iterator<Item = &DatabaseName> {
+        let compliance = self.pool.as_ref().and_then(|pool| pool.compliance_database.as_ref());
+        self.databases.iter().chain(compliance)
+    }
+
     /// The Persistent Chat pool, if there is one.
     pub fn pool(&self) -> Option<&Pool> {
         self.pool.as_ref()

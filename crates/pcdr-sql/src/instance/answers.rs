@@ -66,6 +66,11 @@ pub(super) fn any_runs(sets: &[ResultSet]) -> Result<bool, SqlError> {
     Ok(false)
 }
 
+/// Which of the jobs exist.
+pub(super) fn jobs_there(sets: &[ResultSet]) -> Result<Vec<Guid>, SqlError> {
+    sets.iter().flat_map(|set| &set.rows).map(|row| row.get("job_id")).collect()
+}
+
 /// The schedules of a job.
 pub(super) fn schedules(sets: &[ResultSet]) -> Result<Vec<JobSchedule>, SqlError> {
     sets.iter().flat_map(|set| &set.rows).map(read_schedule).collect()

@@ -56,6 +56,9 @@ impl SqlInstance {
             }
             DatabaseAction::AwaitSynchronized => self.await_synchronized(database, progress).await,
             DatabaseAction::FailOverMirror => self.fail_over_mirror(database, progress).await,
+            DatabaseAction::ForceService => self.force_service(database, progress).await,
+            DatabaseAction::RemoveWitness => self.remove_witness(database, progress).await,
+            DatabaseAction::RemoveMirroring => self.remove_mirroring(database, progress).await,
         }
     }
 

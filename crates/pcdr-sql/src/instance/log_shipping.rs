@@ -12,6 +12,7 @@ use pcdr_core::settings::{
 use pcdr_core::step::LogShippingAction;
 use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError, Known};
 
+use super::log_shipping_removal::{NO_SECONDARY, unless_gone};
 use super::{SqlInstance, answers};
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
@@ -58,6 +59,20 @@ impl SqlInstance {
                 let needed = format!("log shipping of {database} had to be removed");
                 let removed = self.remove_secondary(database);
                 removed.await.map_err(|error| self.error(&error, &needed))
+            }
+            LogShippingAction::RemoveSecondaryPrimary { primary_server } => {
+                self.remove_secondary_primary(database, primary_server, progress).await
+            }
+            LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+                let needed = format!("{secondary_server} had to be no secondary of {database}");
+                let removed =
+                    self.remove_primary_secondary(database, secondary_server, secondary_database);
+                removed.await.map_err(|error| self.error(&error, &needed))
+            }
+            LogShippingAction::RemovePrimary => self.remove_primary(database, progress).await,
+            LogShippingAction::RemoveAlertJob => {
+                let needed = "the log shipping alert job had to be removed";
+                self.remove_alert_job().await.map_err(|error| self.error(&error, needed))
             }
             LogShippingAction::RunBackupJob => {
                 let needed = format!("the log backup job of {database} had to run");
@@ -418,8 +433,8 @@ impl SqlInstance {
             return Ok(());
         }
         let delete = statement::log_shipping::delete_secondary_database(database.as_str())?;
-        self.call(&delete, "sp_delete_log_shipping_secondary_database").await?;
-        Ok(())
+        let called = self.call(&delete, "sp_delete_log_shipping_secondary_database").await;
+        unless_gone(called, NO_SECONDARY)
     }
 
     /// Takes back what was created, newest first, and reports the error that made it necessary.

@@ -17,6 +17,12 @@ const POLL: Duration = Duration::from_millis(250);
 /// `SERVERPROPERTY('EngineEdition')` of Express edition, which can only be a witness.
 const EXPRESS: i32 = 4;
 
+/// The database is not configured for mirroring.
+const NOT_MIRRORED: i32 = 1416;
+
+/// The session has no witness.
+const NO_WITNESS: i32 = 1439;
+
 /// How long a session may be suspended before waiting for it is given up: nobody resumes it.
 const SUSPENDED_LIMIT: Duration = Duration::from_secs(10);
 
@@ -254,5 +260,87 @@ impl SqlInstance {
             session.role == MirroringRole::Mirror
         })
         .await
+    }
+
+    /// Makes the mirror serve although its principal cannot be reached, and waits until it does.
+    pub(super) async fn force_service(
+        &self,
+        database: &DatabaseName,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = format!("the mirror of {database} had to be forced into service");
+        let failed = |error: SqlError| self.error(&error, &needed);
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+        let session = self.session(standing.mirroring, &needed)?;
+        if session.role == MirroringRole::Principal {
+            self.end(work);
+            return Ok(());
+        }
+        if !matches!(session.state, MirroringState::Disconnected | MirroringState::Suspended) {
+            self.end(work);
+            return Err(self.refuse(
+                ErrorCode::Mirroring,
+                needed,
+                format!("the session is {}: its principal is there", session.state),
+                "fail over from the principal, which loses nothing",
+            ));
+        }
+        let force = statement::database::force_service(database.as_str());
+        let force = force.map_err(|error| failed(error.into()))?;
+        self.execute(work, force, progress).await.map_err(failed)?;
+        self.await_mirroring(database, &needed, progress, |session| {
+            session.role == MirroringRole::Principal
+        })
+        .await
+    }
+
+    /// Takes the witness out of the session; the session goes on.
+    pub(super) async fn remove_witness(
+        &self,
+        database: &DatabaseName,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = format!("the mirroring witness of {database} had to be removed");
+        let is_there = |session: &MirroringStanding| session.witness.is_some();
+        let remove = statement::database::remove_witness(database.as_str());
+        self.take_away(database, &needed, is_there, remove, NO_WITNESS, progress).await
+    }
+
+    /// Ends mirroring: the principal goes on alone, the mirror stays RESTORING.
+    pub(super) async fn remove_mirroring(
+        &self,
+        database: &DatabaseName,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let needed = format!("mirroring of {database} had to be removed");
+        let remove = statement::database::remove_mirroring(database.as_str());
+        self.take_away(database, &needed, |_| true, remove, NOT_MIRRORED, progress).await
+    }
+
+    /// Sends a statement that takes something away, unless it is gone; `gone` is the error of one that
+    /// went meanwhile.
+    async fn take_away(
+        &self,
+        database: &DatabaseName,
+        needed: &str,
+        is_there: impl Fn(&MirroringStanding) -> bool,
+        statement: Result<Statement, crate::quote::QuoteError>,
+        gone: i32,
+        progress: &dyn Progress,
+    ) -> Result<(), InstanceError> {
+        let failed = |error: SqlError| self.error(&error, needed);
+        let statement = statement.map_err(|error| failed(error.into()))?;
+        let (work, standing) = self.begin(database).await.map_err(failed)?;
+        let standing = standing.ok_or_else(|| self.missing(database, needed))?;
+        if !standing.mirroring.as_ref().is_some_and(is_there) {
+            self.end(work);
+            return Ok(());
+        }
+        match self.execute(work, statement, progress).await {
+            Err(error) if error.number() == Some(gone) => Ok(()),
+            Err(error) => Err(failed(error)),
+            Ok(_) => Ok(()),
+        }
     }
 }

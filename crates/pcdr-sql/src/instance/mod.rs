@@ -4,6 +4,7 @@ mod answers;
 mod database;
 mod jobs;
 mod log_shipping;
+mod log_shipping_removal;
 mod mirroring;
 #[cfg(test)]
 mod reading;

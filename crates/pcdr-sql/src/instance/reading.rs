@@ -179,7 +179,10 @@ const READERS: &[(&str, Reader)] = &[
     ("header", |sets| header::read_one(sets).map(drop)),
     ("headers", |sets| unreadable(&header::read_many(sets, 2)?)),
     ("file list", |sets| answers::files(sets).map(drop)),
-    ("job activity", |sets| answers::any_runs(sets).map(drop)),
+    ("job activity", |sets| {
+        answers::jobs_there(sets)?;
+        answers::any_runs(sets).map(drop)
+    }),
     ("activity of no job", |sets| answers::any_runs(sets).map(drop)),
     ("start job", |sets| answers::run(&called(sets)?).map(drop)),
     ("job outcome", |sets| answers::outcome(first(sets)).map(drop)),
@@ -202,6 +205,8 @@ const READERS: &[(&str, Reader)] = &[
     ("delete primary", only_returns),
     ("primary's secondary", |_| Ok(())), // whether there is a row says it
     ("add primary's secondary", only_returns),
+    ("delete primary's secondary", only_returns),
+    ("delete alert job", only_returns),
     ("secondary entry", |sets| answers::copy_and_restore_jobs(first(sets)).map(drop)),
     ("secondary's primary", |sets| {
         answers::copy_and_restore_jobs(first(sets))?;
@@ -335,7 +340,7 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 22] = [
+const UNREAD: [(&str, &str); 21] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
@@ -345,7 +350,6 @@ const UNREAD: [(&str, &str); 22] = [
     ("endpoint", "role"),
     ("job activity", "agent_session"),
     ("job activity", "enabled"),
-    ("job activity", "job_id"),
     ("job activity", "name"),
     ("job step messages", "sql_message_id"),
     ("observe: pings", "name"),

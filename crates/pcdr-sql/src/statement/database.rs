@@ -204,6 +204,26 @@ pub fn fail_over_mirror(database: &str) -> Result<Statement, QuoteError> {
     Ok(Statement::long(format!("ALTER DATABASE {database} SET PARTNER FAILOVER;")))
 }
 
+/// Makes the mirror serve although its principal cannot be reached.
+pub fn force_service(database: &str) -> Result<Statement, QuoteError> {
+    let database = quote::identifier(database)?;
+    Ok(Statement::long(format!(
+        "ALTER DATABASE {database} SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS;"
+    )))
+}
+
+/// Takes the witness out of the session.
+pub fn remove_witness(database: &str) -> Result<Statement, QuoteError> {
+    let database = quote::identifier(database)?;
+    Ok(Statement::long(format!("ALTER DATABASE {database} SET WITNESS OFF;")))
+}
+
+/// Ends mirroring.
+pub fn remove_mirroring(database: &str) -> Result<Statement, QuoteError> {
+    let database = quote::identifier(database)?;
+    Ok(Statement::long(format!("ALTER DATABASE {database} SET PARTNER OFF;")))
+}
+
 /// A GUID as a literal.
 pub(crate) fn guid(value: Guid) -> String {
     format!("'{value}'")
@@ -237,5 +257,8 @@ pub(super) fn samples(
         ("set partner", set_partner(database, address)?),
         ("set witness", set_witness(database, address)?),
         ("fail over mirror", fail_over_mirror(database)?),
+        ("force service", force_service(database)?),
+        ("remove witness", remove_witness(database)?),
+        ("remove mirroring", remove_mirroring(database)?),
     ])
 }

@@ -147,6 +147,30 @@ pub fn add_primary_secondary(
     )))
 }
 
+/// Takes a secondary off a primary's entry.
+pub fn delete_primary_secondary(
+    database: &str,
+    server: &str,
+    secondary: &str,
+) -> Result<Statement, QuoteError> {
+    let (database, server) = (quote::name(database)?, quote::name(server)?);
+    let secondary = quote::name(secondary)?;
+    Ok(Statement::change(format!(
+        "SET NOCOUNT ON;\nDECLARE @rc int;\n\
+         EXEC @rc = master.dbo.sp_delete_log_shipping_primary_secondary @primary_database = {database}, \
+         @secondary_server = {server}, @secondary_database = {secondary};\n\
+         SELECT @rc AS return_code;"
+    )))
+}
+
+/// Removes the alert job, unless something is still monitored on the instance.
+pub fn delete_alert_job() -> Statement {
+    Statement::change(
+        "SET NOCOUNT ON;\nDECLARE @rc int;\nEXEC @rc = master.dbo.sp_delete_log_shipping_alert_job;\n\
+         SELECT @rc AS return_code;",
+    )
+}
+
 /// The jobs of a secondary database's entry, if there is one.
 pub fn secondary(database: &str) -> Result<Statement, QuoteError> {
     let database = quote::name(database)?;
@@ -346,6 +370,8 @@ pub(super) fn samples(
         ("delete primary", delete_primary(database)?),
         ("primary's secondary", primary_secondary(database, database, database)?),
         ("add primary's secondary", add_primary_secondary(database, database, database)?),
+        ("delete primary's secondary", delete_primary_secondary(database, database, database)?),
+        ("delete alert job", delete_alert_job()),
         ("secondary entry", secondary(database)?),
         ("secondary's primary", secondary_primary(database, database)?),
         ("add secondary's primary", add_secondary_primary(&secondary_settings)?),

@@ -92,6 +92,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                 "SELECT 1 AS pcdr_mirroring, d.name, CAST(m.mirroring_role AS int) AS role, \
                  CAST(m.mirroring_state AS int) AS state, CAST(m.mirroring_safety_level AS int) AS safety, \
                  m.mirroring_partner_name, m.mirroring_witness_name, \
+                 CAST(m.mirroring_witness_state AS int) AS witness_state, m.mirroring_end_of_log_lsn, \
                  CAST(IS_SRVROLEMEMBER(N'sysadmin') AS int) AS is_sysadmin FROM sys.databases AS d \
                  LEFT JOIN sys.database_mirroring AS m ON m.database_id = d.database_id WHERE d.name IN ({names});"
             ),
@@ -144,6 +145,15 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "pcdr_unfinished",
+            format!(
+                "SELECT 1 AS pcdr_unfinished, s.primary_database, s.primary_server \
+                 FROM msdb.dbo.log_shipping_secondary AS s WHERE s.primary_database IN ({names}) \
+                 AND NOT EXISTS (SELECT 1 FROM msdb.dbo.log_shipping_secondary_databases AS b \
+                 WHERE b.secondary_id = s.secondary_id) ORDER BY s.primary_server;"
+            ),
+        ),
+        (
             "pcdr_jobs",
             format!(
                 "SELECT 1 AS pcdr_jobs, j.job_id, j.name, CAST(j.enabled AS int) AS enabled, \
@@ -164,6 +174,18 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  JOIN msdb.dbo.sysschedules AS x ON x.schedule_id = j.schedule_id WHERE {JOBS} \
                  ORDER BY x.schedule_id;"
             ),
+        ),
+        (
+            "pcdr_monitored",
+            "SELECT 1 AS pcdr_monitored, p.primary_server AS server, p.primary_database AS name \
+             FROM msdb.dbo.log_shipping_monitor_primary AS p;"
+                .to_owned(),
+        ),
+        (
+            "pcdr_monitored",
+            "SELECT 1 AS pcdr_monitored, s.secondary_server AS server, s.secondary_database AS name \
+             FROM msdb.dbo.log_shipping_monitor_secondary AS s;"
+                .to_owned(),
         ),
         (
             "pcdr_alert",

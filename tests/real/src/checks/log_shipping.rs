@@ -5,7 +5,6 @@ use pcdr_core::schedule::Schedule;
 use pcdr_core::settings::{Compression, Monitor, PrimarySettings, RestoreMode, SecondarySettings};
 use pcdr_core::step::LogShippingAction;
 use pcdr_sql::connection::{ResultSet, Row};
-use pcdr_sql::quote;
 use pcdr_sql::statement::log_shipping;
 
 use super::statements::carry_out;
@@ -171,14 +170,15 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     let sets = carry_out!(servers, "secondary", log_shipping::secondary(name));
     assert!(sets[0].rows.is_empty());
 
-    let remove = format!(
-        "DECLARE @rc int;\nEXEC @rc = master.dbo.sp_delete_log_shipping_primary_secondary @primary_database = {0}, \
-         @secondary_server = {1}, @secondary_database = {0};\nSELECT @rc AS return_code;",
-        servers.literal(),
-        quote::name(&server).unwrap()
-    );
-    returned(&servers.sql("primary", &remove).await);
+    returned(&carry_out!(
+        servers,
+        "primary",
+        log_shipping::delete_primary_secondary(name, &server, name)
+    ));
+    let sets = carry_out!(servers, "primary", log_shipping::primary_secondary(name, &server, name));
+    assert!(sets[0].rows.is_empty());
     returned(&carry_out!(servers, "primary", log_shipping::delete_primary(name)));
+    returned(&carry_out!(servers, "primary", log_shipping::delete_alert_job()));
     assert!(!job_exists(servers, "primary", job).await);
 }
 

@@ -96,6 +96,12 @@ async fn every_statement_of_mirroring_is_carried_out(servers: &Servers) {
     carry_out!(servers, "primary", database::fail_over_mirror(scratch));
     servers.act("mirror", DatabaseAction::AwaitSynchronized).await;
     assert_eq!(servers.copy("mirror").await.mirroring_role(), Some(MirroringRole::Principal));
+    // The principal is there: service is not forced on its mirror.
+    let force = database::force_service(scratch).unwrap();
+    servers.sql_error("primary", &force.batch).await;
+    servers.counts_as_carried_out("database::force_service");
+    carry_out!(servers, "mirror", database::remove_mirroring(scratch));
+    assert_eq!(servers.copy("mirror").await.mirroring.known(), Some(&None));
 }
 
 async fn a_witness_joins_a_synchronized_session(servers: &Servers) {
@@ -105,6 +111,9 @@ async fn a_witness_joins_a_synchronized_session(servers: &Servers) {
     servers.act("primary", DatabaseAction::SetWitness { address: witness.clone() }).await;
     let session = servers.copy("primary").await.mirroring.known().cloned().flatten().unwrap();
     assert!(session.witness_address.is_some_and(|address| address.eq_ignore_ascii_case(&witness)));
+    carry_out!(servers, "primary", database::remove_witness(&servers.scratch));
+    let session = servers.copy("primary").await.mirroring.known().cloned().flatten().unwrap();
+    assert_eq!(session.witness_address, None);
 }
 
 async fn a_mirror_that_waits_for_its_principal_can_be_told_again(servers: &Servers) {
