@@ -606,7 +606,7 @@ async fn every_view_has_its_documented_columns_and_every_row_fits_them() {
         ("sys.database_mirroring_endpoints", 18),
         ("sys.endpoints", 10),
         ("sys.tcp_endpoints", 13),
-        ("sys.dm_db_mirroring_connections", 28),
+        ("sys.dm_db_mirroring_connections", 27),
         ("sys.dm_exec_connections", 22),
         ("sys.server_principals", 13),
         ("sys.server_permissions", 10),

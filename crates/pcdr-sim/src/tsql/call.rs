@@ -650,8 +650,10 @@ fn convert(
     parameter: &ProcedureParameter,
 ) -> Result<Value, SqlFailure> {
     cast(value, from, parameter.ty, None).map_err(|failure| {
-        // Conversions of arguments have an error of their own.
-        if matches!(failure.cause().number, 245 | 241 | 8114) {
+        // Conversions of arguments have an error of their own, whatever they fail of: text that is no
+        // number, date or GUID, and numbers out of range.
+        if matches!(failure.cause().number, 220 | 241 | 242 | 244 | 245 | 248 | 8114 | 8115 | 8169)
+        {
             let mut failure = error(
                 8114,
                 16,

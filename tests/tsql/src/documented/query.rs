@@ -195,6 +195,27 @@ impl<'a> Check<'a> {
                 }
                 conditions.extend(table.node("SearchCondition"));
             }
+            "UnqualifiedJoin" => {
+                if let Some(first) = table.node("FirstTableReference") {
+                    self.source(first, outer, scope, conditions);
+                }
+                let kind = table.text("UnqualifiedJoinType");
+                if !matches!(kind, "CrossJoin" | "CrossApply" | "OuterApply") {
+                    self.problem(format!("a join {kind} is not known to the check"));
+                }
+                // What is applied sees the names to its left.
+                let mut second = Scope::default();
+                if let Some(table) = table.node("SecondTableReference") {
+                    let scopes = Check::scopes(outer, scope);
+                    let scopes = if kind == "CrossJoin" { outer } else { &scopes };
+                    self.source(table, scopes, &mut second, conditions);
+                }
+                let columns = second.sources.iter_mut().flat_map(|source| &mut source.columns);
+                if kind != "CrossJoin" && kind != "CrossApply" {
+                    columns.for_each(|column| column.null = Some(true));
+                }
+                scope.sources.append(&mut second.sources);
+            }
             other => self.problem(format!("{other} in FROM is not known to the check")),
         }
     }

@@ -293,7 +293,6 @@ pub(super) fn connections(view: View<'_>) -> Result<Relation, SqlFailure> {
                 ("login_state_desc", Value::string("ONLINE")),
                 ("encryption_algorithm", Value::SmallInt(2)),
                 ("encryption_algorithm_desc", Value::string("AES")),
-                ("address", Value::string(&config.fqdn)),
             ]
         })
         .collect();

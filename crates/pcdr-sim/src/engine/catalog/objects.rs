@@ -6,7 +6,7 @@ use super::columns::objects as columns;
 use super::columns::{ColumnDef, not_null, null, text};
 use super::{Named, View, rows};
 use crate::engine::modules;
-use crate::engine::msdb::MsdbTable;
+use crate::engine::msdb::{MsdbTable, backup_history};
 use crate::engine::state::Database;
 use crate::message::SqlFailure;
 use crate::value::{Column, Length, Relation, SqlType, Value};
@@ -59,6 +59,12 @@ struct Shown {
 /// First `object_id` of the tables of `msdb`.
 const MSDB_OBJECTS: i32 = 1_000_000;
 
+/// The tables of `msdb`: name, columns, and the column that the server numbers.
+fn msdb_tables() -> impl Iterator<Item = backup_history::NamedTable> {
+    let tables = MsdbTable::ALL.iter().map(|t| (t.name(), t.columns(), t.identity()));
+    tables.chain(backup_history::TABLES)
+}
+
 fn shown(view: View<'_>, database: &str) -> Vec<Shown> {
     let Some(database) = view.instance.database(database) else {
         return Vec::new();
@@ -80,15 +86,13 @@ fn shown(view: View<'_>, database: &str) -> Vec<Shown> {
         })
         .collect();
     if database.name == "msdb" {
-        for (i, table) in MsdbTable::ALL.iter().enumerate() {
-            let columns = super::of_release(table.columns(), view.major());
+        for (i, (name, columns, identity)) in msdb_tables().enumerate() {
+            let columns = super::of_release(columns, view.major());
             all.push(Shown {
-                name: table.name().to_owned(),
+                name: name.to_owned(),
                 schema: "dbo".to_owned(),
                 id: MSDB_OBJECTS + i32::try_from(i).unwrap_or(0),
-                identity: table
-                    .identity()
-                    .and_then(|name| columns.iter().position(|c| c.name == name)),
+                identity: identity.and_then(|name| columns.iter().position(|c| c.name == name)),
                 columns,
                 created: database.created,
                 is_system: true,
@@ -108,9 +112,8 @@ pub(super) fn object_id(database: &Database, name: &str) -> Option<i32> {
     if let Some(found) = database.storage.tables.get(&key).filter(|_| schema != "sys") {
         return Some(found.definition.object_id);
     }
-    let msdb = MsdbTable::ALL
-        .iter()
-        .position(|t| t.name().eq_ignore_ascii_case(table))
+    let msdb = msdb_tables()
+        .position(|(name, ..)| name.eq_ignore_ascii_case(table))
         .filter(|_| database.name == "msdb" && schema.eq_ignore_ascii_case("dbo"))?;
     Some(MSDB_OBJECTS + i32::try_from(msdb).unwrap_or(0))
 }
@@ -129,8 +132,8 @@ pub(super) fn object_name(database: &Database, id: i32) -> Option<(String, Strin
     };
     user.or_else(module).or_else(|| {
         let at = usize::try_from(id.checked_sub(MSDB_OBJECTS)?).ok()?;
-        let table = MsdbTable::ALL.get(at).filter(|_| database.name == "msdb")?;
-        Some(("dbo".to_owned(), table.name().to_owned()))
+        let (name, ..) = msdb_tables().nth(at).filter(|_| database.name == "msdb")?;
+        Some(("dbo".to_owned(), name.to_owned()))
     })
 }
 
@@ -397,7 +400,12 @@ pub(super) fn information_schema(
                 for (i, c) in t.columns.iter().enumerate() {
                     let (name, _, length, ..) = described(c.ty);
                     let width = if name.starts_with('n') { 2 } else { 1 };
-                    let characters = if length < 0 { -1 } else { length / width };
+                    let characters = match c.ty {
+                        SqlType::Text | SqlType::Image => i32::MAX,
+                        SqlType::NText => i32::MAX / 2,
+                        _ if length < 0 => -1,
+                        _ => i32::from(length / width),
+                    };
                     let mut row = place(t);
                     row.extend([
                         ("COLUMN_NAME", Value::string(&c.name)),
@@ -405,8 +413,8 @@ pub(super) fn information_schema(
                         ("IS_NULLABLE", Value::string(if c.nullable { "YES" } else { "NO" })),
                         ("DATA_TYPE", Value::string(name)),
                     ]);
-                    if is_text(name) || name.ends_with("binary") {
-                        row.push(("CHARACTER_MAXIMUM_LENGTH", Value::SmallInt(characters)));
+                    if is_text(name) || name.ends_with("binary") || name == "image" {
+                        row.push(("CHARACTER_MAXIMUM_LENGTH", Value::Int(characters)));
                     }
                     named.push(row);
                 }

@@ -5,7 +5,7 @@
 
 use jiff::civil;
 
-use crate::engine::catalog::columns::msdb as columns;
+use crate::engine::catalog::columns::{ColumnDef, msdb as columns};
 use crate::engine::catalog::rows;
 use crate::engine::media::{SetHeader, SetKind};
 use crate::engine::state::RecoveryModel;
@@ -171,6 +171,19 @@ fn backup_files(row: &BackupSetRow) -> Vec<Vec<(&'static str, Value)>> {
         })
         .collect()
 }
+
+/// Name, columns, and the column that the server numbers.
+pub(crate) type NamedTable = (&'static str, &'static [ColumnDef], Option<&'static str>);
+
+/// The six history tables.
+pub(crate) const TABLES: [NamedTable; 6] = [
+    ("backupset", columns::BACKUPSET, Some("backup_set_id")),
+    ("backupmediaset", columns::BACKUPMEDIASET, Some("media_set_id")),
+    ("backupmediafamily", columns::BACKUPMEDIAFAMILY, None),
+    ("backupfile", columns::BACKUPFILE, None),
+    ("restorehistory", columns::RESTOREHISTORY, Some("restore_history_id")),
+    ("restorefile", columns::RESTOREFILE, None),
+];
 
 /// One of the six history tables, under the columns of a release.
 pub fn table(history: &History, name: &str, major: u8) -> Option<Relation> {

@@ -77,7 +77,7 @@ pub const TCP_ENDPOINTS: &[ColumnDef] = &[
     not_null("is_admin_endpoint", Bit),
     not_null("port", Int),
     not_null("is_dynamic_port", Bit),
-    null("ip_address", SqlType::VarChar(Length::Up(45))),
+    null("ip_address", text(45)),
 ];
 
 /// Columns of `sys.database_mirroring_endpoints`.
@@ -131,7 +131,6 @@ pub const DM_DB_MIRRORING_CONNECTIONS: &[ColumnDef] = &[
     null("total_sends", BigInt),
     null("total_receives", BigInt),
     null("peer_arbitration_id", UniqueIdentifier),
-    null("address", text(256)),
 ];
 
 /// Columns of `sys.dm_tran_locks`, as far as they are known to be used.
