@@ -235,17 +235,13 @@ fn reader(statement: &str) -> Option<Reader> {
 }
 
 /// Where NULL is possible by its column alone, and yet never read as a value.
-const NULL_IS_NO_ANSWER: [(&str, &str); 9] = [
+const NULL_IS_NO_ANSWER: [(&str, &str); 6] = [
     // A set without its id cannot be told from another one: its header is unknown.
     ("header", "BackupSetGUID"),
     ("headers", "BackupSetGUID"),
     // Not to know the endpoint is right when the server does not say where or whether it listens.
     ("observe", "port"),
     ("observe", "state"),
-    // NULL only together with the name of the job, which is compared before.
-    ("primary entry", "enabled"),
-    ("secondary entry", "copy_enabled"),
-    ("secondary entry", "restore_enabled"),
     // ISNULL(…, 0), into a variable.
     ("start job", "instance_id"),
     ("start job", "return_code"),
@@ -340,13 +336,15 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 21] = [
+const UNREAD: [(&str, &str); 24] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
     ("activity of no job", "name"),
     ("add primary", "primary_id"),
     ("add secondary's primary", "secondary_id"),
+    ("add watched primary", "primary_id"),
+    ("add watched secondary's primary", "secondary_id"),
     ("endpoint", "role"),
     ("job activity", "agent_session"),
     ("job activity", "enabled"),
@@ -359,6 +357,7 @@ const UNREAD: [(&str, &str); 21] = [
     ("progress", "remaining_ms"),
     ("progress", "session_id"),
     ("secondary entry", "secondary_id"),
+    ("secondary's primary", "file_retention_period"),
     ("secondary's primary", "secondary_id"),
     ("state", "is_read_only"),
     ("state", "name"),
