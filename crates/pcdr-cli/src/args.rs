@@ -86,6 +86,16 @@ pub enum Command {
         Changes nothing. What could not be observed is shown as unknown, with the reason.")]
     Status(Status),
 
+    /// Set mirroring and log shipping up as the topology designs them, and mend what differs
+    #[command(after_long_help = "Examples:\n  \
+        pcdr configure --topology prod.toml --diff\n  \
+        pcdr configure --topology prod.toml\n  \
+        pcdr configure --topology prod.toml --yes --json\n\n\
+        What is as designed is left alone; run again, it changes nothing. A database that exists under \
+        the name and takes no log of the primary is never overwritten without consent.\n\
+        For review by another person: pcdr plan configure -o plan.json, then pcdr apply plan.json.")]
+    Configure(Configure),
+
     /// Make a verified plan; changes nothing
     Plan {
         /// What for.
@@ -148,6 +158,11 @@ pub enum PlanIntent {
         there is one, the consent that overrides it with its price.")]
     Failover(Planned),
 
+    /// Configure: what is missing of mirroring and log shipping, and what differs
+    #[command(after_long_help = "Example:\n  \
+        pcdr plan configure --topology prod.toml -o plan.json")]
+    Configure(Planned),
+
     /// Mirror failover: principal and mirror swap inside their site, without loss
     #[command(after_long_help = "Examples:\n  \
         pcdr plan mirror-failover --new-principal mirror --topology prod.toml -o plan.json\n  \
@@ -173,6 +188,11 @@ pub enum RunbookIntent {
         pcdr runbook failover --topology prod.toml -o failover.md")]
     Failover(Planned),
 
+    /// Configure: what is missing of mirroring and log shipping, and what differs
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook configure --topology prod.toml -o configure.md")]
+    Configure(Planned),
+
     /// Mirror failover: principal and mirror swap inside their site, without loss
     #[command(after_long_help = "Example:\n  \
         pcdr runbook mirror-failover --new-principal mirror --topology prod.toml -o swap.md")]
@@ -189,6 +209,7 @@ impl PlanIntent {
     pub fn wanted(&self) -> (Intent, &Planned) {
         match self {
             PlanIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            PlanIntent::Configure(planned) => (Intent::Configure, planned),
             PlanIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             PlanIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
         }
@@ -200,10 +221,27 @@ impl RunbookIntent {
     pub fn wanted(&self) -> (Intent, &Planned) {
         match self {
             RunbookIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            RunbookIntent::Configure(planned) => (Intent::Configure, planned),
             RunbookIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
         }
     }
+}
+
+/// Options of `configure`.
+#[derive(Debug, Args)]
+pub struct Configure {
+    /// Show what differs, setting by setting, and what would be done; change nothing
+    #[arg(long)]
+    pub diff: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Accept by name what would be refused otherwise; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = consents())]
+    pub consent: Vec<Consent>,
 }
 
 /// Options of a mirror failover.
@@ -394,6 +432,8 @@ pub enum SchemaOf {
     Validate,
     /// `pcdr status --json`
     Status,
+    /// `pcdr configure --diff --json`
+    Diff,
     /// `pcdr plan … --json` and the file that `pcdr plan … -o` writes
     Plan,
     /// `pcdr apply … --json`

@@ -4,6 +4,7 @@
 //! servers, to a person and to the stand-ins.
 
 pub mod args;
+pub mod configure;
 pub mod connect;
 pub mod failure;
 pub mod meter;
@@ -132,6 +133,9 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Runbook { intent } => {
             let (intent, wanted) = intent.wanted();
             several_threads()?.block_on(plan::runbook(intent, wanted, &global, output))
+        }
+        Command::Configure(wanted) => {
+            several_threads()?.block_on(configure::run(&wanted, &global, output))
         }
         Command::Apply(wanted) => {
             several_threads()?.block_on(plan::apply(&wanted, &global, output))

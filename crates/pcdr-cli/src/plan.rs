@@ -177,14 +177,25 @@ pub async fn apply(arguments: &Apply, global: &Global, output: Output) -> Result
     }
     let connected = connect::to_servers(&file, global)?;
     output.text(&text::plan(&document.plan))?;
-    if !arguments.yes && !document.plan.steps.is_empty() {
+    carry_out(&document.plan, &file.topology, &connected, arguments.yes, output).await
+}
+
+/// Asks, runs the plan and tells how it ended.
+pub(crate) async fn carry_out(
+    plan: &PlanContent,
+    topology: &Topology,
+    connected: &Connected,
+    yes: bool,
+    output: Output,
+) -> Result<u8, Failure> {
+    if !yes && !plan.steps.is_empty() {
         confirm()?;
     }
-    let Connected { ports, folder } = &connected;
+    let Connected { ports, folder } = connected;
     let owner = Owner { who: who(), run: new_run() };
     let watch = Watch::new(Arc::clone(&ports.clock), output.json);
     stop_on_ctrl_c(&watch);
-    let ended = run::apply(&document.plan, &file.topology, ports, &owner, &watch).await;
+    let ended = run::apply(plan, topology, ports, &owner, &watch).await;
     let journal = folder.join("journal.jsonl").display().to_string();
     let steps = watch.steps();
     let seconds = watch.elapsed().as_secs_f64();
@@ -212,7 +223,7 @@ pub async fn apply(arguments: &Apply, global: &Global, output: Output) -> Result
                     "{} {succeeded} of {} steps are done and stay done. Then plan again: the new \
                      plan starts from what is there.",
                     error.remedy,
-                    document.plan.steps.len()
+                    plan.steps.len()
                 ),
                 details: serde_json::json!({ "at": error.at, "number": error.number }),
             };

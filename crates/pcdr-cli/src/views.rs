@@ -130,6 +130,32 @@ pub struct StatusDocument {
     pub observation: Observation,
 }
 
+/// What `pcdr configure --diff` prints.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DiffDocument {
+    /// Whether nothing differs of what was observed.
+    pub is_as_designed: bool,
+    /// What differs, setting by setting.
+    pub differences: Vec<Difference>,
+    /// What `pcdr configure` would do about it, in order.
+    pub steps: Vec<String>,
+}
+
+/// One thing that is not as designed.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Difference {
+    /// Where.
+    pub instance: String,
+    /// Of which database; null for the instance itself.
+    pub database: Option<String>,
+    /// A setting's name, or for example `mirroring session`.
+    pub what: String,
+    /// What is there.
+    pub found: String,
+    /// What the topology says.
+    pub designed: String,
+}
+
 /// Something that needs attention.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FindingStatus {
@@ -448,6 +474,7 @@ pub fn schema(what: SchemaOf) -> Schema {
     match what {
         SchemaOf::Validate => schemars::schema_for!(ValidateDocument),
         SchemaOf::Status => schemars::schema_for!(StatusDocument),
+        SchemaOf::Diff => schemars::schema_for!(DiffDocument),
         SchemaOf::Plan => schemars::schema_for!(PlanDocument),
         SchemaOf::Apply => schemars::schema_for!(ApplyDocument),
         SchemaOf::Runbook => schemars::schema_for!(RunbookDocument),
