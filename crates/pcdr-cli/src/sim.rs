@@ -39,6 +39,8 @@ kill connections NAME         every client's session on an instance
 corrupt FILE                  changes a byte of a backup file: UNC path, or name in a share
 truncate FILE N               cuts a backup file to N bytes
 run job INSTANCE JOB          starts an Agent job
+sql INSTANCE BATCH            sends one line of T-SQL to an instance, to change or break something
+databases                     creates the databases and nothing else
 prepare                       creates the databases, configures mirroring and log shipping
 write N                       writes N chat records
 backup                        runs backup, copy and restore jobs to their ends
@@ -264,6 +266,8 @@ impl Session {
                 cut.map(done).map_err(|error| format!("{path}: {error}"))
             }
             ["run", "job", instance, _, ..] => self.run_job(instance, rest(line, 3)).await,
+            ["sql", instance, _, ..] => self.sql(instance, rest(line, 2)).await,
+            ["databases"] => self.databases().await,
             ["prepare"] => self.prepare().await,
             ["write", count] => {
                 let count: u64 = count.parse().map_err(|_| format!("{count:?} is no number"))?;
@@ -327,6 +331,16 @@ impl Session {
         let batch = format!("EXEC msdb.dbo.sp_start_job @job_name = {job};");
         let sent = self.workload.send(&InstanceName::from(instance), batch).await;
         sent.map(|_| "started".to_owned()).map_err(|error| error.to_string())
+    }
+
+    async fn sql(&self, instance: &str, batch: &str) -> Result<String, String> {
+        let sent = self.workload.send(&InstanceName::from(instance), batch.to_owned()).await;
+        sent.map(|_| "ok".to_owned()).map_err(|error| error.to_string())
+    }
+
+    async fn databases(&self) -> Result<String, String> {
+        let created = self.workload.create_databases().await;
+        created.map(|()| "ok".to_owned()).map_err(|error| error.to_string())
     }
 
     async fn prepare(&self) -> Result<String, String> {

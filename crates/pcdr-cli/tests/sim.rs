@@ -315,3 +315,53 @@ fn status_is_ready_by_its_exit_status_until_something_is_lost_and_can_be_watched
     let often = sim.pcdr(&["status", "--watch", "10ms"]);
     assert_eq!(status(&often), 2);
 }
+
+#[test]
+fn configure_sets_up_changes_nothing_the_second_time_and_mends_what_was_changed() {
+    // The stand-in's clock is the wall's: no schedule shall come due in between.
+    let mut sim = Sim::start(&support::stretched().replace("= \"15m\"", "= \"23h\""));
+    sim.tell("databases", "ok");
+    let diff = json(&sim.pcdr(&["configure", "--diff", "--json"]));
+    assert_schema("diff", &diff);
+    assert_eq!(diff["is_as_designed"], false);
+    let unasked = sim.pcdr(&["configure"]);
+    assert_eq!(status(&unasked), 2, "{}", stderr(&unasked));
+    let configured = sim.pcdr(&["configure", "--yes", "--json"]);
+    assert_eq!(status(&configured), 0, "{}", stdout(&configured));
+    assert_eq!(json(&configured)["steps"].as_array().unwrap().len(), 27);
+
+    let again = sim.pcdr(&["configure", "--yes", "--json"]);
+    assert_eq!(json(&again)["steps"].as_array().unwrap().len(), 0, "{}", stdout(&again));
+    let diff = json(&sim.pcdr(&["configure", "--diff", "--json"]));
+    assert_eq!(diff["is_as_designed"], true, "{diff}");
+    assert_eq!(status(&sim.pcdr(&["status", "--exit-status"])), 0);
+
+    sim.tell(
+        "sql sql-s1 EXEC master.dbo.sp_change_log_shipping_secondary_database \
+         @secondary_database = N'mgc', @restore_threshold = 999;",
+        "ok",
+    );
+    sim.tell(
+        "sql sql-n1 EXEC msdb.dbo.sp_update_job @job_name = N'LSBackup_mgc', @enabled = 0;",
+        "ok",
+    );
+    let diff = json(&sim.pcdr(&["configure", "--diff", "--json"]));
+    let what: Vec<&str> = diff["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["what"].as_str().unwrap())
+        .collect();
+    assert_eq!(what, ["backup job", "restore_threshold"], "{diff}");
+    assert_eq!(status(&sim.pcdr(&["status", "--exit-status"])), 4);
+    let mended = sim.pcdr(&["configure", "--yes", "--json"]);
+    assert_eq!(json(&mended)["steps"].as_array().unwrap().len(), 2, "{}", stdout(&mended));
+    assert_eq!(status(&sim.pcdr(&["status", "--exit-status"])), 0);
+
+    // What is there is kept when nobody says otherwise, and replaced by whoever says so.
+    sim.tell("sql sql-n1 ALTER DATABASE [mgc] SET PARTNER OFF;", "ok");
+    sim.tell("sql sql-n1 ALTER DATABASE [mgc] SET RECOVERY SIMPLE;", "ok");
+    let refused = sim.pcdr(&["configure", "--yes", "--json"]);
+    assert_eq!(status(&refused), 3, "{}", stdout(&refused));
+    assert_eq!(json(&refused)["refusal"]["code"], "recovery_model_not_full");
+}
