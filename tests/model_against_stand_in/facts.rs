@@ -73,9 +73,13 @@ impl Facts {
         });
         self.add(place, "mirroring", session);
         self.add_entries(place, secondary_entry.as_ref(), *is_log_shipping_primary);
-        let registered: std::collections::BTreeSet<_> = registered_secondaries.iter().collect();
-        self.add(place, "registered secondaries", format!("{registered:?}"));
+        self.add_registered(place, registered_secondaries);
         self.add(place, "sessions", has_sessions);
+    }
+
+    fn add_registered(&mut self, place: &str, secondaries: &[(String, String)]) {
+        let registered: std::collections::BTreeSet<_> = secondaries.iter().collect();
+        self.add(place, "registered secondaries", format!("{registered:?}"));
     }
 
     fn add_entries(&mut self, place: &str, secondary: Option<&SecondaryEntry>, is_primary: bool) {
@@ -111,8 +115,9 @@ impl From<Model<'_>> for Facts {
             facts.add_copy(instance.as_str(), copy);
         }
         for (instance, entries) in entries_left.get(&database).into_iter().flatten() {
-            let Entries { secondary, is_primary } = entries;
+            let Entries { secondary, is_primary, registered_secondaries } = entries;
             facts.add_entries(instance.as_str(), secondary.as_ref(), *is_primary);
+            facts.add_registered(instance.as_str(), registered_secondaries);
         }
         for instance in unseen {
             facts.add(instance.as_str(), "unseen", true);

@@ -247,6 +247,7 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         }
         (Kind::BackUpLog, _) if number == NO_FULL_BACKUP => Some(LeftOut::NoFullBackup),
         (Kind::AwaitServers, ErrorCode::EffectNotObserved) => Some(LeftOut::Silence),
+        (Kind::Recover, ErrorCode::EffectNotObserved) => Some(LeftOut::NotWritable),
         _ => None,
     }
 }
@@ -258,6 +259,8 @@ fn of_change(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         (Kind::RunBackupJob | Kind::RunCopyJob | Kind::RunRestoreJob, ErrorCode::Agent) => {
             Some(LeftOut::JobRun)
         }
+        // It was recovered, and takes no writes, because it was READ_ONLY when it was backed up.
+        (Kind::Recover, ErrorCode::EffectNotObserved) => Some(LeftOut::NotWritable),
         _ => None,
     }
 }

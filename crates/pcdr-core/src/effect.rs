@@ -108,7 +108,11 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
             }),
             Known::Unknown(reason) => Effect::NotSeen(format!("its sessions: {reason}")),
         },
-        DatabaseAction::Recover { .. } => Effect::when(copy.is_writable(), state),
+        // A copy of a database that was READ_ONLY is so, too, and takes no writes.
+        DatabaseAction::Recover { .. } => Effect::when(copy.is_writable(), || {
+            let read_only = if copy.is_read_only { " and READ_ONLY" } else { "" };
+            format!("{}{read_only}", state())
+        }),
         DatabaseAction::SetPartner { address } => match copy.mirroring.known() {
             Some(Some(mirroring)) => {
                 Effect::when(mirroring.partner_address.eq_ignore_ascii_case(address), || {

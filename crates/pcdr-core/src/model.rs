@@ -10,7 +10,6 @@ mod mirroring;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use log_shipping::registered;
 pub use log_shipping::{Entries, SecondaryEntry};
 
 use crate::chain::Start;
@@ -303,7 +302,7 @@ impl<'a> Model<'a> {
                 }),
                 secondary_entry: entries.secondary,
                 is_log_shipping_primary: entries.is_primary,
-                registered_secondaries: registered(seen, name),
+                registered_secondaries: entries.registered_secondaries,
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
             self.copies.of(name).insert(instance.clone(), copy);
@@ -413,8 +412,9 @@ impl<'a> Model<'a> {
     /// Puts a copy in the place of any before it, whose log shipping entries stay.
     fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, mut copy: Copy) {
         let left = self.entries_left.get_mut(database).and_then(|all| all.remove(instance));
-        if let Some(Entries { secondary, is_primary }) = left {
+        if let Some(Entries { secondary, is_primary, registered_secondaries }) = left {
             (copy.secondary_entry, copy.is_log_shipping_primary) = (secondary, is_primary);
+            copy.registered_secondaries = registered_secondaries;
         } else if let Some(before) = self.copy_of(instance, database) {
             copy.secondary_entry = before.secondary_entry;
             copy.is_log_shipping_primary = before.is_log_shipping_primary;

@@ -13,12 +13,14 @@ pub struct SecondaryEntry {
 }
 
 /// The log shipping entries of a database on an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entries {
     /// As secondary.
     pub secondary: Option<SecondaryEntry>,
     /// Whether it has an entry as primary.
     pub is_primary: bool,
+    /// The secondaries that are registered in that one: server and database.
+    pub registered_secondaries: Vec<(String, String)>,
 }
 
 impl Entries {
@@ -33,18 +35,15 @@ impl Entries {
                     .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
             }),
             is_primary: primary.is_some(),
+            registered_secondaries: primary
+                .map(|entry| entry.secondaries.clone())
+                .unwrap_or_default(),
         }
     }
 }
 
-/// The secondaries that are registered in a primary's entry.
-pub(super) fn registered(
-    seen: &InstanceObservation,
-    database: &DatabaseName,
-) -> Vec<(String, String)> {
-    let primary = seen.log_shipping_primary.known().and_then(|all| all.get(database));
-    primary.map(|entry| entry.secondaries.clone()).unwrap_or_default()
-}
+/// A primary's entry: whether it is there, and the secondaries that are registered in it.
+type PrimaryEntry<'m> = (&'m mut bool, &'m mut Vec<(String, String)>);
 
 impl Model<'_> {
     /// The entry as secondary of a database on an instance, whether or not the database is there.
@@ -60,6 +59,29 @@ impl Model<'_> {
             return Ok(&mut left.secondary);
         }
         Ok(&mut self.copy(instance, database)?.secondary_entry)
+    }
+
+    /// The entry as primary of a database on an instance, whether or not the database is there.
+    fn primary_entry(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+    ) -> Result<PrimaryEntry<'_>, Impossible> {
+        let is_left = self.copy_of(instance, database).is_none()
+            && self.entries_left.get(database).is_some_and(|all| all.contains_key(instance));
+        if is_left {
+            let left = self.entries_left.of(database).entry(instance.clone()).or_default();
+            return Ok((&mut left.is_primary, &mut left.registered_secondaries));
+        }
+        let copy = self.copy(instance, database)?;
+        Ok((&mut copy.is_log_shipping_primary, &mut copy.registered_secondaries))
+    }
+
+    /// Forgets what is left of a database's entries where nothing is left.
+    fn forget_empty_entries(&mut self, database: &DatabaseName) {
+        if let Some(left) = self.entries_left.get_mut(database) {
+            left.retain(|_, entries| *entries != Entries::default());
+        }
     }
 
     pub(super) fn apply_log_shipping(
@@ -79,9 +101,8 @@ impl Model<'_> {
             }
             LogShippingAction::RemoveSecondaryPrimary { .. } => self.require_seen(instance),
             LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
-                // An entry can outlive its database.
-                if let Ok(copy) = self.copy(instance, database) {
-                    copy.registered_secondaries.retain(|(server, name)| {
+                if let Ok((_, registered)) = self.primary_entry(instance, database) {
+                    registered.retain(|(server, name)| {
                         !(server.eq_ignore_ascii_case(secondary_server)
                             && name == secondary_database.as_str())
                     });
@@ -89,26 +110,26 @@ impl Model<'_> {
                 Ok(())
             }
             LogShippingAction::RemovePrimary => {
-                let Ok(copy) = self.copy(instance, database) else { return Ok(()) };
-                if let Some((server, _)) = copy.registered_secondaries.first() {
+                let Ok((is_primary, registered)) = self.primary_entry(instance, database) else {
+                    return Ok(());
+                };
+                if let Some((server, _)) = registered.first() {
                     return Err(Impossible(format!(
                         "{server} is still a secondary of {database} on {instance}"
                     )));
                 }
-                copy.is_log_shipping_primary = false;
+                *is_primary = false;
+                self.forget_empty_entries(database);
                 Ok(())
             }
             LogShippingAction::ChangePrimary { .. }
             | LogShippingAction::AddPrimarySecondary { .. }
             | LogShippingAction::RunBackupJob => {
-                let copy = self.copy(instance, database)?;
-                if !copy.is_log_shipping_primary {
+                let (is_primary, registered) = self.primary_entry(instance, database)?;
+                if !*is_primary {
                     return Err(Impossible(format!(
                         "{database} is no log shipping primary on {instance}"
                     )));
-                }
-                if *action == LogShippingAction::RunBackupJob {
-                    copy.position = None;
                 }
                 if let LogShippingAction::AddPrimarySecondary {
                     secondary_server,
@@ -116,7 +137,12 @@ impl Model<'_> {
                 } = action
                 {
                     let pair = (secondary_server.clone(), secondary_database.to_string());
-                    copy.registered_secondaries.push(pair);
+                    registered.push(pair);
+                }
+                if *action == LogShippingAction::RunBackupJob
+                    && let Ok(copy) = self.copy(instance, database)
+                {
+                    copy.position = None;
                 }
                 Ok(())
             }
@@ -144,9 +170,7 @@ impl Model<'_> {
             }
             LogShippingAction::RemoveSecondary => {
                 *self.secondary_entry(instance, database)? = None;
-                if let Some(left) = self.entries_left.get_mut(database) {
-                    left.retain(|_, entries| *entries != Entries::default());
-                }
+                self.forget_empty_entries(database);
                 Ok(())
             }
             LogShippingAction::RunCopyJob | LogShippingAction::RunRestoreJob => {

@@ -17,13 +17,14 @@ pub const CHECKS: &[Check] = &[
         carries_out: &[
             "database::create_endpoint", "database::start_endpoint", "database::create_login",
             "database::grant_connect", "database::set_partner", "database::fail_over_mirror",
+            "database::force_service", "database::remove_mirroring",
         ]
     ),
     check!(
         a_witness_joins_a_synchronized_session,
         needs: [Folders, Sysadmin, Mirroring, Witness],
         decides: [],
-        carries_out: &["database::set_witness"]
+        carries_out: &["database::set_witness", "database::remove_witness"]
     ),
     check!(a_mirror_that_waits_for_its_principal_can_be_told_again, needs: [Folders, Sysadmin, Mirroring], decides: ["A33"]),
     check!(a_session_that_is_synchronized_says_so_on_both_sides, needs: [Folders, Sysadmin, Mirroring], decides: ["A34"]),
