@@ -2,4 +2,5 @@
 //!
 //! Run them with `cargo xtask bench`. The library holds what they measure with.
 
+pub mod many;
 pub mod raw;

@@ -475,6 +475,56 @@ impl Observation {
     }
 }
 
+impl Observation {
+    /// Takes over what an instance said of itself and of these databases, and keeps what is known of the
+    /// others.
+    pub(crate) fn take_over(
+        &mut self,
+        instance: InstanceName,
+        seen: Known<InstanceObservation>,
+        databases: &[DatabaseName],
+    ) {
+        match (self.instances.get_mut(&instance), seen) {
+            (Some(Known::Known(before)), Known::Known(seen)) => before.take_over(seen, databases),
+            (_, seen) => {
+                self.instances.insert(instance, seen);
+            }
+        }
+    }
+}
+
+impl InstanceObservation {
+    fn take_over(&mut self, seen: InstanceObservation, databases: &[DatabaseName]) {
+        let before = std::mem::replace(self, seen);
+        keep_others(&mut self.databases, before.databases, databases);
+        keep_others(&mut self.log_shipping_primary, before.log_shipping_primary, databases);
+        keep_others(&mut self.log_shipping_secondary, before.log_shipping_secondary, databases);
+        if let (Known::Known(now), Known::Known(before)) =
+            (&mut self.log_shipping_unfinished, before.log_shipping_unfinished)
+        {
+            let others =
+                before.into_iter().filter(|one| !databases.contains(&one.primary_database));
+            now.extend(others);
+        }
+    }
+}
+
+/// Adds what was known of other databases. What was not known stays so: a name that is missing from a map
+/// says that there is no such database.
+fn keep_others<T>(
+    now: &mut Known<BTreeMap<DatabaseName, T>>,
+    before: Known<BTreeMap<DatabaseName, T>>,
+    databases: &[DatabaseName],
+) {
+    match (&mut *now, before) {
+        (Known::Known(now), Known::Known(before)) => {
+            now.extend(before.into_iter().filter(|(name, _)| !databases.contains(name)));
+        }
+        (Known::Unknown(_), _) => {}
+        (Known::Known(_), Known::Unknown(reason)) => *now = Known::Unknown(reason),
+    }
+}
+
 impl DatabaseObservation {
     /// Whether this copy takes writes: ONLINE, not standby, not read-only.
     pub fn is_writable(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::backup::BackupFile;
 use crate::error::InstanceError;
 use crate::known::{Known, Reason};
 use crate::name::{DatabaseName, InstanceName};
-use crate::observation::{LogBackupFiles, Observation};
+use crate::observation::{InstanceObservation, LogBackupFiles, Observation};
 use crate::ports::Ports;
 use crate::step::{Action, PoolAction};
 use crate::topology::{Role, Topology};
@@ -24,8 +24,9 @@ pub async fn observe(
     earlier: Option<&Observation>,
 ) -> Observation {
     let taken_at = ports.clock.now();
+    let databases: Vec<DatabaseName> = topology.observed_databases().cloned().collect();
     let instances = topology.instances().map(|instance| async {
-        (instance.name.clone(), instance_of(topology, ports, &instance.name).await)
+        (instance.name.clone(), instance_of(ports, &instance.name, &databases).await)
     });
     let files = topology.databases().iter().map(|database| async {
         let known = earlier.and_then(|o| o.log_backups.get(database));
@@ -54,7 +55,8 @@ pub async fn observe(
     }
 }
 
-/// Observes again only what an action may have changed, into an existing observation.
+/// Observes again only what an action may have changed, into an existing observation: the databases that it
+/// concerns, on the instances that it concerns. Of a hundred databases side by side, each step reads its own.
 pub async fn observe_again(
     topology: &Topology,
     ports: &Ports,
@@ -87,22 +89,60 @@ pub async fn observe_again(
         }
         Action::Database(..) | Action::LogShipping(..) | Action::Files(..) => {}
     }
-    let seen = instances
+    let concerned = concerned(topology, action);
+    let seen: Vec<_> = instances
         .into_iter()
-        .map(|name| async { (name.clone(), instance_of(topology, ports, name).await) });
-    observation.instances.extend(join_all(seen).await);
+        .map(|name| {
+            // Where something is known of the other databases, it is kept; else all are asked for.
+            let is_partial = match observation.instances.get(name) {
+                Some(Known::Known(before)) => before.databases.known().is_some(),
+                Some(Known::Unknown(_)) => false,
+                None => true,
+            };
+            let all = || topology.observed_databases().cloned().collect();
+            let databases = if is_partial { concerned.clone() } else { all() };
+            async move {
+                let seen = instance_of(ports, name, &databases).await;
+                (name.clone(), seen, databases)
+            }
+        })
+        .collect();
+    for (name, seen, databases) in join_all(seen).await {
+        observation.take_over(name, seen, &databases);
+    }
+}
+
+/// The databases that an action concerns.
+pub(crate) fn concerned(topology: &Topology, action: &Action) -> Vec<DatabaseName> {
+    let database = match action {
+        Action::Database(_, database, _)
+        | Action::LogShipping(_, database, _)
+        | Action::Files(database, _)
+        | Action::Pool(
+            _,
+            PoolAction::InstallMirror { database, .. }
+            | PoolAction::FailOverDatabase { database, .. },
+        ) => Some(database),
+        Action::Pool(
+            _,
+            PoolAction::AwaitServers(_)
+            | PoolAction::SetState(_)
+            | PoolAction::ClearActiveServers
+            | PoolAction::AddActiveServer(_),
+        ) => topology.pool().map(|pool| &pool.database),
+    };
+    database.into_iter().cloned().collect()
 }
 
 async fn instance_of(
-    topology: &Topology,
     ports: &Ports,
     name: &InstanceName,
-) -> Known<crate::observation::InstanceObservation> {
+    databases: &[DatabaseName],
+) -> Known<InstanceObservation> {
     let Some(instance) = ports.instances.get(name).map(Arc::clone) else {
         return Known::unknown("no_connection", format!("no way to reach {name} is configured"));
     };
-    let databases: Vec<DatabaseName> = topology.observed_databases().cloned().collect();
-    match instance.observe(&databases).await {
+    match instance.observe(databases).await {
         Ok(seen) => Known::Known(seen),
         Err(error) => unknown(&error),
     }

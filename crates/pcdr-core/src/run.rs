@@ -17,8 +17,9 @@ use crate::effect::{Effect, effect};
 use crate::error::{ErrorCode, InstanceError};
 use crate::execution::Execution;
 use crate::journal::{Entry, Event};
+use crate::known::Known;
 use crate::observation::Observation;
-use crate::observe::{observe, observe_again};
+use crate::observe::{concerned, observe, observe_again};
 use crate::plan::{Intent, Plan, PlanContent, Situation};
 use crate::ports::{Owner, Ports, Progress};
 use crate::refusal::Refusal;
@@ -207,7 +208,7 @@ impl Run<'_> {
             }
             let Some(ended) = running.next().await else { break };
             let Ended { step, result, seen } = ended;
-            merge(&mut observation, seen);
+            merge(self.topology, &mut observation, seen);
             self.watcher.ended(&step, result.as_ref().map(|_| ()));
             let mut succeeded = result.is_ok();
             let event = match &result {
@@ -382,12 +383,15 @@ fn about(action: &Action, observation: &Observation) -> Observation {
 }
 
 /// Takes over what one step saw of the things it changed; steps that ran beside it saw others.
-fn merge(into: &mut Observation, seen: Seen) {
-    let Seen { action, observation } = seen;
+fn merge(topology: &Topology, into: &mut Observation, seen: Seen) {
+    let Seen { action, mut observation } = seen;
     match &action {
         Action::Database(instance, ..) | Action::LogShipping(instance, ..) => {
-            if let Some(known) = observation.instances.get(instance) {
-                into.instances.insert(instance.clone(), known.clone());
+            // What a step saw of one database says nothing of the others: where nothing was known of
+            // them, the instance stays unknown.
+            let is_known = matches!(into.instances.get(instance), Some(Known::Known(_)));
+            if let Some(seen) = observation.instances.remove(instance).filter(|_| is_known) {
+                into.take_over(instance.clone(), seen, &concerned(topology, &action));
             }
         }
         Action::Pool(..) => {

@@ -1,18 +1,19 @@
-//! Pooled connections of one instance: few, opened when needed, and never reused when in doubt.
+//! Pooled connections of one instance: bounded, opened when needed, and never reused when in doubt.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bb8::{ErrorSink, ManageConnection, PooledConnection};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::connection::{Connection, Endpoint, ResultSet};
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
 
-/// One works, one watches.
-pub const CONNECTIONS: u32 = 2;
+/// Statements of each kind, short and long, that an instance is given at once; more wait for their turn.
+/// Databases are worked on side by side, and a hundred backups at once would help nobody.
+pub const SIDE_BY_SIDE: u32 = 16;
 
 /// A connection that was used within this time is taken without asking it first.
 const TRUSTED_FOR: Duration = Duration::from_secs(30);
@@ -20,16 +21,33 @@ const TRUSTED_FOR: Duration = Duration::from_secs(30);
 /// Limit for asking a connection whether it still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many idle connections for long statements are kept.
-const KEPT: usize = 4;
-
 /// The connections of one instance.
 pub struct Pool {
     endpoint: Arc<Endpoint>,
     /// Built when first needed: building starts a task, which needs a runtime.
     pooled: OnceLock<bb8::Pool<Manager>>,
     errors: Errors,
+    /// Turns for pooled connections: waiting for one has no limit, since each request has one.
+    short: Semaphore,
+    /// Turns for long statements.
+    long: Arc<Semaphore>,
+    /// Idle connections for long statements; never more than turns.
     dedicated: Mutex<Vec<Connection>>,
+}
+
+/// A connection of one's own for long statements, and the turn that it takes.
+#[derive(Debug)]
+pub struct Dedicated {
+    /// The connection.
+    pub connection: Connection,
+    turn: OwnedSemaphorePermit,
+}
+
+impl Dedicated {
+    /// The connection, and the turn to hold for as long as it works.
+    pub(crate) fn into_parts(self) -> (Connection, OwnedSemaphorePermit) {
+        (self.connection, self.turn)
+    }
 }
 
 impl fmt::Debug for Pool {
@@ -45,6 +63,8 @@ impl Pool {
             endpoint: Arc::new(endpoint),
             pooled: OnceLock::new(),
             errors: Errors::default(),
+            short: Semaphore::new(SIDE_BY_SIDE as usize),
+            long: Arc::new(Semaphore::new(SIDE_BY_SIDE as usize)),
             dedicated: Mutex::default(),
         }
     }
@@ -52,12 +72,12 @@ impl Pool {
     fn pooled(&self) -> &bb8::Pool<Manager> {
         self.pooled.get_or_init(|| {
             bb8::Pool::builder()
-                .max_size(CONNECTIONS)
+                .max_size(SIDE_BY_SIDE)
                 .min_idle(None)
                 // Otherwise one refused login becomes five, which locks accounts out.
                 .retry_connection(false)
                 .test_on_check_out(true)
-                // Both connections may be busy for as long as a request may take.
+                // A connection is free for every turn; opening one has its own limit.
                 .connection_timeout(self.endpoint.connect_timeout + Duration::from_secs(60))
                 .error_sink(Box::new(self.errors.clone()))
                 .build_unchecked(Manager { endpoint: Arc::clone(&self.endpoint) })
@@ -75,6 +95,7 @@ impl Pool {
         statement: &Statement,
         limit: Duration,
     ) -> Result<Vec<ResultSet>, SqlError> {
+        let _turn = self.short.acquire().await; // never closed
         loop {
             let mut connection = self.get().await?;
             let was_fresh = connection.is_fresh();
@@ -96,6 +117,7 @@ impl Pool {
         statement: &Statement,
         limit: Duration,
     ) -> Result<Vec<ResultSet>, SqlError> {
+        let _turn = self.short.acquire().await; // never closed
         let mut connection = self.get().await?;
         Ok(connection.batch(statement, Some(limit)).await?)
     }
@@ -127,23 +149,26 @@ impl Pool {
     /// # Errors
     ///
     /// The connection's.
-    pub async fn dedicated(&self) -> Result<Connection, SqlError> {
+    pub async fn dedicated(&self) -> Result<Dedicated, SqlError> {
+        let turn = Arc::clone(&self.long).acquire_owned().await;
+        let turn = turn.map_err(|closed| SqlError::Lost(closed.to_string()))?;
         let idle = || {
             let mut kept = self.dedicated.lock().unwrap_or_else(PoisonError::into_inner);
             kept.pop()
         };
         while let Some(mut connection) = idle() {
             if is_alive(&mut connection).await.is_ok() {
-                return Ok(connection);
+                return Ok(Dedicated { connection, turn });
             }
         }
-        Connection::open(&self.endpoint).await
+        let connection = Connection::open(&self.endpoint).await?;
+        Ok(Dedicated { connection, turn })
     }
 
     /// Keeps a connection for the next long statement, if it may be used again.
     pub fn keep(&self, connection: Connection) {
         let mut kept = self.dedicated.lock().unwrap_or_else(PoisonError::into_inner);
-        if connection.is_clean() && kept.len() < KEPT {
+        if connection.is_clean() && kept.len() < SIDE_BY_SIDE as usize {
             kept.push(connection);
         }
     }

@@ -14,6 +14,7 @@ use pcdr_core::step::DatabaseAction;
 use pcdr_core::{DatabaseName, ErrorCode};
 use pcdr_sim::value::{SqlType, Value};
 use pcdr_sim::wire::inflight::InFlight;
+use pcdr_sql::pool::SIDE_BY_SIDE;
 use pcdr_sql::{Dialer, NetStream, Password, Trace};
 use support::{Act, Server, bit, done, failed, int, null, row, text};
 
@@ -280,7 +281,7 @@ async fn the_trace_has_every_batch_and_no_password() {
 }
 
 #[tokio::test]
-async fn two_observations_at_a_time_take_two_connections_and_ten_take_no_more() {
+async fn observations_side_by_side_take_a_connection_each_up_to_the_bound_and_more_wait() {
     let server = Server::start(|_| {
         let mut acts = vec![Act::Sleep(Duration::from_millis(20))];
         acts.extend(observation());
@@ -288,15 +289,16 @@ async fn two_observations_at_a_time_take_two_connections_and_ten_take_no_more() 
     })
     .await;
     let instance = Arc::new(server.instance());
-    let all = (0..10).map(|_| {
+    let all = (0..3 * SIDE_BY_SIDE).map(|_| {
         let instance = Arc::clone(&instance);
         tokio::spawn(async move { instance.observe(&[mgc()]).await.map(|_| ()) })
     });
     for observed in futures_util::future::join_all(all).await {
         observed.unwrap().unwrap();
     }
-    assert!(server.logins() <= 2, "{}", server.logins());
-    assert_eq!(server.requests(), 10);
+    let logins = server.logins();
+    assert!((2..=u64::from(SIDE_BY_SIDE)).contains(&logins), "{logins}");
+    assert_eq!(server.requests(), 3 * u64::from(SIDE_BY_SIDE));
 }
 
 #[tokio::test]

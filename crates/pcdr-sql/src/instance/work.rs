@@ -9,9 +9,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{SqlInstance, answers};
-use crate::connection::{Connection, ResultSet, Row};
+use crate::connection::{ResultSet, Row};
 use crate::error::SqlError;
 use crate::observation::{self, Restored};
+use crate::pool::Dedicated;
 use crate::statement::{self, Statement};
 
 /// How often the operator's wish to stop is looked at.
@@ -28,7 +29,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection of one's own, and who it is on the server.
 pub(super) struct Work {
-    connection: Connection,
+    connection: Dedicated,
     session_id: i32,
     login_time: String,
 }
@@ -138,9 +139,9 @@ impl SqlInstance {
     ) -> Result<(Work, Option<Standing>), SqlError> {
         let statement = statement::database::state(database.as_str())?;
         loop {
-            let mut connection = self.pool.dedicated().await?;
-            let was_fresh = connection.is_fresh();
-            let answer = connection.batch(&statement, Some(self.limits.query)).await;
+            let mut dedicated = self.pool.dedicated().await?;
+            let was_fresh = dedicated.connection.is_fresh();
+            let answer = dedicated.connection.batch(&statement, Some(self.limits.query)).await;
             let sets = match answer {
                 Ok(sets) => sets,
                 // It was gone while it waited for work.
@@ -153,13 +154,13 @@ impl SqlInstance {
                 .ok_or_else(|| SqlError::Protocol("the state was not answered".to_owned()))?;
             let standing = read_standing(row)?;
             let (session_id, login_time) = answers::session(row)?;
-            return Ok((Work { session_id, login_time, connection }, standing));
+            return Ok((Work { session_id, login_time, connection: dedicated }, standing));
         }
     }
 
     /// Gives a connection back.
     pub(super) fn end(&self, work: Work) {
-        self.pool.keep(work.connection);
+        self.pool.keep(work.connection.connection);
     }
 
     /// Runs a long statement to its end, or stops it when the operator wants to, or when this future
@@ -174,7 +175,8 @@ impl SqlInstance {
         let cancel = CancellationToken::new();
         let _stop_when_dropped = cancel.clone().drop_guard();
         let cancelled = cancel.clone();
-        let mut connection = work.connection;
+        // The turn ends with this future, when the statement has ended or is being cancelled.
+        let (mut connection, _turn) = work.connection.into_parts();
         let mut task = tokio::spawn(async move {
             let started = Instant::now();
             let outcome = tokio::select! {
