@@ -118,6 +118,17 @@ impl ShellTransport for FaultyShell {
     }
 }
 
+/// Where there is no pool there is no Management Shell, and nobody asks for it.
+#[derive(Debug)]
+struct NoShell;
+
+#[async_trait]
+impl ShellTransport for NoShell {
+    async fn run(&self, _script: &str) -> Result<Output, TransportError> {
+        Err(TransportError::Broken(std::io::Error::other("the topology has no pool")))
+    }
+}
+
 /// What was written to one database.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Written {
@@ -189,7 +200,7 @@ impl Stage {
         let stand_in = stand_in.unwrap_or_else(|failure| panic!("{}", failure.text(false)));
         let dialer: Arc<dyn Dialer> = Arc::new(CountedDialer { in_flight: Some(in_flight) });
         let shell = Arc::new(FaultyShell {
-            inner: stand_in.shell_transport().unwrap(),
+            inner: stand_in.shell_transport().unwrap_or_else(|| Arc::new(NoShell)),
             next: Mutex::default(),
             said: Mutex::default(),
         });
@@ -236,6 +247,11 @@ impl Stage {
             files: fleet.files(),
             ..self.ports().clone()
         }
+    }
+
+    /// How bytes reach the instances.
+    pub fn dialer(&self) -> Arc<dyn Dialer> {
+        Arc::clone(&self.dialer)
     }
 
     /// Another program with connections of its own.

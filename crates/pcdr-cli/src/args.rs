@@ -1,5 +1,7 @@
 //! The command line's words.
 
+pub mod discover;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use pcdr_core::plan::FailoverBy;
 use pcdr_core::step::NewPrincipal;
 use pcdr_core::{Consent, Intent};
+
+use discover::Discover;
 
 /// Plan, prove, rehearse and carry out the disaster recovery of mirrored, log-shipped databases.
 #[derive(Debug, Parser)]
@@ -69,6 +73,10 @@ pub enum Command {
         code that configures, observes, plans and applies is the code for real servers. Time is \
         virtual unless --time real is given: waiting costs nothing.")]
     Rehearse(Rehearse),
+
+    /// Write the topology file of what is there: log shipping and mirroring of running instances
+    #[command(after_long_help = discover::EXAMPLES)]
+    Discover(Box<Discover>),
 
     /// Check a topology file against every planning rule
     #[command(after_long_help = "Examples:\n  \
@@ -428,6 +436,8 @@ pub struct SimShell {
 /// Outputs that have a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
+    /// `pcdr discover --json`
+    Discover,
     /// `pcdr validate --json`
     Validate,
     /// `pcdr status --json`
@@ -452,6 +462,8 @@ const EXAMPLES: &str = "\
 Examples:
   See the whole procedure on stand-ins, without a server:
     pcdr rehearse
+  Write the topology of what is there, from the instances themselves:
+    pcdr discover --instance sql-n1.example.net --instance sql-s1.example.net --login pcdr -o prod.toml
   Check a topology, look, plan, carry out:
     pcdr validate --topology prod.toml
     pcdr status --topology prod.toml

@@ -6,6 +6,7 @@
 pub mod args;
 pub mod configure;
 pub mod connect;
+pub mod discover;
 pub mod failure;
 pub mod meter;
 pub mod output;
@@ -111,6 +112,9 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
             let file = TopologyFile::named(global.topology.as_deref())?;
             output.result(&file.document(), || file.summary())?;
             Ok(0)
+        }
+        Command::Discover(wanted) => {
+            several_threads()?.block_on(discover::run(&wanted, &global, output))
         }
         Command::SimShell(shell) => several_threads()?.block_on(sim_shell::run(&shell)),
         Command::Schema { what } => {

@@ -69,6 +69,53 @@ pub struct RefusalBody {
     pub details: Value,
 }
 
+/// `pcdr discover --json`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DiscoverDocument {
+    /// Whether the topology says all that is there, and nothing else.
+    pub complete: bool,
+    /// Whether it validates.
+    pub valid: bool,
+    /// The file that was written; null when none was.
+    pub file: Option<String>,
+    /// The topology as TOML; null when a question comes first, or nothing is log-shipped.
+    pub topology: Option<String>,
+    /// The instances as given, with what was made of each.
+    pub instances: Vec<DiscoveredInstance>,
+    /// What could not be found out, and what fits no topology.
+    pub findings: Vec<DiscoveryFinding>,
+}
+
+/// An instance, and its place in the topology.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DiscoveredInstance {
+    /// As it was given.
+    pub address: String,
+    /// `@@SERVERNAME`; null when it did not tell.
+    pub server_name: Option<String>,
+    /// Its role, for example `primary-mirror`; null when none was found.
+    pub role: Option<String>,
+    /// What tells that role.
+    pub why: String,
+}
+
+/// Something that a discovery has to tell.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DiscoveryFinding {
+    /// `question`, `incomplete`, `differs` or `note`.
+    pub kind: String,
+    /// Stable, to branch on.
+    pub code: String,
+    /// Where; null for all of it.
+    pub instance: Option<String>,
+    /// Of which database.
+    pub database: Option<String>,
+    /// What was found.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
 /// `pcdr validate --json`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ValidateDocument {
@@ -472,6 +519,7 @@ pub struct Proof {
 /// The schema of an output.
 pub fn schema(what: SchemaOf) -> Schema {
     match what {
+        SchemaOf::Discover => schemars::schema_for!(DiscoverDocument),
         SchemaOf::Validate => schemars::schema_for!(ValidateDocument),
         SchemaOf::Status => schemars::schema_for!(StatusDocument),
         SchemaOf::Diff => schemars::schema_for!(DiffDocument),

@@ -13,7 +13,7 @@ use pcdr_sql::connection::ResultSet;
 use pcdr_sql::pool::Pool;
 use pcdr_sql::quote;
 use pcdr_sql::statement::{Kind, Statement};
-use pcdr_sql::{Credentials, Dialer, Endpoint, SqlError, Trace};
+use pcdr_sql::{Access, Dialer, FleetOptions, SqlError, Trace};
 
 /// Limit for one statement of the workload.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -53,27 +53,15 @@ impl Workload {
         dialer: &Arc<dyn Dialer>,
         trace: Option<&Trace>,
     ) -> Result<Workload, InstanceError> {
-        let settings = topology.connection();
-        let secret = |error: SqlError| error.at("[connection]", "the settings were needed");
-        let credentials = Credentials::read(&settings.authentication).map_err(secret)?;
-        let ca_bundle = match &settings.ca_file {
-            None => None,
-            Some(file) => {
-                let bytes = std::fs::read(file)
-                    .map_err(|error| secret(SqlError::Tls(format!("ca_file {file}: {error}"))))?;
-                Some(Arc::new(bytes))
-            }
+        let options = FleetOptions {
+            dialer: Arc::clone(dialer),
+            trace: trace.cloned(),
+            ..FleetOptions::default()
         };
+        let access = Access::read(topology.connection(), &options)?;
         let pool = |instance: &Instance| {
-            let mut endpoint = Endpoint::new(
-                instance,
-                settings,
-                credentials.clone(),
-                ca_bundle.clone(),
-                Arc::clone(dialer),
-            );
+            let mut endpoint = access.endpoint(instance);
             "pcdr rehearsal workload".clone_into(&mut endpoint.application);
-            endpoint.trace = trace.cloned();
             (instance.name.clone(), Pool::new(endpoint))
         };
         Ok(Workload { topology: topology.clone(), pools: topology.instances().map(pool).collect() })

@@ -390,6 +390,9 @@ fn instance_config(instance: &Instance) -> InstanceConfig {
         config.data_path = format!("{folder}{separator}");
         config.log_path = format!("{folder}{separator}");
     }
+    if let Some(account) = &instance.service_account {
+        config.service_account.clone_from(account);
+    }
     config.sa_password = uuid::Uuid::new_v4().simple().to_string();
     config
 }

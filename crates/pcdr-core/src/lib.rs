@@ -36,6 +36,7 @@ pub mod chain;
 pub mod configure;
 pub mod conformance;
 pub mod consent;
+pub mod discover;
 pub mod drift;
 pub mod effect;
 pub mod error;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs};
-use pcdr_core::topology::Authentication;
 use pcdr_core::{InstanceError, InstanceName, Topology};
 
-use crate::connection::{Credentials, Dialer, Endpoint, Password, TcpDialer};
-use crate::error::SqlError;
+use crate::access::Access;
+use crate::connection::{Dialer, Password, TcpDialer};
 use crate::files::ShareFiles;
 use crate::instance::{Limits, SqlInstance};
 use crate::trace::Trace;
@@ -62,36 +61,9 @@ impl Fleet {
     ///
     /// The password or the certificate file cannot be read.
     pub fn connect(topology: &Topology, options: &FleetOptions) -> Result<Fleet, InstanceError> {
-        let settings = topology.connection();
-        let failed = |error: SqlError| error.at("[connection]", "the settings were needed");
-        let credentials = match (&options.password, &settings.authentication) {
-            (Some(password), Authentication::SqlLogin { login, .. }) => {
-                Credentials::SqlLogin { login: login.clone(), password: password.clone() }
-            }
-            (_, authentication) => Credentials::read(authentication).map_err(failed)?,
-        };
-        let ca_bundle = match &settings.ca_file {
-            Some(file) => {
-                let read = std::fs::read(file);
-                let read = read.map_err(|error| SqlError::Tls(format!("ca_file {file}: {error}")));
-                Some(Arc::new(read.map_err(failed)?))
-            }
-            None => None,
-        };
-        if let (Some(trace), Credentials::SqlLogin { password, .. }) =
-            (&options.trace, &credentials)
-        {
-            trace.mask(password);
-        }
+        let access = Access::read(topology.connection(), options)?;
         let instance = |instance: &pcdr_core::topology::Instance| {
-            let mut endpoint = Endpoint::new(
-                instance,
-                settings,
-                credentials.clone(),
-                ca_bundle.clone(),
-                Arc::clone(&options.dialer),
-            );
-            endpoint.trace.clone_from(&options.trace);
+            let endpoint = access.endpoint(instance);
             let name = instance.name.clone();
             (name.clone(), Arc::new(SqlInstance::new(name, endpoint, options.limits)))
         };

@@ -8,6 +8,7 @@ compile_error!("pcdr-sql needs one of the features tls-rustls and tls-native");
 #[cfg(all(feature = "tls-rustls", feature = "tls-native"))]
 compile_error!("pcdr-sql takes one of the features tls-rustls (a default) and tls-native");
 
+mod access;
 pub mod connection;
 mod copy;
 pub mod error;
@@ -21,6 +22,7 @@ pub mod quote;
 pub mod statement;
 pub mod trace;
 
+pub use access::{Access, Address};
 pub use connection::{Credentials, Dialer, Endpoint, NetStream, Password, TcpDialer};
 pub use error::{ServerError, SqlError};
 pub use files::ShareFiles;

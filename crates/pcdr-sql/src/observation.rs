@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pcdr_core::discover::{DatabaseFile, EndpointSecurity, Partnership, Service, Survey};
 use pcdr_core::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogPosition,
     LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole,
@@ -71,16 +72,25 @@ fn failed(row: &Row, tag: &str) -> Reason {
     )
 }
 
-/// The spelling that was asked for: the server may spell a database otherwise.
-struct Names<'a>(&'a [DatabaseName]);
+/// Which databases were asked for.
+enum Names<'a> {
+    /// These, by the spelling that was asked for: the server may spell a database otherwise.
+    Asked(&'a [DatabaseName]),
+    /// All of them, as the server spells them.
+    Every,
+}
 
 impl Names<'_> {
     fn of(&self, row: &Row, column: &str) -> Result<Option<DatabaseName>, SqlError> {
         let name: String = row.get(column)?;
-        let exact = self.0.iter().find(|asked| asked.as_str() == name);
+        let asked = match self {
+            Names::Asked(asked) => *asked,
+            Names::Every => return Ok(Some(DatabaseName::from(name))),
+        };
+        let exact = asked.iter().find(|asked| asked.as_str() == name);
         let similar = || {
             let lower = name.to_lowercase();
-            let mut similar = self.0.iter().filter(|a| a.as_str().to_lowercase() == lower);
+            let mut similar = asked.iter().filter(|a| a.as_str().to_lowercase() == lower);
             match (similar.next(), similar.next()) {
                 (Some(only), None) => Some(only),
                 _ => None,
@@ -114,30 +124,82 @@ pub(crate) fn read(
     sets: &[ResultSet],
     databases: &[DatabaseName],
 ) -> Result<InstanceObservation, SqlError> {
-    let answer = Answer { sets };
-    let names = Names(databases);
-    let server = match answer.section("pcdr_server") {
-        Known::Known(rows) => rows.first().copied().ok_or_else(|| {
-            SqlError::Protocol("the instance does not describe itself".to_owned())
-        })?,
-        Known::Unknown(reason) => return Err(SqlError::Protocol(reason.message)),
-    };
+    read_instance(&Answer { sets }, &Names::Asked(databases))
+}
+
+fn server_row<'a>(answer: &Answer<'a>) -> Result<&'a Row, SqlError> {
+    match answer.section("pcdr_server") {
+        Known::Known(rows) => rows
+            .first()
+            .copied()
+            .ok_or_else(|| SqlError::Protocol("the instance does not describe itself".to_owned())),
+        Known::Unknown(reason) => Err(SqlError::Protocol(reason.message)),
+    }
+}
+
+fn read_instance(answer: &Answer<'_>, names: &Names<'_>) -> Result<InstanceObservation, SqlError> {
+    let server = server_row(answer)?;
     let time: ServerTime = server.get("now")?;
-    let jobs = read_jobs(&answer, time.offset_minutes);
+    let jobs = read_jobs(answer, time.offset_minutes);
     Ok(InstanceObservation {
         observed_at: time.now,
         utc_offset_minutes: time.offset_minutes,
         server_name: server.optional("server_name")?,
         version: server.optional("version")?.unwrap_or_default(),
         edition: server.optional("edition")?.unwrap_or_default(),
-        agent_running: agent(&answer),
-        databases: read_databases(&answer, &names, time.offset_minutes),
-        log_shipping_primary: read_primaries(&answer, &names, &jobs),
-        log_shipping_secondary: read_secondaries(&answer, &names, &jobs),
-        alert_job: read_alert_job(&answer, &jobs),
-        log_shipping_unfinished: read_unfinished(&answer, &names),
+        agent_running: agent(answer),
+        databases: read_databases(answer, names, time.offset_minutes),
+        log_shipping_primary: read_primaries(answer, names, &jobs),
+        log_shipping_secondary: read_secondaries(answer, names, &jobs),
+        alert_job: read_alert_job(answer, &jobs),
+        log_shipping_unfinished: read_unfinished(answer, names),
         log_shipping_monitored: answer.read("pcdr_monitored", read_monitored),
-        mirroring_endpoint: read_endpoint(&answer),
+        mirroring_endpoint: read_endpoint(answer),
+    })
+}
+
+/// Reads a survey, which tells of every database.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(crate) fn read_survey(sets: &[ResultSet]) -> Result<Survey, SqlError> {
+    const LOG: i32 = 1;
+    let answer = Answer { sets };
+    let partnerships = answer.read("pcdr_partnerships", |row| {
+        Ok(Partnership {
+            database: DatabaseName::from(row.get::<String>("name")?),
+            guid: row.get("mirroring_guid")?,
+            partner_instance: row
+                .optional::<String>("mirroring_partner_instance")?
+                .filter(|name| !name.is_empty()),
+            timeout_seconds: row.optional("timeout")?,
+        })
+    });
+    let services = answer.read("pcdr_services", |row| {
+        Ok(Service { name: row.get("servicename")?, account: row.get("service_account")? })
+    });
+    let security = answer.read("pcdr_endpoint_security", |row| {
+        Ok(EndpointSecurity {
+            authentication: row.optional("connection_auth_desc")?.unwrap_or_default(),
+            encryption: row.optional("encryption_algorithm_desc")?.unwrap_or_default(),
+        })
+    });
+    let files = answer.read("pcdr_files", |row| {
+        Ok(DatabaseFile {
+            database: DatabaseName::from(row.get::<String>("name")?),
+            is_log: row.get::<i32>("type")? == LOG,
+            path: row.get("physical_name")?,
+        })
+    });
+    Ok(Survey {
+        seen: read_instance(&answer, &Names::Every)?,
+        instance_name: server_row(&answer)?.optional("instance_name")?,
+        partnerships,
+        witnessed: answer.read("pcdr_witnessed", |row| row.get("mirroring_guid")),
+        services,
+        endpoint_security: security.map(|all| all.into_iter().next()),
+        files,
     })
 }
 

@@ -21,7 +21,7 @@ use pcdr_sql::connection::{Connection, ResultSet, Row};
 use pcdr_sql::pool::Pool;
 use pcdr_sql::statement::{Kind, Statement};
 use pcdr_sql::{
-    Credentials, Dialer, Endpoint, Fleet, FleetOptions, SqlError, SqlInstance, TcpDialer, quote,
+    Access, Dialer, Endpoint, Fleet, FleetOptions, SqlError, SqlInstance, TcpDialer, quote,
 };
 
 use crate::environment::{Address, Settings};
@@ -654,23 +654,11 @@ fn endpoints(
     topology: &Topology,
     dialer: &Arc<dyn Dialer>,
 ) -> Result<Vec<(String, Endpoint)>, String> {
-    let settings = topology.connection();
-    let credentials = Credentials::read(&settings.authentication);
-    let credentials = credentials.map_err(|error| error.to_string())?;
-    let bundle = match &settings.ca_file {
-        None => None,
-        Some(file) => {
-            Some(Arc::new(std::fs::read(file).map_err(|error| format!("{file}: {error}"))?))
-        }
-    };
+    let options = FleetOptions { dialer: Arc::clone(dialer), ..FleetOptions::default() };
+    let access =
+        Access::read(topology.connection(), &options).map_err(|error| error.to_string())?;
     let endpoint = |instance: &pcdr_core::topology::Instance| {
-        let mut endpoint = Endpoint::new(
-            instance,
-            settings,
-            credentials.clone(),
-            bundle.clone(),
-            Arc::clone(dialer),
-        );
+        let mut endpoint = access.endpoint(instance);
         "pcdr test suite".clone_into(&mut endpoint.application);
         (instance.name.to_string(), endpoint)
     };

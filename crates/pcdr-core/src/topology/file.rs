@@ -15,6 +15,8 @@ use crate::schedule::{Days, Schedule, TimeOfDay};
 use crate::settings::{Compression, RestoreMode};
 
 pub(super) struct File {
+    /// What [`discover`](crate::discover) could not find out; nothing once a person has seen to it.
+    pub(super) to_be_completed: Vec<Text>,
     pub(super) sites: Vec<SiteRow>,
     pub(super) links: Vec<LinkRow>,
     pub(super) instances: Vec<InstanceRow>,
@@ -223,7 +225,9 @@ const CMDLET: std::ops::RangeInclusive<Duration> =
 /// Reads every section.
 pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings) -> File {
     let mut root = Fields::new(findings, "the file", 0..0, root);
+    let to_be_completed = root.texts("to_be_completed", LOCAL).map(Spanned::into_inner);
     let file = File {
+        to_be_completed: to_be_completed.unwrap_or_default(),
         sites: rows(&mut root, "sites", "[[sites]]", site),
         links: rows(&mut root, "links", "[[links]]", link),
         instances: rows(&mut root, "instances", "[[instances]]", instance),

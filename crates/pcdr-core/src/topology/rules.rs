@@ -16,6 +16,7 @@ use crate::settings::RestoreMode;
 
 /// Checks every rule.
 pub(super) fn check(file: &File, findings: &mut Findings) {
+    to_be_completed(file, findings);
     sites_and_links(file, findings);
     site_references(file, findings);
     hosts_and_names(file, findings);
@@ -31,6 +32,16 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     connection_options(file, findings);
     connection(file, findings);
     pool_rules::check(file, findings);
+}
+
+/// What a discovery could not find out stays a violation until a person has seen to it.
+fn to_be_completed(file: &File, findings: &mut Findings) {
+    for text in &file.to_be_completed {
+        let message = format!("a decision is needed: {}", text.get_ref());
+        let remedy =
+            "Write in the file what is missing, then take this text out of `to_be_completed`.";
+        findings.report(Code::ToBeCompleted, text.span(), message, remedy);
+    }
 }
 
 /// The instance of a role, as written; the first one.

@@ -169,6 +169,8 @@ pub struct InstanceConfig {
     pub sa_password: String,
     /// `SERVERPROPERTY('Collation')`.
     pub collation: String,
+    /// `service_account` of the engine's service in `sys.dm_server_services`.
+    pub service_account: String,
 }
 
 impl InstanceConfig {
@@ -187,6 +189,7 @@ impl InstanceConfig {
             backup_path: "D:\\MSSQL\\Backup".to_owned(),
             sa_password: "Sa-Passw0rd!".to_owned(),
             collation: "SQL_Latin1_General_CP1_CI_AS".to_owned(),
+            service_account: super::security::ENGINE_SERVICE.to_owned(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pcdr_core::topology::{Connection as Settings, Encryption, Instance};
+use pcdr_core::topology::Encryption;
 
 use super::credentials::Credentials;
 use super::dial::Dialer;
@@ -41,31 +41,6 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of an instance of a topology.
-    pub fn new(
-        instance: &Instance,
-        settings: &Settings,
-        credentials: Credentials,
-        ca_bundle: Option<Arc<Vec<u8>>>,
-        dialer: Arc<dyn Dialer>,
-    ) -> Endpoint {
-        let host = instance.connect_host.as_ref().unwrap_or(&instance.host);
-        Endpoint {
-            name: instance.name.to_string(),
-            host: host.clone(),
-            tcp_port: instance.port,
-            instance: instance.instance.clone(),
-            credentials,
-            encryption: settings.encryption,
-            ca_bundle,
-            host_name_in_certificate: settings.host_name_in_certificate.clone(),
-            connect_timeout: settings.connect_timeout,
-            application: crate::APPLICATION.to_owned(),
-            dialer,
-            trace: None,
-        }
-    }
-
     pub(crate) async fn port(&self) -> Result<u16, SqlError> {
         match (self.tcp_port, &self.instance) {
             (Some(port), _) => Ok(port),

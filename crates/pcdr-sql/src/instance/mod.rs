@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pcdr_core::backup::BackupHeader;
+use pcdr_core::discover::Survey;
 use pcdr_core::observation::InstanceObservation;
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs, Progress};
 use pcdr_core::step::{DatabaseAction, LogShippingAction};
@@ -81,6 +82,19 @@ impl SqlInstance {
         let connection = opened.map_err(|error| self.error(&error, "a connection was needed"))?;
         self.pool.keep(connection);
         Ok(())
+    }
+
+    /// Reads everything on the instance that a topology could speak of: one batch, one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Only when the instance cannot be asked at all; a section that cannot be read is unknown by itself.
+    pub async fn survey(&self) -> Result<Survey, InstanceError> {
+        let surveyed = async {
+            let sets = self.read(&statement::survey::survey()?).await?;
+            observation::read_survey(&sets)
+        };
+        surveyed.await.map_err(|error| self.error(&error, "a survey was needed"))
     }
 
     /// Reads the header of the first backup set of a file, as this instance sees it.

@@ -165,6 +165,7 @@ const READERS: &[(&str, Reader)] = &[
             .flat_map(|set| &set.rows)
             .try_for_each(|row| observation::read_restore(row).map(drop))
     }),
+    ("survey", |sets| unreadable(&observation::read_survey(sets)?)),
     ("state", |sets| {
         work::read_standing(first(sets))?;
         answers::session(first(sets)).map(drop)
@@ -235,13 +236,17 @@ fn reader(statement: &str) -> Option<Reader> {
 }
 
 /// Where NULL is possible by its column alone, and yet never read as a value.
-const NULL_IS_NO_ANSWER: [(&str, &str); 6] = [
+const NULL_IS_NO_ANSWER: [(&str, &str); 9] = [
     // A set without its id cannot be told from another one: its header is unknown.
     ("header", "BackupSetGUID"),
     ("headers", "BackupSetGUID"),
     // Not to know the endpoint is right when the server does not say where or whether it listens.
     ("observe", "port"),
     ("observe", "state"),
+    ("survey", "port"),
+    ("survey", "state"),
+    // The survey asks for sessions that have one.
+    ("survey", "mirroring_guid"),
     // ISNULL(…, 0), into a variable.
     ("start job", "instance_id"),
     ("start job", "return_code"),

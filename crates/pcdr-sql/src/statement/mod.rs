@@ -16,6 +16,7 @@ pub mod files;
 pub mod jobs;
 pub mod log_shipping;
 pub mod observe;
+pub mod survey;
 
 use crate::quote::QuoteError;
 
@@ -66,6 +67,7 @@ pub fn check() -> Statement {
 pub fn samples(database: &str, path: &str) -> Result<Vec<(&'static str, Statement)>, QuoteError> {
     let mut all = vec![("check", check())];
     all.push(("observe", observe::observe(&[database, "mgccomp"])?));
+    all.push(("survey", survey::survey()?));
     all.extend(database::samples(database, path)?);
     all.extend(files::samples(path)?);
     all.extend(jobs::samples()?);

@@ -29,7 +29,7 @@ pub fn observe(databases: &[&str]) -> Result<Statement, QuoteError> {
          CAST(SERVERPROPERTY(N'ProductVersion') AS nvarchar(128)) AS version, \
          CAST(SERVERPROPERTY(N'Edition') AS nvarchar(128)) AS edition;\n",
     );
-    for (section, query) in sections(&names) {
+    for (section, query) in sections(Databases::Named(&names)) {
         batch.push_str(&guarded(section, &query, "")?);
     }
     for database in databases {
@@ -38,8 +38,27 @@ pub fn observe(databases: &[&str]) -> Result<Statement, QuoteError> {
     Ok(Statement::query(batch))
 }
 
+/// Which databases a section tells of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Databases<'a> {
+    /// Those of a list of literals.
+    Named(&'a str),
+    /// All of them.
+    Every,
+}
+
+impl Databases<'_> {
+    /// The condition that a column with a database's name fulfils.
+    fn of(self, column: &str) -> String {
+        match self {
+            Databases::Named(names) => format!("{column} IN ({names})"),
+            Databases::Every => format!("{column} IS NOT NULL"),
+        }
+    }
+}
+
 /// A section that answers with its rows or with its error.
-fn guarded(section: &str, query: &str, more: &str) -> Result<String, QuoteError> {
+pub(super) fn guarded(section: &str, query: &str, more: &str) -> Result<String, QuoteError> {
     let query = quote::literal(query)?;
     Ok(format!(
         "BEGIN TRY\n  EXEC sys.sp_executesql {query};\nEND TRY\nBEGIN CATCH\n  \
@@ -47,7 +66,16 @@ fn guarded(section: &str, query: &str, more: &str) -> Result<String, QuoteError>
     ))
 }
 
-fn sections(names: &str) -> Vec<(&'static str, String)> {
+/// The sections that tell of databases, log shipping, jobs and the endpoint.
+pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> {
+    let [d_name, destination, p_primary, b_secondary, s_primary] = [
+        "d.name",
+        "h.destination_database_name",
+        "p.primary_database",
+        "b.secondary_database",
+        "s.primary_database",
+    ]
+    .map(|column| databases.of(column));
     vec![
         (
             "pcdr_agent",
@@ -62,7 +90,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  THROW {HIDDEN}, N'VIEW ANY DATABASE is missing: a database that is not shown may exist.', 1; \
                  SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
                  CAST(d.user_access AS int) AS user_access, CAST(d.recovery_model AS int) AS recovery_model \
-                 FROM sys.databases AS d WHERE d.name IN ({names});"
+                 FROM sys.databases AS d WHERE {d_name};"
             ),
         ),
         (
@@ -72,7 +100,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  f.redo_start_lsn, f.redo_start_fork_guid FROM sys.databases AS d \
                  LEFT JOIN sys.database_recovery_status AS r ON r.database_id = d.database_id \
                  {REDO_START} \
-                 WHERE d.name IN ({names});"
+                 WHERE {d_name};"
             ),
         ),
         (
@@ -81,7 +109,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                 "SELECT 1 AS pcdr_restores, h.destination_database_name AS name, s.family_guid, \
                  s.last_recovery_fork_guid, s.last_lsn, h.restore_type FROM msdb.dbo.restorehistory AS h \
                  JOIN msdb.dbo.backupset AS s ON s.backup_set_id = h.backup_set_id \
-                 WHERE h.destination_database_name IN ({names}) AND h.restore_history_id = \
+                 WHERE {destination} AND h.restore_history_id = \
                  (SELECT MAX(x.restore_history_id) FROM msdb.dbo.restorehistory AS x \
                  WHERE x.destination_database_name = h.destination_database_name AND x.restore_type IN ('D', 'I', 'L'));"
             ),
@@ -94,7 +122,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  m.mirroring_partner_name, m.mirroring_witness_name, \
                  CAST(m.mirroring_witness_state AS int) AS witness_state, m.mirroring_end_of_log_lsn, \
                  CAST(IS_SRVROLEMEMBER(N'sysadmin') AS int) AS is_sysadmin FROM sys.databases AS d \
-                 LEFT JOIN sys.database_mirroring AS m ON m.database_id = d.database_id WHERE d.name IN ({names});"
+                 LEFT JOIN sys.database_mirroring AS m ON m.database_id = d.database_id WHERE {d_name};"
             ),
         ),
         (
@@ -103,7 +131,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                 "SELECT 1 AS pcdr_sessions, d.name, CAST(s.session_id AS int) AS session_id, \
                  CONVERT(nvarchar(30), s.login_time, 121) AS login_time, s.login_name, s.program_name \
                  FROM sys.dm_exec_sessions AS s JOIN sys.databases AS d ON d.database_id = s.database_id \
-                 WHERE s.is_user_process = 1 AND s.session_id <> @@SPID AND d.name IN ({names}) \
+                 WHERE s.is_user_process = 1 AND s.session_id <> @@SPID AND {d_name} \
                  ORDER BY s.session_id;"
             ),
         ),
@@ -116,7 +144,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  m.backup_threshold, m.threshold_alert_enabled, m.history_retention_period \
                  FROM msdb.dbo.log_shipping_primary_databases AS p \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_primary AS m ON m.primary_id = p.primary_id \
-                 WHERE p.primary_database IN ({names});"
+                 WHERE {p_primary};"
             ),
         ),
         (
@@ -125,7 +153,7 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                 "SELECT 1 AS pcdr_secondaries, p.primary_database, s.secondary_server, s.secondary_database \
                  FROM msdb.dbo.log_shipping_primary_databases AS p \
                  JOIN msdb.dbo.log_shipping_primary_secondaries AS s ON s.primary_id = p.primary_id \
-                 WHERE p.primary_database IN ({names}) ORDER BY s.secondary_server, s.secondary_database;"
+                 WHERE {p_primary} ORDER BY s.secondary_server, s.secondary_database;"
             ),
         ),
         (
@@ -141,14 +169,14 @@ fn sections(names: &str) -> Vec<(&'static str, String)> {
                  JOIN msdb.dbo.log_shipping_secondary AS s ON s.secondary_id = b.secondary_id \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_secondary AS m \
                  ON m.secondary_id = b.secondary_id AND m.secondary_database = b.secondary_database \
-                 WHERE b.secondary_database IN ({names});"
+                 WHERE {b_secondary};"
             ),
         ),
         (
             "pcdr_unfinished",
             format!(
                 "SELECT 1 AS pcdr_unfinished, s.primary_database, s.primary_server \
-                 FROM msdb.dbo.log_shipping_secondary AS s WHERE s.primary_database IN ({names}) \
+                 FROM msdb.dbo.log_shipping_secondary AS s WHERE {s_primary} \
                  AND NOT EXISTS (SELECT 1 FROM msdb.dbo.log_shipping_secondary_databases AS b \
                  WHERE b.secondary_id = s.secondary_id) ORDER BY s.primary_server;"
             ),

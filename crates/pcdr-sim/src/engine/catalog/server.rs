@@ -6,7 +6,7 @@
 use super::columns::objects::{CONFIGURATIONS, DM_OS_HOST_INFO, DM_OS_SYS_INFO, MESSAGES};
 use super::columns::server::DM_SERVER_SERVICES;
 use super::{View, rows};
-use crate::engine::security::{AGENT_SERVICE, ENGINE_SERVICE};
+use crate::engine::security::AGENT_SERVICE;
 use crate::engine::state::InstanceState;
 use crate::message::SqlFailure;
 use crate::value::{Relation, SqlType, Value};
@@ -116,7 +116,7 @@ pub(super) fn services(view: View<'_>) -> Result<Relation, SqlFailure> {
         format!("SQL Server ({instance})"),
         true,
         process_id(view.instance),
-        ENGINE_SERVICE,
+        &config.service_account,
         "sqlservr.exe",
     );
     engine.push(("instant_file_initialization_enabled", Value::string("Y")));
