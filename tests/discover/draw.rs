@@ -80,7 +80,9 @@ fn restore(random: &mut Random, text: &mut String) {
 }
 
 fn share(name: &str, site: &str, unc: &str) -> String {
-    format!("[[shares]]\nname = \"{name}\"\nsite = \"{site}\"\nunc = '{unc}'\n")
+    // The stand-in has its own mounts; without any, a local folder is no share.
+    let mount = if unc.starts_with('D') { "mount = '/mnt/copies'\n" } else { "" };
+    format!("[[shares]]\nname = \"{name}\"\nsite = \"{site}\"\nunc = '{unc}'\n{mount}")
 }
 
 fn attempt(random: &mut Random) -> String {
@@ -124,7 +126,8 @@ fn attempt(random: &mut Random) -> String {
         false => ("south", r"\\files-s.example.net\log backups\o`brien ü中"),
     };
     text.push_str(&share("log-backups", site, unc));
-    text.push_str(&share("log-copies", "south", r"\\sql-s1.example.net\logcopies"));
+    let copies = one(random, &[r"\\sql-s1.example.net\logcopies", r"D:\log copies\of o`brien"]);
+    text.push_str(&share("log-copies", "south", copies));
     text.push_str("[log_shipping]\nbackup_share = \"log-backups\"\ncopy_share = \"log-copies\"\n");
     if is_local {
         text.push_str("backup_directory = 'D:\\shares\\logbackups'\n");

@@ -55,8 +55,9 @@ fn arguments(stage: &Stage) -> Vec<String> {
         give("role", format!("secondary={}", topology.secondary().server_name));
     }
     for share in topology.shares() {
-        let host = share.unc.trim_start_matches('\\').split('\\').next().unwrap();
-        give("site", format!("{}={host}", share.site));
+        if let Some(rest) = share.unc.strip_prefix(r"\\") {
+            give("site", format!("{}={}", share.site, rest.split('\\').next().unwrap()));
+        }
         give("mount", format!("{}={}", share.unc, share.mount.as_ref().unwrap()));
     }
     arguments
@@ -165,7 +166,7 @@ fn every_drawn_topology_is_discovered_as_it_was_configured() {
     }
 }
 
-const SITUATIONS: usize = 9;
+const SITUATIONS: usize = 10;
 
 /// Which roles and situations a topology has.
 fn meets(topology: &Topology) -> Vec<&'static str> {
@@ -176,6 +177,7 @@ fn meets(topology: &Topology) -> Vec<&'static str> {
         ("a hostile database", topology.databases().iter().any(|d| d.as_str().contains('\''))),
         ("a named instance", topology.instances().any(|i| i.instance.is_some())),
         ("a local backup folder", settings.backup_directory.is_some()),
+        ("a local copy folder", topology.copy_share().unc.starts_with('D')),
         ("standby", second.restore_mode == RestoreMode::Standby),
         ("disconnected users", second.disconnect_users),
         ("a delay", second.restore_delay_minutes > 0),

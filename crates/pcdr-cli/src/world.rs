@@ -418,6 +418,19 @@ fn split_unc(unc: &str) -> Option<(String, String, String)> {
 fn share_folders(world: &World, topology: &Topology) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut mounts = BTreeMap::new();
     for share in topology.shares() {
+        let secondaries = &topology.log_shipping().secondaries;
+        let owner = secondaries.iter().find(|secondary| secondary.copy_share == share.name);
+        let owner = owner.and_then(|secondary| topology.instance(&secondary.instance));
+        if let (None, Some(owner)) = (split_unc(&share.unc), owner) {
+            let failed =
+                |error: &std::io::Error| Failure::file("stand for a folder", world.root(), error);
+            let folder = world.path(&owner.server_name, &share.unc);
+            let folder =
+                folder.map_err(|error| failed(&std::io::Error::other(format!("{error}"))))?;
+            std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+            mounts.insert(share.name.to_string(), folder);
+            continue;
+        }
         let Some((host, name, rest)) = split_unc(&share.unc) else {
             return Err(Failure::failed(
                 "share",

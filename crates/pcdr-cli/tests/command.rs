@@ -138,7 +138,9 @@ fn completions_exist_for_every_shell() {
 
 #[test]
 fn every_schema_is_json_with_a_title() {
-    for what in ["validate", "status", "plan", "apply", "runbook", "rehearse", "sim", "failure"] {
+    for what in
+        ["discover", "validate", "status", "plan", "apply", "runbook", "rehearse", "sim", "failure"]
+    {
         let schema = json(&run(&["schema", what]));
         assert!(schema["title"].is_string(), "{what}");
         assert_eq!(schema["type"], "object", "{what}");

@@ -322,6 +322,30 @@ fn a_second_source_of_the_log_and_a_half_registered_primary_are_told() {
 }
 
 #[test]
+fn a_primary_without_an_entry_and_a_local_copy_folder_leave_the_file_open_and_say_why() {
+    let mut surveys = three();
+    for at in [0, 1] {
+        known(&mut surveys[at].seen.log_shipping_primary).clear();
+    }
+    let found = discover(&given(surveys));
+    assert_eq!(codes(&found), only(&["primary_without_entry"]));
+    assert!(found.file.is_some() && found.topology.is_none());
+
+    let mut surveys = three();
+    let entries = known(&mut surveys[2].seen.log_shipping_secondary);
+    for entry in entries.values_mut() {
+        entry.backup_destination_directory = r"D:\copies".to_owned();
+    }
+    let mut given = given(surveys);
+    let found = discover(&given);
+    assert_eq!(codes(&found), only(&["breaks_rule"]));
+    assert!(found.findings[0].remedy.contains("`mount`"), "{:?}", found.findings);
+    given.mounts = vec![(r"d:\Copies\".to_owned(), "/mnt/copies".to_owned())];
+    let found = discover(&given);
+    assert!(found.is_complete(), "{:?}", found.findings);
+}
+
+#[test]
 fn names_that_differ_in_case_between_instances_are_one() {
     let [mut one, mut two] = ["N1", "S1"].map(instance);
     ships(&mut one, "Db", &[("s1", "Db")]);

@@ -208,6 +208,14 @@ fn a_share_may_be_a_mounted_folder_where_there_is_no_pool() {
     for bad in ["/", "srv", "/srv//copies", "/srv/../copies", "/srv/.", r"/srv\copies"] {
         assert_eq!(codes(&mounted(&without_pool, bad)), ["bad_unc"], "{bad}");
     }
+    // The secondary alone reads its copies, so that they may lie in a folder of its own.
+    let local = mounted(&without_pool, r"D:\copies");
+    assert_eq!(codes(&local), ["bad_unc"], "pcdr does not know how to get there");
+    let unc = r"unc = 'D:\copies'";
+    let local = local.replace(unc, &format!("{unc}\nmount = '/mnt/copies'"));
+    assert_eq!(Topology::parse(&local).unwrap().copy_share().path_of("a.trn"), r"D:\copies\a.trn");
+    let backups = local.replace(r"'\\files-s.example.net\logbackups'", r"'D:\log'");
+    assert_eq!(codes(&backups), ["bad_unc"], "the other site reads the backups, too");
     // The servers of a pool are on Windows.
     assert_eq!(codes(&mounted(STRETCHED, "/srv/copies")), ["bad_unc"]);
 }

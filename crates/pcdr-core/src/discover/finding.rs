@@ -80,6 +80,8 @@ codes! {
     NoServerName "no_server_name" Incomplete;
     /// Something on an instance could not be read.
     Unreadable "unreadable" Incomplete;
+    /// The primary has no entry of a database that its secondary receives.
+    PrimaryWithoutEntry "primary_without_entry" Incomplete;
     /// An instance was given and has no part in what was found.
     NoPart "no_part" Incomplete;
     /// A mirroring partner was not given.

@@ -104,10 +104,10 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// A rule that the draft breaks, unless the draft itself leaves that open.
-    pub(super) fn breaks_rule(&mut self, violation: &Violation) {
+    /// A rule that the draft breaks, unless the draft itself leaves that open and says so.
+    pub(super) fn breaks_rule(&mut self, violation: &Violation, is_explained: bool) {
         let is_left_open = violation.code == "to_be_completed" || violation.code == "missing_key";
-        if !is_left_open {
+        if !(is_left_open && is_explained) {
             let found = format!("{} [{}]", violation.message, violation.code);
             self.note(Code::BreaksRule, None, None, found, violation.remedy.clone());
         }

@@ -528,6 +528,21 @@ fn tell_the_rest(look: &mut Look<'_>, parts: &Parts) {
                       one before a failover), or leave the instance out.";
         look.note(Code::NoPart, Some(&server), None, found, remedy);
     }
+    for database in &parts.databases {
+        let has_entry = |of: usize| {
+            let mut all = look.primaries();
+            all.any(|(index, name, _)| index == of && same(name.as_str(), database.as_str()))
+        };
+        let entries = look.survey(parts.primary).map(|survey| &survey.seen.log_shipping_primary);
+        let is_known = entries.is_some_and(|entries| entries.known().is_some());
+        if is_known && !has_entry(parts.primary) {
+            let server = look.shown(parts.primary);
+            let found =
+                "its log is received from here, and there is no entry of a log shipping primary";
+            let remedy = "Log shipping was removed on one side only: set it up again here, or remove it there.";
+            look.note(Code::PrimaryWithoutEntry, Some(&server), Some(database), found, remedy);
+        }
+    }
     for (index, database, _) in look.primaries() {
         let is_ours = index == parts.primary || Some(index) == parts.mirror;
         if parts.has(database) && !is_ours {

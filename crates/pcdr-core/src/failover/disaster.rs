@@ -565,7 +565,7 @@ impl<'a> Runbook<'a> {
         to_restore: &ToRestore<'a>,
         copies: &[Option<StepId>],
     ) {
-        let folder = &self.situation.topology.copy_share().unc;
+        let destination = self.situation.topology.copy_share();
         for (&index, copy) in to_restore.chain.restore.iter().zip(copies) {
             let file = to_restore.files.all[index];
             let Known::Known(header) = &file.header else { continue };
@@ -576,7 +576,7 @@ impl<'a> Runbook<'a> {
             };
             let path = match copy {
                 None => file.path.clone(),
-                Some(_) => [folder.as_str(), "\\", &file.name].concat(),
+                Some(_) => destination.path_of(&file.name),
             };
             let action = DatabaseAction::RestoreLog { path, log: Some(log) };
             let expected = estimate::restore(header.backup_size_bytes);

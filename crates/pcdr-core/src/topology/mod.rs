@@ -180,7 +180,8 @@ pub struct Share {
     /// The site of its file server.
     pub site: SiteName,
     /// `\\server\share\folder`, as SQL Server instances see it; on Linux, where they take no UNC path,
-    /// the absolute path under which every one of them has it mounted.
+    /// the absolute path under which every one of them has it mounted. The copy destination may be a local
+    /// path of its secondary, `D:\copies`.
     pub unc: String,
     /// The same folder as pcdr sees it, where it is mounted; `None`: pcdr uses the UNC path itself.
     pub mount: Option<String>,

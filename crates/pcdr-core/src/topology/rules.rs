@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{
-    ConnectionRow, File, InstanceRow, Method, SecretRow, method_name, whole_seconds,
+    ConnectionRow, File, InstanceRow, Method, SecretRow, ShareRow, method_name, whole_seconds,
 };
 use super::read::{Findings, Span, Text, quoted};
 use super::violation::Code;
@@ -420,13 +420,20 @@ fn shares(file: &File, findings: &mut Findings) {
     let names = file.shares.iter().map(|row| &row.name);
     duplicates(findings, Code::DuplicateShare, "share", names, str::to_owned);
     let folder = |text: &str| folded(text.trim_end_matches(['\\', '/']));
-    let uncs = file.shares.iter().map(|row| &row.unc);
+    // Folders of the same local path lie on different servers.
+    let is_shared = |row: &&ShareRow| value(&row.unc).is_none_or(|unc| !is_windows_path(unc));
+    let uncs = file.shares.iter().filter(is_shared).map(|row| &row.unc);
     duplicates(findings, Code::DuplicateUnc, "UNC path", uncs, folder);
     let mounts = file.shares.iter().map(|row| &row.mount);
     // Case counts: a mount may lie on a file system where it does.
     let mount = |text: &str| text.trim_end_matches(['\\', '/']).to_owned();
     duplicates(findings, Code::DuplicateMount, "mount", mounts, mount);
-    for unc in file.shares.iter().filter_map(|row| row.unc.as_ref()) {
+    for row in &file.shares {
+        let Some(unc) = &row.unc else { continue };
+        if is_windows_path(unc.get_ref()) {
+            local_copy_folder(file, row, unc, findings);
+            continue;
+        }
         // SQL Server on Linux has shares mounted and takes no UNC path; a pool is on Windows.
         let is_mounted = file.pool.is_none() && is_posix_folder(unc.get_ref());
         if !is_mounted && unc_server(unc.get_ref()).is_none() {
@@ -436,6 +443,27 @@ fn shares(file: &File, findings: &mut Findings) {
             findings.report(Code::BadUnc, unc.span(), message, remedy);
         }
     }
+}
+
+/// The copy destination may be a local path of the secondary, which alone reads it as a server; pcdr then has
+/// to be told how it gets there, and so have the cmdlets of a pool, which take nothing but a share.
+fn local_copy_folder(file: &File, row: &ShareRow, unc: &Text, findings: &mut Findings) {
+    let is_copy_share = file.log_shipping.as_ref().is_some_and(|settings| {
+        let further = settings.further.iter().map(|further| &further.copy_share);
+        let mut names = further.chain([&settings.copy_share]).filter_map(|name| value(name));
+        names.any(|name| value(&row.name) == Some(name))
+    });
+    if is_copy_share && file.pool.is_none() && row.mount.is_some() {
+        return;
+    }
+    let message = format!(
+        "a UNC path \\\\server\\share is needed, found {}: a local path is taken for a copy share only, without a \
+         pool, and with `mount`",
+        quoted(unc.get_ref())
+    );
+    let remedy = "Write the share that leads to that folder, or add `mount`: the folder as pcdr's own machine \
+                  opens it, for example '\\\\sql-s1.example.net\\d$\\copies'.";
+    findings.report(Code::BadUnc, unc.span(), message, remedy);
 }
 
 fn log_shipping(file: &File, findings: &mut Findings) {
@@ -662,6 +690,15 @@ fn further_secondaries(file: &File, findings: &mut Findings) {
     }
 }
 
+/// A path on a drive, `D:\…`.
+fn is_windows_path(path: &str) -> bool {
+    let mut start = path.chars();
+    matches!(
+        (start.next(), start.next(), start.next()),
+        (Some(drive), Some(':'), Some('\\')) if drive.is_ascii_alphabetic()
+    )
+}
+
 /// A local path of the backup folder belongs to a share on the primary's server, and only there;
 /// Local System reaches no other server.
 fn backup_directory(file: &File, unc: Option<&str>, findings: &mut Findings) {
@@ -683,12 +720,7 @@ fn backup_directory(file: &File, unc: Option<&str>, findings: &mut Findings) {
         return;
     };
     let path = directory.get_ref();
-    let mut start = path.chars();
-    let is_windows = matches!(
-        (start.next(), start.next(), start.next()),
-        (Some(drive), Some(':'), Some('\\')) if drive.is_ascii_alphabetic()
-    );
-    if !is_windows && !path.starts_with('/') {
+    if !is_windows_path(path) && !path.starts_with('/') {
         let message = format!("a local path is needed, found {}", quoted(path));
         let remedy = "Write the folder as the primary's server sees it, in single quotes: \
                       'D:\\logbackups'.";

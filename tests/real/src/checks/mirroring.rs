@@ -30,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     check!(a_session_that_is_synchronized_says_so_on_both_sides, needs: [Folders, Sysadmin, Mirroring], decides: ["A34"]),
     check!(a_mirroring_failover_swaps_the_roles_and_loses_nothing, needs: [Folders, Sysadmin, Mirroring], decides: ["A35"]),
     check!(the_log_chain_goes_on_over_a_mirroring_failover, needs: [Folders, Sysadmin, Mirroring], decides: ["A36"]),
+    check!(partners_and_witness_call_their_session_by_one_guid, needs: [Folders, Sysadmin, Mirroring], decides: ["A38"]),
 ];
 
 fn address(servers: &Servers, name: &str) -> String {
@@ -183,4 +184,28 @@ async fn the_log_chain_goes_on_over_a_mirroring_failover(servers: &Servers) {
     }
     servers.act("secondary", DatabaseAction::Recover { expect: Some(second.last_lsn) }).await;
     assert_eq!(servers.read("secondary").await, servers.read("mirror").await);
+}
+
+async fn partners_and_witness_call_their_session_by_one_guid(servers: &Servers) {
+    mirrored(servers).await;
+    let mut guids = Vec::new();
+    for (on, other) in [("primary", "mirror"), ("mirror", "primary")] {
+        let survey = servers.instance(on).survey().await.unwrap();
+        let sessions = survey.partnerships.known().cloned().unwrap();
+        let session = sessions.into_iter().find(|one| one.database.as_str() == servers.scratch);
+        let session = session.unwrap_or_else(|| panic!("{on} has no session"));
+        let partner = session.partner_instance.unwrap_or_default();
+        let wanted = &servers.facts[other].server_name;
+        assert!(partner.eq_ignore_ascii_case(wanted), "{on}: {partner} instead of {wanted}");
+        guids.push(session.guid);
+    }
+    assert_eq!(guids[0], guids[1]);
+    if servers.topology.instance(&"witness".into()).is_some() {
+        servers
+            .act("primary", DatabaseAction::SetWitness { address: address(servers, "witness") })
+            .await;
+        let survey = servers.instance("witness").survey().await.unwrap();
+        let witnessed = survey.witnessed.known().cloned().unwrap();
+        assert!(witnessed.contains(&guids[0]), "{witnessed:?}");
+    }
 }

@@ -71,6 +71,18 @@ async fn every_section_of_the_observation_is_answered(servers: &Servers) {
         assert!(seen.log_shipping_primary.known().is_some(), "{:?}", seen.log_shipping_primary);
         assert!(seen.log_shipping_secondary.known().is_some(), "{:?}", seen.log_shipping_secondary);
         assert!(seen.mirroring_endpoint.known().is_some(), "{:?}", seen.mirroring_endpoint);
+        let survey = servers.instance(on).survey().await.unwrap();
+        assert!(survey.seen.databases.known().is_some(), "{:?}", survey.seen.databases);
+        assert!(survey.partnerships.known().is_some(), "{:?}", survey.partnerships);
+        assert!(survey.witnessed.known().is_some(), "{:?}", survey.witnessed);
+        assert!(survey.services.known().is_some(), "{:?}", survey.services);
+        assert!(survey.endpoint_security.known().is_some(), "{:?}", survey.endpoint_security);
+        let files = survey.files.known().cloned().unwrap();
+        let is_listed = |log: bool| {
+            let mut ours = files.iter().filter(|file| file.database.as_str() == servers.scratch);
+            ours.any(|file| file.is_log == log)
+        };
+        assert!(on != "primary" || (is_listed(false) && is_listed(true)), "{files:?}");
     }
     let copy = servers.copy("primary").await;
     assert!(copy.log_position.known().is_some(), "{:?}", copy.log_position);

@@ -4,7 +4,7 @@ use pcdr_core::DatabaseName;
 use pcdr_core::ports::DatabaseInstance;
 use pcdr_sql::quote::QuoteError;
 use pcdr_sql::statement::database::Move;
-use pcdr_sql::statement::{self, Statement, database, files, observe};
+use pcdr_sql::statement::{self, Statement, database, files, observe, survey};
 
 use crate::check::{Check, check};
 use crate::servers::Servers;
@@ -15,7 +15,7 @@ pub const CHECKS: &[Check] = &[check!(
     needs: [Folders],
     decides: [],
     carries_out: &[
-        "statement::check", "observe::observe", "database::state", "database::last_restore",
+        "statement::check", "observe::observe", "survey::survey", "database::state", "database::last_restore",
         "database::set_recovery_full", "database::back_up_database", "database::back_up_log",
         "database::restore_database", "database::restore_log", "database::recover", "database::sessions",
         "database::kill", "database::progress", "database::endpoint", "files::header", "files::headers",
@@ -120,6 +120,8 @@ async fn every_statement_on_databases_and_files_is_carried_out(servers: &Servers
     carry_out!(servers, "primary", database::endpoint());
     let names = [name, "pcdr_test_absent"];
     let sets = carry_out!(servers, "primary", observe::observe(&names));
+    assert!(sets.len() > 10, "{} sections", sets.len());
+    let sets = carry_out!(servers, "primary", survey::survey());
     assert!(sets.len() > 10, "{} sections", sets.len());
     let asked: Vec<DatabaseName> = names.map(DatabaseName::from).into();
     let seen = servers.instance("primary").observe(&asked).await.unwrap();
