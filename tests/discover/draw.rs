@@ -56,6 +56,9 @@ fn instance(
     if chance(random, 2) {
         text.push_str("service_account = 'EXAMPLE\\sql-service'\n");
     }
+    if role.ends_with("secondary") && chance(random, 2) {
+        text.push_str("data_directory = 'E:\\data of mgc'\n");
+    }
     Instance { server_name, text }
 }
 

@@ -141,6 +141,8 @@ fn a_pair_that_was_left_half_configured_is_told() {
         let found = discover(&stage, &arguments(&stage)).await;
         assert!(found.file.is_none());
         assert_eq!(codes(&found), only(&["secondary_not_given"]), "{:?}", found.findings);
+        let told = found.findings[0].to_string();
+        assert!(told.contains("mgc on sql-s1, which has no log shipping entry of it"), "{told}");
     });
 }
 
@@ -187,5 +189,35 @@ fn a_stated_role_and_a_stated_site_that_cannot_be_are_refused() {
             assert!(codes(&found).contains(code), "{words:?}: {:?}", found.findings);
             given.truncate(length);
         }
+    });
+}
+
+#[test]
+fn after_a_failover_the_topology_that_was_is_not_told_as_the_one_that_is() {
+    virtually(async {
+        let stage = Stage::struck(STRETCHED).await;
+        let all = arguments(&stage);
+        let plan = stage.planned().await;
+        stage.succeeds(&plan).await;
+        stage.prove().await;
+        let found = discover(&stage, &all).await;
+        assert!(found.file.is_none() && !found.is_nothing_there, "the first site is not reached");
+        let site = stage.topology().primary().site.to_string();
+        stage.stand_in.return_site(&site).await.unwrap();
+        let found = discover(&stage, &all).await;
+        assert!(found.file.is_none());
+        assert!(codes(&found).contains("secondary_not_given"), "{:?}", found.findings);
+        let told: Vec<String> = found.findings.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|text| text.contains("fail back")), "{told:#?}");
+    });
+}
+
+#[test]
+fn while_the_mirror_is_principal_the_same_topology_is_discovered() {
+    virtually(async {
+        let stage = configured(STRETCHED).await;
+        run(&stage, "sql-n1", "ALTER DATABASE mgc SET PARTNER FAILOVER;").await;
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        super::round_trip(&stage, 0).await;
     });
 }

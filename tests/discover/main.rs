@@ -166,7 +166,7 @@ fn every_drawn_topology_is_discovered_as_it_was_configured() {
     }
 }
 
-const SITUATIONS: usize = 10;
+const SITUATIONS: usize = 11;
 
 /// Which roles and situations a topology has.
 fn meets(topology: &Topology) -> Vec<&'static str> {
@@ -178,6 +178,7 @@ fn meets(topology: &Topology) -> Vec<&'static str> {
         ("a named instance", topology.instances().any(|i| i.instance.is_some())),
         ("a local backup folder", settings.backup_directory.is_some()),
         ("a local copy folder", topology.copy_share().unc.starts_with('D')),
+        ("folders of its own", topology.secondary().data_directory.is_some()),
         ("standby", second.restore_mode == RestoreMode::Standby),
         ("disconnected users", second.disconnect_users),
         ("a delay", second.restore_delay_minutes > 0),

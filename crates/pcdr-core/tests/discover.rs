@@ -346,6 +346,41 @@ fn a_primary_without_an_entry_and_a_local_copy_folder_leave_the_file_open_and_sa
 }
 
 #[test]
+fn what_configure_would_refuse_is_told() {
+    let mut surveys = three();
+    surveys[2].seen.agent_running = Known::Known(false);
+    let found = discover(&given(surveys));
+    assert_eq!(codes(&found), only(&["configure_refuses"]));
+    assert!(found.topology.is_some() && !found.is_complete());
+}
+
+#[test]
+fn a_hundred_databases_among_two_hundred_other_instances_are_told_apart() {
+    let [mut one, mut two, mut three] = ["N1", "N2", "S1"].map(instance);
+    for number in 0..100 {
+        let name = format!("db{number:03}");
+        ships(&mut one, &name, &[("S1", &name)]);
+        ships(&mut two, &name, &[("S1", &name)]);
+        receives(&mut three, &name, ("N1", &name));
+        mirrors(&mut one, &name, "N2", MirroringRole::Principal, number);
+        copy(&mut two, &name, DatabaseState::Restoring);
+        mirrors(&mut two, &name, "N1", MirroringRole::Mirror, number);
+    }
+    let mut others: Vec<Survey> = (0..200).map(|number| instance(&format!("X{number}"))).collect();
+    for (number, other) in (1_000..).zip(&mut others) {
+        copy(other, "own", DatabaseState::Online);
+        mirrors(other, "own", &format!("Y{number}"), MirroringRole::Principal, number);
+    }
+    let wanted = given([vec![one.clone(), two.clone(), three.clone()], others].concat());
+    let found = discover(&wanted);
+    assert_eq!(codes(&found), only(&["no_part"]));
+    assert_eq!(found.findings.iter().filter(|f| f.code.as_str() == "no_part").count(), 200);
+    let alone = discover(&given(vec![one, two, three]));
+    assert!(alone.is_complete(), "{:?}", alone.findings);
+    assert_eq!(alone.topology.unwrap().databases().len(), 100);
+}
+
+#[test]
 fn names_that_differ_in_case_between_instances_are_one() {
     let [mut one, mut two] = ["N1", "S1"].map(instance);
     ships(&mut one, "Db", &[("s1", "Db")]);

@@ -103,6 +103,8 @@ codes! {
 
     /// Not as the written topology says.
     NotAsWritten "not_as_written" Differs;
+    /// `configure` would refuse what is there.
+    ConfigureRefuses "configure_refuses" Differs;
     /// A primary is registered on a secondary instance without any database.
     RegisteredWithoutDatabase "registered_without_database" Differs;
     /// An instance ships the log of a database, and is neither its primary nor its mirror.

@@ -1,8 +1,11 @@
 //! What was given and answered, looked at from one place, with what there is to tell of it.
 
+use std::collections::BTreeMap;
+
 use super::finding::{Code, Finding, Kind};
 use super::{Given, GivenInstance, Partnership, Survey};
 use crate::known::Known;
+use crate::lsn::Guid;
 use crate::name::DatabaseName;
 use crate::observation::{LogShippingPrimary, LogShippingSecondary};
 use crate::topology::Violation;
@@ -25,12 +28,35 @@ pub(super) struct Look<'a> {
     pub(super) given: &'a Given,
     pub(super) findings: Vec<Finding>,
     pub(super) is_nothing_there: bool,
+    /// Instances by `@@SERVERNAME`, folded; the first one of a name.
+    servers: BTreeMap<String, usize>,
+    /// Mirroring sessions by instance and database, folded.
+    sessions: BTreeMap<(usize, String), &'a Partnership>,
+    /// Partners by session.
+    partners: BTreeMap<Guid, Vec<usize>>,
 }
 
 impl<'a> Look<'a> {
     /// Takes note of everything that did not answer or cannot be read.
     pub(super) fn at(given: &'a Given) -> Look<'a> {
-        let mut look = Look { given, findings: Vec::new(), is_nothing_there: false };
+        let mut look = Look {
+            given,
+            findings: Vec::new(),
+            is_nothing_there: false,
+            servers: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            partners: BTreeMap::new(),
+        };
+        for (index, _) in look.instances() {
+            let Some(server) = look.server(index) else { continue };
+            look.servers.entry(folded(server)).or_insert(index);
+            let all = look.survey(index).and_then(|survey| survey.partnerships.known());
+            for session in all.into_iter().flatten() {
+                let key = (index, folded(session.database.as_str()));
+                look.sessions.entry(key).or_insert(session);
+                look.partners.entry(session.guid).or_default().push(index);
+            }
+        }
         for (index, instance) in given.instances.iter().enumerate() {
             match &instance.survey {
                 Known::Known(survey) => look.unreadable(index, instance, survey),
@@ -56,11 +82,11 @@ impl<'a> Look<'a> {
                 "@@SERVERNAME is NULL, and log shipping goes by it".to_owned(),
                 "Run sp_addserver with the name and 'local', restart the instance, then discover again.",
             );
-        } else if let Some(earlier) = self.instances().find(|(other, _)| {
-            *other < index
-                && self.server(*other).is_some_and(|name| Some(name) == self.server(index))
-        }) {
-            let found = format!("it is the same instance as {}", earlier.1.address);
+        } else if let Some(earlier) = self.server(index).and_then(|name| self.by_server(name))
+            && earlier != index
+        {
+            let found =
+                format!("it is the same instance as {}", self.given.instances[earlier].address);
             let remedy = "Give every instance once; two instances cannot have one @@SERVERNAME.";
             self.note(Code::SameServerName, Some(&instance.address), None, found, remedy);
         }
@@ -138,8 +164,16 @@ impl<'a> Look<'a> {
 
     /// The instance of an `@@SERVERNAME`.
     pub(super) fn by_server(&self, name: &str) -> Option<usize> {
-        let mut all = self.instances().map(|(index, _)| index);
-        all.find(|index| self.server(*index).is_some_and(|server| same(server, name)))
+        self.servers.get(&folded(name)).copied()
+    }
+
+    /// Why a server that others name is of no help: it is not here, or it does not know of it.
+    pub(super) fn absence(&self, server: &str) -> String {
+        if self.by_server(server).is_some() {
+            return "which has no log shipping entry of it".to_owned();
+        }
+        let answered: Vec<&str> = self.instances().filter_map(|(i, _)| self.server(i)).collect();
+        format!("which is none of the instances that answered ({})", answered.join(", "))
     }
 
     /// The instance that a person means by a text: `@@SERVERNAME`, the address, or a host that only one has.
@@ -187,21 +221,16 @@ impl<'a> Look<'a> {
         index: usize,
         database: &DatabaseName,
     ) -> Option<&'a Partnership> {
-        let mut all = self.survey(index)?.partnerships.known()?.iter();
-        all.find(|one| same(one.database.as_str(), database.as_str()))
+        self.sessions.get(&(index, folded(database.as_str()))).copied()
     }
 
     /// The given instance at the other end of a session.
     pub(super) fn partner(&self, of: usize, session: &Partnership) -> Option<usize> {
-        let others = || self.instances().map(|(index, _)| index).filter(|index| *index != of);
-        let has_session = |index: &usize| {
-            let all = self.survey(*index).and_then(|survey| survey.partnerships.known());
-            all.is_some_and(|all| all.iter().any(|other| other.guid == session.guid))
-        };
+        let by_guid = self.partners.get(&session.guid).into_iter().flatten().copied();
         // A mirror shows its session to sysadmin only; its name is told by the principal, too.
-        others().find(has_session).or_else(|| {
-            let name = session.partner_instance.as_deref()?;
-            others().find(|index| self.server(*index).is_some_and(|server| same(server, name)))
+        by_guid.into_iter().find(|index| *index != of).or_else(|| {
+            let index = self.by_server(session.partner_instance.as_deref()?)?;
+            (index != of).then_some(index)
         })
     }
 }

@@ -13,15 +13,17 @@ mod places;
 mod settings;
 mod survey;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use finding::{Code, Finding, Kind};
 pub use survey::{DatabaseFile, EndpointSecurity, Partnership, Service, Survey};
 
+use crate::configure;
 use crate::drift::drift;
 use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName, SiteName};
 use crate::observation::{InstanceObservation, Observation};
+use crate::plan::Situation;
 use crate::time::Timestamp;
 use crate::topology::{Connection, Role, Topology};
 use draft::Draft;
@@ -174,12 +176,30 @@ fn compare(look: &mut Look<'_>, parts: &Parts, draft: &Draft, topology: &Topolog
         log_backups: BTreeMap::new(),
         pool: None,
     };
-    for one in drift(topology, &observation) {
+    let found = drift(topology, &observation);
+    let is_as_written = found.is_empty();
+    for one in found {
         let found = format!("{} is {}, the file says {}", one.what, one.found, one.wanted);
         let remedy =
             "No topology can say both: change the file, or let pcdr configure change the instance.";
         let instance = Some(one.instance.as_str());
         look.note(finding::Code::NotAsWritten, instance, one.database.as_ref(), found, remedy);
+    }
+    let nothing = BTreeSet::new();
+    let situation = Situation::new(topology, &observation, &nothing, look.given.taken_at);
+    match configure::plan(&situation) {
+        Ok(plan) if is_as_written => {
+            for step in &plan.steps {
+                let found = format!("pcdr configure would {step}");
+                let remedy = "See why with pcdr configure --diff.";
+                look.note(finding::Code::NotAsWritten, None, None, found, remedy);
+            }
+        }
+        Ok(_) => {} // the differences tell why
+        Err(refusal) => {
+            let found = format!("pcdr configure would refuse: {refusal}");
+            look.note(finding::Code::ConfigureRefuses, None, None, found, refusal.remedy());
+        }
     }
 }
 

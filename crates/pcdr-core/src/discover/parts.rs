@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub(super) roles: BTreeMap<usize, Part>,
     /// The log-shipped databases, as the primary spells them, in the order of their names.
     pub(super) databases: Vec<DatabaseName>,
+    /// The same, folded.
+    folded: BTreeSet<String>,
     pub(super) primary: usize,
     pub(super) mirror: Option<usize>,
     /// The instance that a failover goes to, and then the further ones.
@@ -34,7 +36,7 @@ pub(super) struct Parts {
 impl Parts {
     /// Whether the database is one of the log-shipped ones.
     pub(super) fn has(&self, database: &DatabaseName) -> bool {
-        self.databases.iter().any(|name| same(name.as_str(), database.as_str()))
+        self.folded.contains(&folded(database.as_str()))
     }
 
     /// Entries of the topology's databases as primary: the primary's first, then its mirror's.
@@ -124,6 +126,7 @@ pub(super) fn find(look: &mut Look<'_>) -> Option<Parts> {
     let (primary, databases) = groups.pop_first()?;
     let mut parts = Parts {
         roles: BTreeMap::new(),
+        folded: databases.iter().map(|name| folded(name.as_str())).collect(),
         databases,
         primary,
         mirror: None,
@@ -219,9 +222,7 @@ fn primary_of(look: &mut Look<'_>, name: &DatabaseName, one: &Shipped) -> Option
     let found = look.by_server(&server);
     if found.is_none() {
         let on = look.shown(index);
-        let found = format!(
-            "it receives the log of {server}, which is not among the instances that answered"
-        );
+        let found = format!("it receives the log of {server}, {}", look.absence(&server));
         let remedy = "Name that instance, too, with --instance.";
         look.note(Code::PrimaryNotGiven, Some(&on), Some(name), found, remedy);
     }
@@ -234,11 +235,10 @@ fn secondary_missing<T>(look: &mut Look<'_>, name: &DatabaseName, one: &Shipped)
     let mut entries = look.primaries();
     let entry = entries.find(|(at, n, _)| *at == index && same(n.as_str(), name.as_str()));
     let all: Vec<String> = entry.map_or_else(Vec::new, |(_, _, entry)| {
-        entry
-            .secondaries
-            .iter()
-            .map(|(server, database)| format!("{database} on {server}"))
-            .collect()
+        let tell = |(server, database): &(String, String)| {
+            format!("{database} on {server}, {}", look.absence(server))
+        };
+        entry.secondaries.iter().map(tell).collect()
     });
     let server = look.shown(index);
     let (found, remedy) = if all.is_empty() {
@@ -246,11 +246,11 @@ fn secondary_missing<T>(look: &mut Look<'_>, name: &DatabaseName, one: &Shipped)
             "its log is backed up for log shipping, and no secondary is registered".to_owned();
         (found, "Finish setting log shipping up, or choose other databases with --database.")
     } else {
-        let found = format!(
-            "its log is shipped to {}, which is not among the instances that answered",
-            all.join(" and ")
-        );
-        (found, "Name the secondary, too, with --instance; choose other databases with --database.")
+        let found = format!("its log is shipped to {}", all.join(" and to "));
+        let remedy = "Name the secondary, too, with --instance. Where it has no entry, a set-up stopped half way \
+                      or a failover was made: finish the one, fail back from the other, or choose other databases \
+                      with --database.";
+        (found, remedy)
     };
     look.note(Code::SecondaryNotGiven, Some(&server), Some(name), found, remedy);
     None
@@ -416,10 +416,8 @@ fn choose_secondary(
             if look.by_server(server).is_some_and(|at| known.contains(&at)) {
                 continue;
             }
-            let found = format!(
-                "its log is also shipped to {other} on {server}, which did not answer or was \
-                                 not given"
-            );
+            let found =
+                format!("its log is also shipped to {other} on {server}, {}", look.absence(server));
             let remedy =
                 "Name it, too, with --instance and discover again, or take it out of log shipping.";
             let on = look.shown(index);
@@ -498,16 +496,15 @@ fn stated_roles(look: &mut Look<'_>, parts: &mut Parts) {
 
 /// Databases that are mirrored but not log-shipped, each once with an instance.
 fn mirrored(look: &Look<'_>) -> Vec<(usize, DatabaseName)> {
+    let of_primaries = look.primaries().map(|(_, name, _)| folded(name.as_str()));
+    let shipped: BTreeSet<String> =
+        of_primaries.chain(look.secondaries().map(|(_, name, _)| folded(name.as_str()))).collect();
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for (index, _) in look.instances() {
         let sessions = look.survey(index).and_then(|survey| survey.partnerships.known());
         for session in sessions.into_iter().flatten() {
-            let is_shipped = look
-                .primaries()
-                .map(|(_, name, _)| name)
-                .chain(look.secondaries().map(|(_, name, _)| name))
-                .any(|name| same(name.as_str(), session.database.as_str()));
+            let is_shipped = shipped.contains(&folded(session.database.as_str()));
             if !is_shipped && seen.insert(session.guid) {
                 all.push((index, session.database.clone()));
             }

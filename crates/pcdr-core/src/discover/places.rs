@@ -229,15 +229,16 @@ impl Sites {
         hosts: &BTreeMap<usize, String>,
         by_rule: Option<usize>,
     ) -> Read<String> {
-        let server =
-            unc.trim_start_matches(['\\', '/']).split(['\\', '/']).next().unwrap_or_default();
-        let stated =
-            [server, label(server), unc].iter().find_map(|text| self.stated.get(&folded(text)));
-        if let Some(site) = stated.cloned() {
+        let server = unc.strip_prefix(r"\\").and_then(|rest| rest.split('\\').next());
+        let spellings = [Some(unc), server, server.map(label)];
+        let mut stated = spellings.into_iter().flatten();
+        let stated = stated.find_map(|text| self.stated.get(&folded(text)).cloned());
+        if let Some(site) = stated {
             self.add(&site);
             return (site, "as --site says".to_owned());
         }
         let is_host = |host: &str| {
+            let Some(server) = server else { return false };
             let is_short = !server.contains('.') || !host.contains('.');
             same(server, host) || (is_short && same(label(server), label(host)))
         };
@@ -245,14 +246,16 @@ impl Sites {
             return (self.of_instance(*index).0, format!("on the host of {host}"));
         }
         let (site, why) = match by_rule {
-            Some(index) => {
-                (self.of_instance(index).0, "assumed: where the secondary stands".to_owned())
+            // A path on a drive lies on the secondary itself.
+            Some(index) if server.is_none() && !unc.starts_with('/') => {
+                return (self.of_instance(index).0, "on the secondary itself".to_owned());
             }
-            None => (format!("{}-site", label(server)), "assumed".to_owned()),
+            Some(index) => (self.of_instance(index).0, "assumed: where the secondary stands"),
+            None => (format!("{}-site", server.map_or("log-backups", label)), "assumed"),
         };
         self.add(&site);
         self.assumed.entry(site.clone()).or_default().push(unc.to_owned());
-        (site, why)
+        (site, why.to_owned())
     }
 
     /// Tells what was assumed, and what was stated of members that stand nowhere.
