@@ -49,7 +49,12 @@ fn arguments(stage: &Stage) -> Vec<String> {
         if matches!(instance.role, Role::SecondaryMirror | Role::SecondaryWitness) {
             give("role", format!("{}={}", instance.role.as_str(), instance.server_name));
         }
-        give("site", format!("{}={}", instance.site, instance.server_name));
+        // By any name that a person may know it by.
+        let known_as = match instance.role {
+            Role::Primary => &instance.host,
+            _ => &instance.server_name,
+        };
+        give("site", format!("{}={known_as}", instance.site));
     }
     if topology.role(Role::FurtherSecondary).is_some() {
         give("role", format!("secondary={}", topology.secondary().server_name));

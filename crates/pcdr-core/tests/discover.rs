@@ -191,7 +191,7 @@ fn given(surveys: Vec<Survey>) -> Given {
 }
 
 /// A primary with its mirror, and a secondary.
-fn three() -> Vec<Survey> {
+fn a_pair_and_its_secondary() -> Vec<Survey> {
     let [mut one, mut two, mut three] = ["N1", "N2", "S1"].map(instance);
     ships(&mut one, "db", &[("S1", "db")]);
     ships(&mut two, "db", &[("S1", "db")]);
@@ -220,7 +220,7 @@ fn roles(found: &Discovered) -> Vec<Option<Role>> {
 fn roles_follow_from_entries_and_sessions_whatever_the_order_of_the_instances() {
     let wanted = [Some(Role::Primary), Some(Role::PrimaryMirror), Some(Role::Secondary)];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-        let surveys = three();
+        let surveys = a_pair_and_its_secondary();
         let found = discover(&given(order.map(|at| surveys[at].clone()).to_vec()));
         assert!(found.is_complete(), "{:?}", found.findings);
         assert_eq!(roles(&found), order.map(|at| wanted[at]));
@@ -232,7 +232,7 @@ fn roles_follow_from_entries_and_sessions_whatever_the_order_of_the_instances() 
 
 #[test]
 fn the_designed_primary_stays_the_primary_while_its_mirror_is_principal() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     for (at, role, state) in [
         (0, MirroringRole::Mirror, DatabaseState::Restoring),
         (1, MirroringRole::Principal, DatabaseState::Online),
@@ -283,11 +283,18 @@ fn what_no_topology_can_say_is_a_question() {
 
     let found = discover(&given(vec![one.clone(), one]));
     assert!(codes(&found).contains("same_server_name"), "{:?}", found.findings);
+
+    let mut surveys = a_pair_and_its_secondary();
+    surveys.push(instance("S2"));
+    receives(&mut surveys[3], "db", ("N1", "db"));
+    let found = discover(&given(surveys));
+    assert!(codes(&found).contains("several_secondaries") && found.file.is_none());
+    assert_eq!(roles(&found)[1], Some(Role::PrimaryMirror), "what is known is told all the same");
 }
 
 #[test]
 fn a_monitor_that_is_the_secondary_too_leaves_the_file_open() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     for at in [0, 1] {
         let entries = known(&mut surveys[at].seen.log_shipping_primary);
         entries.values_mut().for_each(|entry| entry.monitor_server = Some("S1".to_owned()));
@@ -312,7 +319,7 @@ fn a_monitor_that_is_the_secondary_too_leaves_the_file_open() {
 
 #[test]
 fn a_second_source_of_the_log_and_a_half_registered_primary_are_told() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     surveys.push(instance("N3"));
     ships(&mut surveys[3], "db", &[("S1", "db")]);
     let half = RegisteredPrimary { primary_server: "N2".to_owned(), primary_database: "db".into() };
@@ -323,7 +330,7 @@ fn a_second_source_of_the_log_and_a_half_registered_primary_are_told() {
 
 #[test]
 fn a_primary_without_an_entry_and_a_local_copy_folder_leave_the_file_open_and_say_why() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     for at in [0, 1] {
         known(&mut surveys[at].seen.log_shipping_primary).clear();
     }
@@ -331,7 +338,7 @@ fn a_primary_without_an_entry_and_a_local_copy_folder_leave_the_file_open_and_sa
     assert_eq!(codes(&found), only(&["primary_without_entry"]));
     assert!(found.file.is_some() && found.topology.is_none());
 
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     let entries = known(&mut surveys[2].seen.log_shipping_secondary);
     for entry in entries.values_mut() {
         entry.backup_destination_directory = r"D:\copies".to_owned();
@@ -347,7 +354,7 @@ fn a_primary_without_an_entry_and_a_local_copy_folder_leave_the_file_open_and_sa
 
 #[test]
 fn what_configure_would_refuse_is_told() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     surveys[2].seen.agent_running = Known::Known(false);
     let found = discover(&given(surveys));
     assert_eq!(codes(&found), only(&["configure_refuses"]));
@@ -392,7 +399,7 @@ fn names_that_differ_in_case_between_instances_are_one() {
 
 #[test]
 fn a_mirror_whose_session_is_hidden_is_known_by_its_name_and_its_hiding_is_told() {
-    let mut surveys = three();
+    let mut surveys = a_pair_and_its_secondary();
     known(&mut surveys[1].partnerships).clear();
     let found = discover(&given(surveys.clone()));
     assert_eq!(roles(&found)[1], Some(Role::PrimaryMirror));
@@ -452,7 +459,7 @@ fn nothing_that_is_hidden_is_guessed_and_no_file_with_a_gap_validates() {
     for (first, hide) in HIDE {
         for (second, hide_too) in HIDE {
             for (at, other) in [(0, 0), (0, 2), (2, 0), (1, 2), (2, 2)] {
-                let mut surveys = three();
+                let mut surveys = a_pair_and_its_secondary();
                 hide(&mut surveys[at]);
                 hide_too(&mut surveys[other]);
                 let found = discover(&given(surveys));

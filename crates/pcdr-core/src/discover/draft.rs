@@ -120,9 +120,6 @@ impl Draft {
             "What is there, as {answered} of {count} instances told on {}: written by pcdr discover.",
             look.given.taken_at
         ));
-        page.comment(
-            "Check it with pcdr validate; pcdr configure --diff then finds nothing that differs.",
-        );
         let told =
             |kind: Kind| look.findings.iter().filter(move |finding| finding.code.kind() == kind);
         if [Kind::Incomplete, Kind::Differs].iter().all(|kind| told(*kind).next().is_none()) {

@@ -185,9 +185,13 @@ impl<'a> Look<'a> {
         if let Some((index, _)) = exact {
             return Some(index);
         }
-        let mut hosts = self.instances().filter(|(_, given)| {
+        let mut hosts = self.instances().filter(|(index, given)| {
             let hosts = [given.host.as_deref(), Some(given.connect_host.as_str())];
-            hosts.into_iter().flatten().any(|host| same(host, text) || same(label(host), text))
+            let is_host = |host: &str| same(host, text) || same(label(host), text);
+            // The full name of a machine is not known here yet, its first label is.
+            let machine = self.server(*index).and_then(|server| server.split('\\').next());
+            hosts.into_iter().flatten().any(is_host)
+                || machine.is_some_and(|machine| same(machine, label(text)))
         });
         match (hosts.next(), hosts.next()) {
             (Some((index, _)), None) => Some(index),

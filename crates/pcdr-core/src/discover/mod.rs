@@ -105,9 +105,10 @@ impl Discovered {
 pub fn discover(given: &Given) -> Discovered {
     let mut look = Look::at(given);
     let parts = parts::find(&mut look);
-    let Some(parts) = parts.filter(|_| !look.has_questions()) else {
-        return end(look, None, None, None);
-    };
+    if look.has_questions() {
+        return end(look, parts.as_ref(), None, None);
+    }
+    let Some(parts) = parts else { return end(look, None, None, None) };
     let draft = Draft::of(&mut look, &parts);
     if look.has_questions() {
         return end(look, Some(&parts), None, None);

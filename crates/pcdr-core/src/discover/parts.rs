@@ -90,7 +90,8 @@ struct Shipped {
     secondaries: Vec<usize>,
 }
 
-/// Finds out who is who; `None` when no topology can be told, with the reason among the findings.
+/// Finds out who is who; `None` when nobody is, and less than all where a question comes first: the reason
+/// is among the findings.
 pub(super) fn find(look: &mut Look<'_>) -> Option<Parts> {
     let shipped = shipped(look);
     if shipped.is_empty() {
@@ -136,7 +137,9 @@ pub(super) fn find(look: &mut Look<'_>) -> Option<Parts> {
     let why = "primary_server of the secondary's entry".to_owned();
     parts.place(look, primary, Role::Primary, why);
     find_mirror(look, &mut parts);
-    choose_secondary(look, &mut parts, &secondaries)?;
+    if !choose_secondary(look, &mut parts, &secondaries) {
+        return Some(parts);
+    }
     find_secondary_mirror(look, &mut parts);
     find_monitor(look, &mut parts);
     stated_roles(look, &mut parts);
@@ -379,12 +382,9 @@ pub(super) fn witness_address<'a>(
     session(look, on, database)?.witness_address.as_deref()
 }
 
-/// The secondary that a failover goes to: the only one, or the one that a person named.
-fn choose_secondary(
-    look: &mut Look<'_>,
-    parts: &mut Parts,
-    secondaries: &BTreeSet<usize>,
-) -> Option<()> {
+/// The secondary that a failover goes to: the only one, or the one that a person named. False where only a
+/// person can say.
+fn choose_secondary(look: &mut Look<'_>, parts: &mut Parts, secondaries: &BTreeSet<usize>) -> bool {
     let stated = |look: &Look<'_>, index: usize| {
         let mut roles = look.given.roles.iter();
         roles.find(|(_, text)| look.by_text(text) == Some(index)).map(|(role, _)| *role)
@@ -401,7 +401,7 @@ fn choose_secondary(
         let remedy =
             "No instance tells which one a failover goes to: say --role secondary=INSTANCE.";
         look.note(Code::SeveralSecondaries, None, None, found, remedy);
-        return None;
+        return false;
     };
     let entries = "msdb.dbo.log_shipping_secondary_databases";
     parts.secondaries.push(*secondary);
@@ -424,7 +424,7 @@ fn choose_secondary(
             look.note(Code::FurtherNotGiven, Some(&on), Some(database), found, remedy);
         }
     }
-    Some(())
+    true
 }
 
 /// The monitor that the entries name.
