@@ -28,7 +28,7 @@ use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run::{self, Report, RunError, Watcher};
 use pcdr_core::{
     Consent, DatabaseName, InstanceError, InstanceName, Intent, Observation, Plan, Refusal, Step,
-    Topology,
+    Timestamp, Topology,
 };
 use pcdr_sim::wire::inflight::InFlight;
 use pcdr_skype::{Output, ShellTransport, TransportError};
@@ -43,6 +43,9 @@ pub fn with_databases(names: &[&str]) -> String {
         names.iter().map(|name| format!("[[databases]]\nname = {name:?}\n")).collect();
     STRETCHED.replace("[pool]\n", &format!("{more}\n[pool]\n"))
 }
+
+/// When the time of every stage begins, 2026-03-02T08:00:00Z: what a test sees depends on no clock.
+const BEGINS_AT: Timestamp = Timestamp::from_unix_millis(1_772_438_400_000);
 
 /// Runs a test in virtual time on one thread.
 pub fn virtually<F: Future>(test: F) -> F::Output {
@@ -181,8 +184,7 @@ impl Stage {
         let temporary = tempfile::Builder::new().prefix("a b'c \"ü]中 ").tempdir().unwrap();
         let folder = temporary.path().to_owned();
         let path = folder.join("designed.toml");
-        // The stand-in's clock starts with the wall's: no job shall come due while a test looks, or what is
-        // in which folder would depend on the time of day. Tests run the jobs themselves.
+        // No job shall come due while a test looks: tests run the jobs themselves.
         std::fs::write(&path, topology.replace("_every = \"15m\"", "_every = \"23h\"")).unwrap();
         let designed = TopologyFile::read(&path).unwrap_or_else(|failure| {
             panic!("{}", failure.text(false));
@@ -192,6 +194,7 @@ impl Stage {
         let plan = world::Plan {
             folder: folder.clone(),
             seed: 1,
+            begins_at: Some(BEGINS_AT),
             in_flight: Some(in_flight.clone()),
             meter: None,
             shell_command: Vec::new(),

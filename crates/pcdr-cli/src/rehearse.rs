@@ -182,6 +182,7 @@ impl Rehearsal<'_> {
         let plan = world::Plan {
             folder: self.folder.clone(),
             seed: self.arguments.seed,
+            begins_at: None,
             in_flight: in_flight.clone(),
             meter: Some(meter.clone()),
             shell_command: door.as_ref().map(|door| door.command.clone()).unwrap_or_default(),

@@ -109,6 +109,7 @@ pub async fn run(arguments: &Sim, global: &Global) -> Result<u8, Failure> {
     let plan = world::Plan {
         folder: folder.clone(),
         seed: arguments.seed,
+        begins_at: None,
         in_flight: None,
         meter: None,
         shell_command: door.command.clone(),

@@ -78,6 +78,9 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Seed of its choices.
     pub seed: u64,
+    /// When its time begins; `None` for now. Choices, times and what follows from them repeat only from
+    /// a fixed beginning.
+    pub begins_at: Option<Timestamp>,
     /// Counts bytes under way, where time is virtual.
     pub in_flight: Option<InFlight>,
     /// Measures what servers do for pcdr.
@@ -94,7 +97,11 @@ impl StandIn {
     /// Folders, certificates or ports.
     pub async fn build(designed: &TopologyFile, plan: Plan) -> Result<StandIn, Failure> {
         let topology = &designed.topology;
-        let world = World::new(&plan.folder.join("world"), plan.seed, jiff::Timestamp::now())
+        let begins_at = plan
+            .begins_at
+            .and_then(|at| jiff::Timestamp::from_millisecond(at.unix_millis()).ok())
+            .unwrap_or_else(jiff::Timestamp::now);
+        let world = World::new(&plan.folder.join("world"), plan.seed, begins_at)
             .map_err(|error| Failure::file("hold the stand-in", &plan.folder, &error))?;
         let password = uuid::Uuid::new_v4().simple().to_string();
         let service_password = uuid::Uuid::new_v4().simple().to_string();

@@ -111,6 +111,7 @@ impl Servers {
         let plan = world::Plan {
             folder: folder.path().join("stand-in"),
             seed: 1,
+            begins_at: None,
             in_flight: Some(in_flight.clone()),
             meter: None,
             shell_command: Vec::new(),

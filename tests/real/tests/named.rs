@@ -57,6 +57,7 @@ fn served_as(runtime: &Runtime, folder: &Path, design: &str) -> StandIn {
     let plan = world::Plan {
         folder: folder.to_owned(),
         seed: 1,
+        begins_at: None,
         in_flight: None,
         meter: None,
         shell_command: Vec::new(),
