@@ -86,6 +86,16 @@ pub(super) fn backup_job(row: &Row) -> Result<Guid, SqlError> {
     row.get("backup_job_id")
 }
 
+/// A secondary that is registered in a primary's entry.
+pub(super) fn secondary_server(row: &Row) -> Result<String, SqlError> {
+    row.get("secondary_server")
+}
+
+/// A secondary database of a primary that is registered on the instance.
+pub(super) fn secondary_database(row: &Row) -> Result<String, SqlError> {
+    row.get("secondary_database")
+}
+
 /// The alert job of the instance.
 pub(super) fn alert_job(row: &Row) -> Result<Guid, SqlError> {
     row.get("alert_job_id")

@@ -1,7 +1,7 @@
 //! Removing log shipping: every return code is read, and what is gone already is success.
 
 use pcdr_core::ports::Progress;
-use pcdr_core::{DatabaseName, Guid, InstanceError};
+use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError};
 
 use super::{SqlInstance, answers};
 use crate::connection::Row;
@@ -37,7 +37,8 @@ impl SqlInstance {
     }
 
     /// Removes a primary's entry. Its backup job is disabled and let to its end first: should the
-    /// procedure leave the job behind, it does not run any more.
+    /// procedure leave the job behind, it does not run any more. An entry in which secondaries are
+    /// registered is refused before that (32011), so that its job goes on.
     pub(super) async fn remove_primary(
         &self,
         database: &DatabaseName,
@@ -48,6 +49,17 @@ impl SqlInstance {
         let entry = statement::log_shipping::primary(database.as_str());
         let entry = entry.map_err(|error| failed(error.into()))?;
         if let Some(row) = self.read_row(&entry).await.map_err(failed)? {
+            let registered = statement::log_shipping::primary_secondaries(database.as_str());
+            let registered = registered.map_err(|error| failed(error.into()))?;
+            if let Some(row) = self.read_row(&registered).await.map_err(failed)? {
+                let server = answers::secondary_server(&row).map_err(failed)?;
+                return Err(self.refuse(
+                    ErrorCode::LogShipping,
+                    needed,
+                    format!("{server} is still registered as its secondary"),
+                    "take every secondary off the entry first (sp_delete_log_shipping_primary_secondary)",
+                ));
+            }
             let job = answers::backup_job(&row).map_err(failed)?;
             self.hold_those_there(&[job], &needed, progress).await?;
             let delete = statement::log_shipping::delete_primary(database.as_str());
@@ -66,6 +78,7 @@ impl SqlInstance {
     }
 
     /// Removes a registered primary that has no secondary database, with its jobs, which are held first.
+    /// One that has a secondary database is refused before that (32025), so that its jobs go on.
     pub(super) async fn remove_secondary_primary(
         &self,
         database: &DatabaseName,
@@ -77,6 +90,17 @@ impl SqlInstance {
         let entry = statement::log_shipping::secondary_primary(server, database.as_str());
         let entry = entry.map_err(|error| failed(error.into()))?;
         let Some(row) = self.read_row(&entry).await.map_err(failed)? else { return Ok(()) };
+        let of_it = statement::log_shipping::secondary_databases(server, database.as_str());
+        let of_it = of_it.map_err(|error| failed(error.into()))?;
+        if let Some(row) = self.read_row(&of_it).await.map_err(failed)? {
+            let secondary = answers::secondary_database(&row).map_err(failed)?;
+            return Err(self.refuse(
+                ErrorCode::LogShipping,
+                needed,
+                format!("{secondary} is still its secondary database here"),
+                "remove that entry first (sp_delete_log_shipping_secondary_database)",
+            ));
+        }
         let (copy, restore) = answers::copy_and_restore_jobs(&row).map_err(failed)?;
         self.hold_those_there(&[copy, restore], &needed, progress).await?;
         let delete = statement::log_shipping::delete_secondary_primary(server, database.as_str());

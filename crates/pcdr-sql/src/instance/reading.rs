@@ -205,6 +205,7 @@ const READERS: &[(&str, Reader)] = &[
     ("alert job", |sets| answers::alert_job(first(sets)).map(drop)),
     ("delete primary", only_returns),
     ("primary's secondary", |_| Ok(())), // whether there is a row says it
+    ("primary's secondaries", |sets| answers::secondary_server(first(sets)).map(drop)),
     ("add primary's secondary", only_returns),
     ("delete primary's secondary", only_returns),
     ("delete alert job", only_returns),
@@ -213,6 +214,7 @@ const READERS: &[(&str, Reader)] = &[
         answers::copy_and_restore_jobs(first(sets))?;
         answers::folders(first(sets)).map(drop)
     }),
+    ("secondary databases", |sets| answers::secondary_database(first(sets)).map(drop)),
     ("add secondary's primary", |sets| answers::copy_and_restore_jobs(&called(sets)?).map(drop)),
     ("add watched secondary's primary", |sets| {
         answers::copy_and_restore_jobs(&called(sets)?).map(drop)

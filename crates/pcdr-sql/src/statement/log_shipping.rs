@@ -131,6 +131,16 @@ pub fn primary_secondary(
     )))
 }
 
+/// The secondaries that are registered in a primary's entry.
+pub fn primary_secondaries(database: &str) -> Result<Statement, QuoteError> {
+    let database = quote::name(database)?;
+    Ok(Statement::query(format!(
+        "SELECT s.secondary_server FROM msdb.dbo.log_shipping_primary_databases AS p \
+         JOIN msdb.dbo.log_shipping_primary_secondaries AS s ON s.primary_id = p.primary_id \
+         WHERE p.primary_database = {database};"
+    )))
+}
+
 /// Registers a secondary in a primary's entry.
 pub fn add_primary_secondary(
     database: &str,
@@ -189,6 +199,16 @@ pub fn secondary_primary(server: &str, database: &str) -> Result<Statement, Quot
         "SELECT s.secondary_id, s.backup_source_directory, s.backup_destination_directory, \
          s.file_retention_period, s.copy_job_id, s.restore_job_id \
          FROM msdb.dbo.log_shipping_secondary AS s \
+         WHERE s.primary_server = {server} AND s.primary_database = {database};"
+    )))
+}
+
+/// The secondary databases of a primary on a secondary instance.
+pub fn secondary_databases(server: &str, database: &str) -> Result<Statement, QuoteError> {
+    let (server, database) = (quote::name(server)?, quote::name(database)?);
+    Ok(Statement::query(format!(
+        "SELECT b.secondary_database FROM msdb.dbo.log_shipping_secondary AS s \
+         JOIN msdb.dbo.log_shipping_secondary_databases AS b ON b.secondary_id = s.secondary_id \
          WHERE s.primary_server = {server} AND s.primary_database = {database};"
     )))
 }
@@ -369,11 +389,13 @@ pub(super) fn samples(
         ("alert job", alert_job()),
         ("delete primary", delete_primary(database)?),
         ("primary's secondary", primary_secondary(database, database, database)?),
+        ("primary's secondaries", primary_secondaries(database)?),
         ("add primary's secondary", add_primary_secondary(database, database, database)?),
         ("delete primary's secondary", delete_primary_secondary(database, database, database)?),
         ("delete alert job", delete_alert_job()),
         ("secondary entry", secondary(database)?),
         ("secondary's primary", secondary_primary(database, database)?),
+        ("secondary databases", secondary_databases(database, database)?),
         ("add secondary's primary", add_secondary_primary(&secondary_settings)?),
         ("add watched secondary's primary", add_secondary_primary(&watched_secondary)?),
         ("change secondary's primary", change_secondary_primary(&secondary_settings)?),
