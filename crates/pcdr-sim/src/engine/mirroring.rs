@@ -366,8 +366,16 @@ fn together(
         return None;
     }
     match mirroring.state {
-        MirroringState::Synchronized | MirroringState::PendingFailover => None,
-        MirroringState::Disconnected | MirroringState::Suspended => {
+        // A mirror that was away for less than its principal waits comes back all the same.
+        MirroringState::Synchronized | MirroringState::PendingFailover
+            if other.state != MirroringState::Disconnected =>
+        {
+            None
+        }
+        MirroringState::Synchronized
+        | MirroringState::PendingFailover
+        | MirroringState::Disconnected
+        | MirroringState::Suspended => {
             let at = now + transfer_time(state, key, &partner, database);
             begin_synchronizing(state, key, &partner, database, at);
             Some(at)

@@ -1,11 +1,16 @@
 //! Installation and removal of mirrors.
 
+use std::time::Duration;
+
 use super::mirror::{part, sql_trouble};
 use super::{Call, Outcome, trouble};
 use crate::shell::host::Answer;
 use crate::shell::language::failure::ErrorRecord;
 use crate::shell::sql::{Sql, SqlTrouble, literal};
 use crate::shell::topology::{Pair, SqlStore};
+
+/// How long a mirror may take to catch up before its witness is set.
+const SYNCHRONIZE_WAIT: Duration = Duration::from_secs(600);
 
 /// Port of a witness endpoint that Topology Builder suggests.
 const WITNESS_PORT: u16 = 7022;
@@ -186,6 +191,7 @@ async fn install_one(
         };
         let mut on_witness = call.open(witness).await.map_err(failed)?;
         let port = endpoint(&mut on_witness, suggested, "WITNESS").await.map_err(failed)?;
+        await_synchronized(&mut primary, database, &doing).await?;
         primary
             .run(&format!(
                 "ALTER DATABASE [{database}] SET WITNESS = {}",
@@ -195,6 +201,33 @@ async fn install_one(
             .map_err(failed)?;
     }
     Ok(())
+}
+
+/// A witness is only accepted once the mirror has caught up (error 1426), so that is waited for.
+async fn await_synchronized(
+    primary: &mut Sql,
+    database: &str,
+    doing: &str,
+) -> Result<(), ErrorRecord> {
+    let deadline = tokio::time::Instant::now() + SYNCHRONIZE_WAIT;
+    loop {
+        let session = part(primary, database).await.map_err(|why| sql_trouble(doing, &why))?;
+        let state = session.map(|part| part.state).unwrap_or_default();
+        if state.eq_ignore_ascii_case("SYNCHRONIZED") {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(trouble(
+                "OperationTimeout",
+                "SynchronizedNotSeen",
+                format!(
+                    "{doing} was started, but the session was not SYNCHRONIZED within {} seconds.",
+                    SYNCHRONIZE_WAIT.as_secs()
+                ),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn partner(database: &str, fqdn: &str, port: u16) -> String {
