@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pcdr_core::model::{Copy, Entries, LogFile, Model, SecondaryEntry};
+use pcdr_core::model::{Copy, Entries, LogFile, MirrorSession, Model, SecondaryEntry, Witness};
 use pcdr_core::observation::MirroringRole;
 use pcdr_core::{DatabaseName, Known, Observation, Timestamp};
 
@@ -33,6 +33,13 @@ impl Facts {
 
     pub(crate) fn get(&self, place: &str, field: &'static str) -> &str {
         self.0.get(&(place.to_owned(), field)).map_or(ABSENT, String::as_str)
+    }
+
+    /// All facts of a place, to be read.
+    pub(crate) fn of(&self, place: &str) -> String {
+        let of = self.0.iter().filter(|((at, _), _)| at == place);
+        let all: Vec<String> = of.map(|((_, field), value)| format!("{field}: {value}")).collect();
+        all.join("; ")
     }
 
     /// Where a prediction is not what was observed.
@@ -72,9 +79,26 @@ impl Facts {
             format!("{role}, partner {}", session.partner_address)
         });
         self.add(place, "mirroring", session);
+        if let Some(session) = mirroring {
+            self.add_session(place, session);
+        }
         self.add_entries(place, secondary_entry.as_ref(), *is_log_shipping_primary);
         self.add_registered(place, registered_secondaries);
         self.add(place, "sessions", has_sessions);
+    }
+
+    fn add_session(&mut self, place: &str, session: &MirrorSession) {
+        // Who is partner to whom stands with the copy.
+        let MirrorSession { is_principal: _, partner_address: _, state, is_safety_full, witness } =
+            session;
+        self.add(place, "session state", state);
+        self.add(place, "safety", if *is_safety_full { "FULL" } else { "OFF" });
+        let witness = match witness {
+            None => "none".to_owned(),
+            Some(Witness { address, is_seen: true }) => format!("{address}, in sight"),
+            Some(Witness { address, is_seen: false }) => format!("{address}, out of sight"),
+        };
+        self.add(place, "witness", witness);
     }
 
     fn add_registered(&mut self, place: &str, secondaries: &[(String, String)]) {
@@ -83,13 +107,13 @@ impl Facts {
     }
 
     fn add_entries(&mut self, place: &str, secondary: Option<&SecondaryEntry>, is_primary: bool) {
-        let entry =
-            secondary.map_or(
-                "none",
-                |SecondaryEntry { jobs_may_run }| {
-                    if *jobs_may_run { "jobs may run" } else { "jobs are held" }
-                },
-            );
+        let entry = secondary.map_or_else(
+            || "none".to_owned(),
+            |SecondaryEntry { primary_server, primary_database, jobs_may_run }| {
+                let jobs = if *jobs_may_run { "may run" } else { "are held" };
+                format!("of {primary_server}.{primary_database}, jobs {jobs}")
+            },
+        );
         self.add(place, "secondary entry", entry);
         self.add(place, "log shipping primary", is_primary);
     }
@@ -167,7 +191,10 @@ fn settled(observation: &Observation) -> Observation {
     for instance in observation.instances.values_mut() {
         let Known::Known(instance) = instance else { continue };
         instance.observed_at = epoch;
-        instance.alert_job = Known::unknown("not_compared", "runs by itself");
+        if let Known::Known(Some(job)) = &mut instance.alert_job {
+            // It runs by itself.
+            (job.is_running, job.last_run_status, job.last_run_at) = (false, None, None);
+        }
         let Known::Known(databases) = &mut instance.databases else { continue };
         for copy in databases.values_mut() {
             copy.sessions = Known::unknown("not_compared", "changes by itself");

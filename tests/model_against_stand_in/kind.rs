@@ -8,8 +8,6 @@ macro_rules! kinds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Kind {
             $($name,)*
-            /// Forcing service and removing: their own tests over the wire compare them, not this walk.
-            NotCompared,
         }
 
         impl Kind {
@@ -20,9 +18,11 @@ macro_rules! kinds {
 
 kinds! {
     CreateMirroringEndpoint, SetRecoveryFull, BackUpDatabase, BackUpLog, RestoreDatabase, RestoreLog,
-    EndSessions, Recover, SetPartner, SetWitness, AwaitSynchronized, FailOverMirror, AddPrimary,
-    AddSecondary, ChangePrimary, ChangeSecondary, AddAlertJob, AddPrimarySecondary, HoldSecondaryJobs, RemoveSecondary, RunBackupJob, RunCopyJob,
-    RunRestoreJob, Copy, SetState, InstallMirror, ClearActiveServers, AddActiveServer, AwaitServers,
+    EndSessions, Recover, SetPartner, SetWitness, AwaitSynchronized, FailOverMirror,
+    ForceService, RemoveWitness, RemoveMirroring, AddPrimary,
+    AddSecondary, ChangePrimary, ChangeSecondary, AddAlertJob, AddPrimarySecondary, HoldSecondaryJobs, RemoveSecondary,
+    RemoveSecondaryPrimary, RemovePrimarySecondary, RemovePrimary, RemoveAlertJob, RunBackupJob, RunCopyJob,
+    RunRestoreJob, Copy, SetState, InstallMirror, FailOverDatabase, ClearActiveServers, AddActiveServer, AwaitServers,
 }
 
 impl Kind {
@@ -41,9 +41,9 @@ impl Kind {
                 DatabaseAction::SetWitness { .. } => Kind::SetWitness,
                 DatabaseAction::AwaitSynchronized => Kind::AwaitSynchronized,
                 DatabaseAction::FailOverMirror => Kind::FailOverMirror,
-                DatabaseAction::ForceService
-                | DatabaseAction::RemoveWitness
-                | DatabaseAction::RemoveMirroring => Kind::NotCompared,
+                DatabaseAction::ForceService => Kind::ForceService,
+                DatabaseAction::RemoveWitness => Kind::RemoveWitness,
+                DatabaseAction::RemoveMirroring => Kind::RemoveMirroring,
             },
             Action::LogShipping(_, _, action) => match action {
                 LogShippingAction::AddPrimary(_) => Kind::AddPrimary,
@@ -54,10 +54,10 @@ impl Kind {
                 LogShippingAction::AddPrimarySecondary { .. } => Kind::AddPrimarySecondary,
                 LogShippingAction::HoldSecondaryJobs => Kind::HoldSecondaryJobs,
                 LogShippingAction::RemoveSecondary => Kind::RemoveSecondary,
-                LogShippingAction::RemoveSecondaryPrimary { .. }
-                | LogShippingAction::RemovePrimarySecondary { .. }
-                | LogShippingAction::RemovePrimary
-                | LogShippingAction::RemoveAlertJob => Kind::NotCompared,
+                LogShippingAction::RemoveSecondaryPrimary { .. } => Kind::RemoveSecondaryPrimary,
+                LogShippingAction::RemovePrimarySecondary { .. } => Kind::RemovePrimarySecondary,
+                LogShippingAction::RemovePrimary => Kind::RemovePrimary,
+                LogShippingAction::RemoveAlertJob => Kind::RemoveAlertJob,
                 LogShippingAction::RunBackupJob => Kind::RunBackupJob,
                 LogShippingAction::RunCopyJob => Kind::RunCopyJob,
                 LogShippingAction::RunRestoreJob => Kind::RunRestoreJob,
@@ -66,7 +66,7 @@ impl Kind {
             Action::Pool(_, action) => match action {
                 PoolAction::SetState(_) => Kind::SetState,
                 PoolAction::InstallMirror { .. } => Kind::InstallMirror,
-                PoolAction::FailOverDatabase { .. } => Kind::NotCompared,
+                PoolAction::FailOverDatabase { .. } => Kind::FailOverDatabase,
                 PoolAction::ClearActiveServers => Kind::ClearActiveServers,
                 PoolAction::AddActiveServer(_) => Kind::AddActiveServer,
                 PoolAction::AwaitServers(_) => Kind::AwaitServers,

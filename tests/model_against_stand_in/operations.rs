@@ -2,7 +2,9 @@
 
 use pcdr_cli::workload::{self, Reach};
 use pcdr_core::InstanceName;
+use pcdr_core::observation::PoolState;
 use pcdr_core::ports::Unwatched;
+use pcdr_core::step::PoolAction;
 use pcdr_sim::shell::CmsAvailability;
 
 use crate::kind::Kind;
@@ -82,10 +84,40 @@ impl Walk {
                 self.sql("sql-n1", format!("ALTER DATABASE [{DATABASE}] SET RECOVERY SIMPLE"))
                     .await;
             }
-            Kind::AwaitSynchronized | Kind::FailOverMirror | Kind::SetWitness => {
+            Kind::FailOverDatabase => {
+                self.recover().await;
+                let pool = self.ports.pool.clone().expect("the example has a pool");
+                let done = pool.run(&PoolAction::SetState(PoolState::Normal), &Unwatched).await;
+                self.note(format!("  the pool is Normal -- {}", done.is_ok()));
                 self.serve_again().await;
                 self.sql("sql-n2", format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF")).await;
                 self.mirror(0, true).await;
+                if self.one_in(3) {
+                    self.lose_or_return("sql-n1").await;
+                }
+            }
+            Kind::AwaitSynchronized
+            | Kind::FailOverMirror
+            | Kind::RemoveWitness
+            | Kind::RemoveMirroring
+            | Kind::SetWitness => {
+                self.serve_again().await;
+                self.sql("sql-n2", format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF")).await;
+                self.mirror(0, true).await;
+                let has_witness = kind != Kind::SetWitness && self.one_in(4);
+                if kind == Kind::RemoveWitness || has_witness {
+                    self.settle().await;
+                    let witness = self.address(&"sql-n3".into());
+                    let set = format!("ALTER DATABASE [{DATABASE}] SET WITNESS = N'{witness}'");
+                    self.sql("sql-n1", set).await;
+                }
+            }
+            Kind::ForceService => {
+                self.recover().await;
+                self.serve_again().await;
+                self.sql("sql-n2", format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF")).await;
+                self.mirror(0, true).await;
+                self.lose_or_return("sql-n1").await;
             }
             Kind::SetPartner => {
                 let pair = self.random.index(PARTNERS.len());
@@ -93,7 +125,7 @@ impl Walk {
             }
             Kind::RunCopyJob
             | Kind::RunRestoreJob
-            | Kind::AddPrimarySecondary
+            | Kind::RemovePrimarySecondary
             | Kind::ChangePrimary
             | Kind::ChangeSecondary => {
                 self.serve_again().await;
@@ -128,8 +160,25 @@ impl Walk {
             | Kind::AddAlertJob
             | Kind::HoldSecondaryJobs
             | Kind::RemoveSecondary
-            | Kind::RunBackupJob
-            | Kind::NotCompared => {}
+            | Kind::RunBackupJob => {}
+            Kind::AddPrimarySecondary | Kind::RemovePrimary => {
+                self.serve_again().await;
+                self.ship_the_log().await;
+                let let_go = format!(
+                    "EXEC master.dbo.sp_delete_log_shipping_primary_secondary @primary_database = \
+                     N'{DATABASE}', @secondary_server = N'sql-s1', @secondary_database = N'{DATABASE}'"
+                );
+                self.sql("sql-n1", let_go).await;
+            }
+            Kind::RemoveSecondaryPrimary => self.register_and_stop().await,
+            Kind::RemoveAlertJob => {
+                for at in ["sql-n1", "sql-n2", "sql-s2"] {
+                    let add = self.on_log_shipping(Kind::AddAlertJob);
+                    let at = InstanceName::from(at);
+                    let done = self.ports.jobs[&at].run(&DATABASE.into(), &add, &Unwatched).await;
+                    self.note(format!("  an alert job on {at} -- {}", done.is_ok()));
+                }
+            }
         }
     }
 
@@ -332,6 +381,25 @@ impl Walk {
             let done = self.ports.jobs[&at].run(&DATABASE.into(), &action, &Unwatched).await;
             let done = done.map_err(|error| error.to_string());
             self.note(format!("  by the port on {at}: {kind:?} -- {done:?}"));
+        }
+    }
+
+    /// A primary is registered on its secondary, and the secondary database is not: half of a set-up.
+    async fn register_and_stop(&mut self) {
+        let (source, destination) = (self.in_share(""), self.in_copies(""));
+        let (source, destination) =
+            (source.trim_end_matches('\\'), destination.trim_end_matches('\\'));
+        let register = format!(
+            "DECLARE @copy uniqueidentifier, @restore uniqueidentifier, @id uniqueidentifier; EXEC \
+             master.dbo.sp_add_log_shipping_secondary_primary @primary_server = N'sql-n1', \
+             @primary_database = N'{DATABASE}', @backup_source_directory = N'{source}', \
+             @backup_destination_directory = N'{destination}', @copy_job_name = \
+             N'LSCopy_sql-n1_{DATABASE}', @restore_job_name = N'LSRestore_sql-n1_{DATABASE}', \
+             @file_retention_period = 4320, @copy_job_id = @copy OUTPUT, @restore_job_id = @restore \
+             OUTPUT, @secondary_id = @id OUTPUT"
+        );
+        for at in ["sql-n2", "sql-s1", "sql-s2"] {
+            self.sql(at, register.clone()).await;
         }
     }
 

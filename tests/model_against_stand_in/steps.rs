@@ -6,7 +6,9 @@ use pcdr_core::schedule::Schedule;
 use pcdr_core::settings::{
     PrimarySettings, SecondarySettings, primary_differences, secondary_differences,
 };
-use pcdr_core::step::{DatabaseAction, FileAction, LogRange, LogShippingAction, PoolAction};
+use pcdr_core::step::{
+    DatabaseAction, FileAction, LogRange, LogShippingAction, NewPrincipal, PoolAction,
+};
 use pcdr_core::topology::Topology;
 use pcdr_core::{Action, DatabaseName, InstanceName, Known, Lsn, Observation};
 
@@ -52,7 +54,10 @@ impl Walk {
             | Kind::SetPartner
             | Kind::SetWitness
             | Kind::AwaitSynchronized
-            | Kind::FailOverMirror => {
+            | Kind::FailOverMirror
+            | Kind::ForceService
+            | Kind::RemoveWitness
+            | Kind::RemoveMirroring => {
                 let action = self.on_database(kind, &at, model);
                 Action::Database(at, database, action)
             }
@@ -62,13 +67,16 @@ impl Walk {
             | Kind::AddPrimarySecondary
             | Kind::HoldSecondaryJobs
             | Kind::RemoveSecondary
+            | Kind::RemoveSecondaryPrimary
+            | Kind::RemovePrimarySecondary
+            | Kind::RemovePrimary
+            | Kind::RemoveAlertJob
             | Kind::RunBackupJob
             | Kind::RunCopyJob
             | Kind::RunRestoreJob => {
                 let action = self.on_log_shipping(kind);
                 Action::LogShipping(at, database, action)
             }
-            Kind::NotCompared => unreachable!("Kind::ALL is what is drawn from"),
             Kind::ChangePrimary | Kind::ChangeSecondary => {
                 let action = self.change(kind, &at, seen);
                 Action::LogShipping(at, database, action)
@@ -76,6 +84,7 @@ impl Walk {
             Kind::Copy => Action::Files(database, self.copy(seen)),
             Kind::SetState
             | Kind::InstallMirror
+            | Kind::FailOverDatabase
             | Kind::ClearActiveServers
             | Kind::AddActiveServer
             | Kind::AwaitServers => {
@@ -135,6 +144,9 @@ impl Walk {
             }
             Kind::AwaitSynchronized => DatabaseAction::AwaitSynchronized,
             Kind::FailOverMirror => DatabaseAction::FailOverMirror,
+            Kind::ForceService => DatabaseAction::ForceService,
+            Kind::RemoveWitness => DatabaseAction::RemoveWitness,
+            Kind::RemoveMirroring => DatabaseAction::RemoveMirroring,
             _ => unreachable!("{kind:?} is no action on a database"),
         }
     }
@@ -223,6 +235,19 @@ impl Walk {
             },
             Kind::HoldSecondaryJobs => LogShippingAction::HoldSecondaryJobs,
             Kind::RemoveSecondary => LogShippingAction::RemoveSecondary,
+            Kind::RemoveSecondaryPrimary => {
+                let primary = if self.one_in(4) { "sql-n2" } else { "sql-n1" };
+                LogShippingAction::RemoveSecondaryPrimary { primary_server: primary.into() }
+            }
+            Kind::RemovePrimarySecondary => {
+                let secondary = if self.one_in(6) { "sql-s2" } else { "sql-s1" };
+                LogShippingAction::RemovePrimarySecondary {
+                    secondary_server: secondary.into(),
+                    secondary_database: DATABASE.into(),
+                }
+            }
+            Kind::RemovePrimary => LogShippingAction::RemovePrimary,
+            Kind::RemoveAlertJob => LogShippingAction::RemoveAlertJob,
             Kind::RunBackupJob => LogShippingAction::RunBackupJob,
             Kind::RunCopyJob => LogShippingAction::RunCopyJob,
             Kind::RunRestoreJob => LogShippingAction::RunRestoreJob,
@@ -285,6 +310,22 @@ impl Walk {
                     database: DATABASE.into(),
                     file_share: "\\\\files-s.example.net\\logbackups".into(),
                     drops_existing: !self.one_in(3),
+                }
+            }
+            Kind::FailOverDatabase => {
+                let (from, to) = PARTNERS[self.random.index(PARTNERS.len())];
+                let to = if self.one_in(10) { self.instance() } else { to.into() };
+                let is_first = matches!(from, "sql-n1" | "sql-s1");
+                PoolAction::FailOverDatabase {
+                    database: DATABASE.into(),
+                    from: from.into(),
+                    to,
+                    new_principal: if is_first {
+                        NewPrincipal::Mirror
+                    } else {
+                        NewPrincipal::Primary
+                    },
+                    force: self.one_in(3),
                 }
             }
             Kind::ClearActiveServers => PoolAction::ClearActiveServers,

@@ -1,7 +1,7 @@
 //! What came of a step: the model and the stand-in agree, or they differ in something that the model
 //! leaves out on purpose, or one of them is wrong.
 
-use pcdr_core::step::DatabaseAction;
+use pcdr_core::step::{DatabaseAction, PoolAction};
 use pcdr_core::{Action, ErrorCode, InstanceError};
 
 use crate::facts::{ABSENT, Difference, Facts};
@@ -19,6 +19,35 @@ pub(crate) struct Case {
     pub(crate) observed: Facts,
     /// What has changed, of everything that can be observed.
     pub(crate) changed: Option<String>,
+}
+
+impl Case {
+    /// The instances that the step names.
+    fn places(&self) -> Vec<&str> {
+        match &self.action {
+            Action::Database(at, ..) | Action::LogShipping(at, ..) => vec![at.as_str()],
+            Action::Pool(_, PoolAction::InstallMirror { primary, mirror, .. }) => {
+                vec![primary.as_str(), mirror.as_str()]
+            }
+            Action::Pool(_, PoolAction::FailOverDatabase { from, to, .. }) => {
+                vec![from.as_str(), to.as_str()]
+            }
+            Action::Files(..) | Action::Pool(..) => vec!["pool"],
+        }
+    }
+
+    /// Whether the model says that the step changes something, and what.
+    pub(crate) fn foretells_a_change(&self) -> bool {
+        self.predicted.as_ref().is_ok_and(|after| !after.differences(&self.before).is_empty())
+    }
+
+    /// What was known of where it was tried.
+    pub(crate) fn facts_before(&self) -> String {
+        let places = self.places();
+        let lines: Vec<String> =
+            places.iter().map(|at| format!("before, {at}: {}", self.before.of(at))).collect();
+        lines.join("\n")
+    }
 }
 
 /// What came of it.
@@ -59,19 +88,25 @@ left_out! {
     // What a step that both call possible does beyond the prediction.
     NewFork = "a recovered copy is on a fork of its own, whose name cannot be foretold",
     OwnBackups = "a log backup that a step takes is known by its path, not by its content",
-    PositionOfRoles = "after a swap each partner's position is counted in the other way",
+    CaughtUp = "a session that synchronizes gets there by itself",
     MirrorStream = "a mirror's position moves with its principal",
     CopyJob = "which files the copy job takes is the job's decision",
+    EndpointPort = "the cmdlet goes on using an endpoint that exists, with the port that it has",
     Sessions = "clients come and go, and go with the database",
     // Why only the model calls a step possible.
     StoreReadOnly = "no documented command tells that the configuration store is read-only",
-    SessionState = "whether a session synchronizes is waited for, not foretold",
+    SafetyOff = "whether a session with SAFETY OFF gets to SYNCHRONIZED is waited for, not foretold",
+    NeverJoined = "a mirror that waits for its first principal shows as one that has lost it",
     Handshake = "endpoints, rights and log of a mirroring session are tried, not foretold",
     Endpoint = "an endpoint that exists is compared by the port",
     Settings = "an entry that exists is compared by the port",
     OtherFile = "files are compared by the port when they are copied or written",
-    JobRun = "a job can fail, which its record tells",
-    Installation = "what a cmdlet does inside is its own; it may stop half way",
+    JobRecord = "a job that fails says so in its record",
+    ShareAway = "whether a share answers is for a job's record to tell",
+    RestoreJob = "a restore job restores what it finds, and stops at a file that does not apply, or at a \
+                  copy that does not wait for log",
+    HalfInstalled = "a cmdlet that stops half way leaves endpoints, its backups and the mirror's copy as \
+                     they are then",
     TakenLog = "which log a backup will hold that a step takes is not known before",
     NoFullBackup = "whether a full backup was ever taken is not observed",
     Silence = "whether chat servers reach their database is waited for, not foretold",
@@ -81,6 +116,9 @@ left_out! {
     NotOfThePlan = "a plan restores only what it took, or what was listed and copied",
     NotWritable = "a plan treats a copy that takes no writes as no primary",
     EntryAlone = "a plan makes no entry for a database that is not there, or not in its role",
+    Labels = "which instances a cmdlet's label means is documented for the primary's pair of a pool \
+              that is Normal",
+    ForceUnneeded = "no document says what the cmdlet does with -Force while the principal answers",
 }
 
 pub(crate) fn judge(case: &Case) -> (Verdict, Vec<LeftOut>) {
@@ -141,12 +179,19 @@ pub(crate) fn judge(case: &Case) -> (Verdict, Vec<LeftOut>) {
 const NOTHING_LISTENS: [i32; 6] = [1418, 1456, 1486, 1426, 1427, 1460];
 const LOG_DOES_NOT_MATCH: [i32; 5] = [1407, 1408, 1412, 1475, 1478];
 const NO_FULL_BACKUP: i32 = 4214;
+const NOT_MIRRORED: i32 = 1416;
+
+/// A session without the port of its partner.
+fn host(session: &str) -> Option<&str> {
+    session.rsplit_once(':').map(|(host, _)| host)
+}
 
 fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
     let Difference { place, field, predicted, observed } = difference;
     let at = case.action.instance().map_or("", |instance| instance.as_str());
     let is_file = matches!(*field, "log" | "in share" | "copied");
     let is_position = matches!(*field, "position" | "fork");
+    let is_mirror = |facts: &Facts| facts.get(place, "mirroring").starts_with("mirror");
     match case.kind {
         Kind::Recover if is_position && place == at => Some(LeftOut::NewFork),
         Kind::BackUpLog | Kind::RunBackupJob | Kind::InstallMirror
@@ -157,18 +202,29 @@ fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
         Kind::InstallMirror if is_file && place.ends_with("_mirror.trn") => {
             Some(LeftOut::OwnBackups)
         }
-        Kind::InstallMirror if is_position => Some(LeftOut::OwnBackups),
-        Kind::FailOverMirror if is_position => Some(LeftOut::PositionOfRoles),
-        Kind::RunCopyJob if is_file => Some(LeftOut::CopyJob),
+        Kind::RunCopyJob if *field == "copied" && predicted == "false" => Some(LeftOut::CopyJob),
+        // Another secondary's job with the same destination copies again, from a file that went bad.
+        Kind::RunCopyJob
+            if is_file && observed == ABSENT && case.before.get(place, "in share") == "false" =>
+        {
+            Some(LeftOut::CopyJob)
+        }
+        Kind::InstallMirror if *field == "mirroring" && host(predicted) == host(observed) => {
+            Some(LeftOut::EndpointPort)
+        }
         _ if is_file && case.observed.get("sql-s1", "unseen") == "true" => {
             Some(LeftOut::ReaderDown)
         }
-        _ if is_position && case.observed.get(place, "mirroring").starts_with("mirror") => {
-            Some(LeftOut::MirrorStream)
+        _ if is_position && is_mirror(&case.observed) => Some(LeftOut::MirrorStream),
+        _ if *field == "session state"
+            && (predicted.as_str(), observed.as_str()) == ("SYNCHRONIZING", "SYNCHRONIZED") =>
+        {
+            Some(LeftOut::CaughtUp)
         }
         _ if *field == "sessions" => {
             let active = |facts: &Facts| !facts.get("pool", "active servers").is_empty();
-            let goes = case.kind == Kind::FailOverMirror && observed == "false";
+            let swaps = matches!(case.kind, Kind::FailOverMirror | Kind::FailOverDatabase);
+            let goes = swaps && observed == "false";
             (goes || active(&case.before) || active(&case.observed)).then_some(LeftOut::Sessions)
         }
         _ => None,
@@ -179,26 +235,24 @@ fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
 fn of_impossible(case: &Case, impossible: &str) -> Option<LeftOut> {
     let at = case.action.instance().map_or("", |instance| instance.as_str());
     let state = case.before.get(at, "state");
+    let says = |whys: &[&str]| whys.iter().any(|why| impossible.contains(why));
     match case.kind {
-        Kind::RestoreDatabase if state != ABSENT => Some(LeftOut::Replaces),
-        Kind::RestoreDatabase if impossible.contains("was taken") => Some(LeftOut::NotOfThePlan),
-        Kind::Copy if impossible.contains("is not known") => Some(LeftOut::NotOfThePlan),
+        Kind::RestoreDatabase if says(&["exists", "does not exist"]) => Some(LeftOut::Replaces),
+        Kind::RestoreDatabase if says(&["was taken"]) => Some(LeftOut::NotOfThePlan),
+        Kind::Copy if says(&["is not known"]) => Some(LeftOut::NotOfThePlan),
         Kind::RestoreLog
-            if ["was taken", "not known", "not copied", "is unknown", "does not apply"]
-                .iter()
-                .any(|why| impossible.contains(why)) =>
+            if says(&["was taken", "not known", "not copied", "is unknown", "does not apply"]) =>
         {
             Some(LeftOut::NotOfThePlan)
         }
         Kind::SetRecoveryFull | Kind::BackUpDatabase | Kind::BackUpLog if state == "ONLINE" => {
             Some(LeftOut::NotWritable)
         }
-        Kind::AddPrimary | Kind::AddSecondary | Kind::AddPrimarySecondary => {
-            Some(LeftOut::EntryAlone)
-        }
-        Kind::InstallMirror if impossible.contains("must not be dropped") => {
-            Some(LeftOut::Replaces)
-        }
+        Kind::AddPrimary if state == "ONLINE" => Some(LeftOut::EntryAlone),
+        Kind::AddSecondary if says(&["not waiting for log", "has no"]) => Some(LeftOut::EntryAlone),
+        Kind::InstallMirror if says(&["must not be dropped"]) => Some(LeftOut::Replaces),
+        Kind::FailOverDatabase if says(&["labels mean", "means while"]) => Some(LeftOut::Labels),
+        Kind::FailOverDatabase if says(&["can hand over itself"]) => Some(LeftOut::ForceUnneeded),
         _ => None,
     }
 }
@@ -206,20 +260,49 @@ fn of_impossible(case: &Case, impossible: &str) -> Option<LeftOut> {
 /// Why a step may fail that the model calls possible.
 fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
     let number = error.number.unwrap_or_default();
+    let at = case.action.instance().map_or("", |instance| instance.as_str());
+    let before = |field| case.before.get(at, field);
     match (case.kind, error.code) {
         (
             Kind::SetState | Kind::ClearActiveServers | Kind::AddActiveServer,
             ErrorCode::PermissionDenied,
         ) => Some(LeftOut::StoreReadOnly),
-        (Kind::AwaitSynchronized, ErrorCode::TimedOut | ErrorCode::Mirroring)
-        | (Kind::FailOverMirror, ErrorCode::Mirroring) => Some(LeftOut::SessionState),
+        (Kind::AwaitSynchronized, ErrorCode::TimedOut) if before("safety") == "OFF" => {
+            Some(LeftOut::SafetyOff)
+        }
+        (Kind::ForceService, ErrorCode::Mirroring) if number == NOT_MIRRORED => {
+            Some(LeftOut::NeverJoined)
+        }
+        (Kind::FailOverDatabase, ErrorCode::Cmdlet) if error.found.contains("Msg 1416,") => {
+            Some(LeftOut::NeverJoined)
+        }
         (Kind::SetPartner | Kind::SetWitness, ErrorCode::Mirroring)
             if NOTHING_LISTENS.contains(&number) || LOG_DOES_NOT_MATCH.contains(&number) =>
         {
             Some(LeftOut::Handshake)
         }
+        (Kind::RunRestoreJob, ErrorCode::Agent)
+            if error.found.contains("Could not apply log backup file")
+                || before("state") != "waiting for log"
+                || before("mirroring") != "none" =>
+        {
+            Some(LeftOut::RestoreJob)
+        }
+        (Kind::RunCopyJob, ErrorCode::Agent)
+            if error.found.contains("Operating system error 53")
+                && case.before.get("sql-s1", "unseen") == "true" =>
+        {
+            Some(LeftOut::ShareAway)
+        }
         (Kind::CreateMirroringEndpoint, ErrorCode::Mirroring) => Some(LeftOut::Endpoint),
-        (Kind::AddPrimary | Kind::AddSecondary, ErrorCode::LogShipping) if number == 0 => {
+        (Kind::AddPrimary, ErrorCode::LogShipping)
+            if number == 0 && before("log shipping primary") == "true" =>
+        {
+            Some(LeftOut::Settings)
+        }
+        (Kind::AddSecondary, ErrorCode::LogShipping)
+            if number == 0 && before("secondary entry") != "none" =>
+        {
             Some(LeftOut::Settings)
         }
         (Kind::Copy | Kind::BackUpLog | Kind::BackUpDatabase, ErrorCode::FileInaccessible)
@@ -228,10 +311,6 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
             Some(LeftOut::OtherFile)
         }
         (Kind::RestoreDatabase, ErrorCode::FileInaccessible) => Some(LeftOut::OtherFile),
-        (Kind::RunBackupJob | Kind::RunCopyJob | Kind::RunRestoreJob, ErrorCode::Agent) => {
-            Some(LeftOut::JobRun)
-        }
-        (Kind::InstallMirror, ErrorCode::Cmdlet) => Some(LeftOut::Installation),
         (
             Kind::RestoreLog,
             ErrorCode::LogGap
@@ -246,6 +325,9 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
             Some(LeftOut::TakenLog)
         }
         (Kind::BackUpLog, _) if number == NO_FULL_BACKUP => Some(LeftOut::NoFullBackup),
+        (Kind::RunBackupJob, ErrorCode::Agent) if error.found.contains("(Error 4214)") => {
+            Some(LeftOut::NoFullBackup)
+        }
         (Kind::AwaitServers, ErrorCode::EffectNotObserved) => Some(LeftOut::Silence),
         (Kind::Recover, ErrorCode::EffectNotObserved) => Some(LeftOut::NotWritable),
         _ => None,
@@ -255,9 +337,38 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
 /// What a failed step may leave changed.
 fn of_change(case: &Case, error: &InstanceError) -> Option<LeftOut> {
     match (case.kind, error.code) {
-        (Kind::InstallMirror, ErrorCode::Cmdlet) => Some(LeftOut::Installation),
-        (Kind::RunBackupJob | Kind::RunCopyJob | Kind::RunRestoreJob, ErrorCode::Agent) => {
-            Some(LeftOut::JobRun)
+        // Its own record.
+        (Kind::RunBackupJob | Kind::RunCopyJob, ErrorCode::Agent) => {
+            let is_as_before = case.before.differences(&case.observed).is_empty();
+            is_as_before.then_some(LeftOut::JobRecord)
+        }
+        // What it restored before it stopped, and its own record.
+        (Kind::RunRestoreJob, ErrorCode::Agent) => {
+            let at = case.action.instance().map_or("", |instance| instance.as_str());
+            let is_its = |difference: &Difference| {
+                difference.place == at && matches!(difference.field, "position" | "fork")
+            };
+            let all = case.before.differences(&case.observed);
+            all.iter().all(is_its).then_some(LeftOut::RestoreJob)
+        }
+        // Endpoints, backups, the mirror's copy.
+        (Kind::InstallMirror, ErrorCode::Cmdlet) => {
+            let places = case.places();
+            let may_be_left = |difference: &Difference| {
+                let Difference { place, field, .. } = difference;
+                let of_primary = matches!(*field, "position" | "recovery model");
+                place == places[1]
+                    || (place == places[0] && of_primary)
+                    || place.ends_with("_mirror.trn")
+            };
+            let all = case.before.differences(&case.observed);
+            all.iter().all(may_be_left).then_some(LeftOut::HalfInstalled)
+        }
+        // The cmdlet moved another pair than the step names.
+        (Kind::FailOverDatabase, ErrorCode::EffectNotObserved) => {
+            let impossible = case.predicted.as_ref().err();
+            let labels = |why: &String| why.contains("labels mean") || why.contains("means while");
+            impossible.is_some_and(labels).then_some(LeftOut::Labels)
         }
         // It was recovered, and takes no writes, because it was READ_ONLY when it was backed up.
         (Kind::Recover, ErrorCode::EffectNotObserved) => Some(LeftOut::NotWritable),

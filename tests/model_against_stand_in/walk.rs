@@ -84,6 +84,11 @@ impl Walk {
         self.history.push(line);
     }
 
+    /// All that was done, oldest first.
+    pub(crate) fn whole_history(self) -> Vec<String> {
+        self.history
+    }
+
     /// What was done last, newest at the end.
     pub(crate) fn history(&self) -> String {
         let from = self.history.len().saturating_sub(REMEMBERED);

@@ -187,7 +187,7 @@ pub fn log_shipping_jobs_match_the_role(
     match copy {
         Some(copy)
             if copy.state == CopyState::Online
-                && copy.secondary_entry.is_some_and(|entry| entry.jobs_may_run) =>
+                && copy.secondary_entry.as_ref().is_some_and(|entry| entry.jobs_may_run) =>
         {
             Err(format!("{database} on {instance} is online with copy and restore jobs enabled"))
         }

@@ -6,6 +6,7 @@
 
 mod log_shipping;
 mod mirroring;
+mod pool;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,8 @@ use crate::name::{DatabaseName, InstanceName, ServerName};
 use crate::observation::{
     DatabaseState, MirroringRole, MirroringState, Observation, PoolState, RecoveryModel,
 };
-use crate::step::{Action, DatabaseAction, FileAction, LogRange, PoolAction};
-use crate::topology::{Instance, Role, Topology};
+use crate::step::{Action, DatabaseAction, FileAction, LogRange};
+use crate::topology::{Role, Topology};
 
 /// The modelled world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,8 +99,17 @@ pub struct MirrorSession {
     pub state: MirroringState,
     /// Whether SAFETY is FULL.
     pub is_safety_full: bool,
-    /// Whether this side sees the witness; `None` when there is none.
-    pub sees_witness: Option<bool>,
+    /// The witness; `None` when there is none.
+    pub witness: Option<Witness>,
+}
+
+/// The witness of a mirroring session, as one partner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// Its server network address.
+    pub address: String,
+    /// Whether it is in sight.
+    pub is_seen: bool,
 }
 
 impl MirrorSession {
@@ -110,7 +120,7 @@ impl MirrorSession {
             partner_address,
             state: MirroringState::Synchronizing,
             is_safety_full: true,
-            sees_witness: None,
+            witness: None,
         }
     }
 }
@@ -222,6 +232,10 @@ pub enum Taken {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Impossible(pub String);
 
+fn without_log(instance: &InstanceName, database: &DatabaseName) -> Impossible {
+    Impossible(format!("{database} on {instance} is in recovery model SIMPLE, which keeps no log"))
+}
+
 impl<'a> Model<'a> {
     /// The observed world.
     pub fn of(topology: &Topology, observation: &'a Observation) -> Model<'a> {
@@ -295,10 +309,10 @@ impl<'a> Model<'a> {
                     partner_address: mirroring.partner_address.clone(),
                     state: mirroring.state,
                     is_safety_full: mirroring.is_safety_full,
-                    sees_witness: mirroring
-                        .witness_address
-                        .is_some()
-                        .then(|| mirroring.is_witness_connected == Some(true)),
+                    witness: mirroring.witness_address.as_ref().map(|address| Witness {
+                        address: address.clone(),
+                        is_seen: mirroring.is_witness_connected == Some(true),
+                    }),
                 }),
                 secondary_entry: entries.secondary,
                 is_log_shipping_primary: entries.is_primary,
@@ -416,7 +430,7 @@ impl<'a> Model<'a> {
             (copy.secondary_entry, copy.is_log_shipping_primary) = (secondary, is_primary);
             copy.registered_secondaries = registered_secondaries;
         } else if let Some(before) = self.copy_of(instance, database) {
-            copy.secondary_entry = before.secondary_entry;
+            copy.secondary_entry = before.secondary_entry.clone();
             copy.is_log_shipping_primary = before.is_log_shipping_primary;
             copy.registered_secondaries = before.registered_secondaries.clone();
         }
@@ -460,9 +474,7 @@ impl<'a> Model<'a> {
             DatabaseAction::BackUpLog { path } => {
                 let copy = self.copy_in(instance, database, CopyState::Online)?;
                 if copy.recovery_model == Some(RecoveryModel::Simple) {
-                    return Err(Impossible(format!(
-                        "{database} on {instance} is in recovery model SIMPLE, which keeps no log"
-                    )));
+                    return Err(without_log(instance, database)); // error 4208
                 }
                 copy.position = None;
                 self.taken.insert(path.clone(), Taken::Log);
@@ -480,6 +492,10 @@ impl<'a> Model<'a> {
                 }
                 if existing.is_some_and(|copy| copy.mirroring.is_some()) {
                     return Err(Impossible(format!("{database} on {instance} is mirrored")));
+                }
+                // RESTORE needs the database for itself (error 3101).
+                if existing.is_some_and(|copy| copy.has_sessions) {
+                    return Err(Impossible(format!("sessions are in {database} on {instance}")));
                 }
                 let copy = Copy {
                     state: CopyState::Restoring,
@@ -513,92 +529,25 @@ impl<'a> Model<'a> {
                     return Err(Impossible(format!("{database} stands at {at}, not at {expect}")));
                 }
                 copy.state = CopyState::Online;
+                if copy.recovery_model == Some(RecoveryModel::Simple) {
+                    copy.position = None; // no log backup can follow, so no position for one is told
+                }
                 Ok(())
             }
             DatabaseAction::SetPartner { address } => {
                 self.set_partner(topology, instance, database, address)
             }
             DatabaseAction::SetWitness { address } => {
-                let here = topology.instance(instance).map(Instance::mirroring_address);
-                let is = |other: &str| other.eq_ignore_ascii_case(address);
-                match &self.copy(instance, database)?.mirroring {
-                    Some(session)
-                        if is(&session.partner_address) || here.as_deref().is_some_and(is) =>
-                    {
-                        Err(Impossible(format!("{address} is a partner and can be no witness")))
-                    }
-                    Some(session) if session.is_principal => {
-                        let partner = self.partner(topology, instance, database)?;
-                        for side in [instance, &partner] {
-                            if let Some(session) = self.session_mut(side, database) {
-                                session.sees_witness = Some(true);
-                            }
-                        }
-                        Ok(())
-                    }
-                    _ => Err(Impossible(format!("{instance} is not principal of {database}"))),
-                }
+                self.set_witness(topology, instance, database, address)
             }
             DatabaseAction::AwaitSynchronized => {
                 self.await_synchronized(topology, instance, database)
             }
             DatabaseAction::FailOverMirror => self.fail_over(topology, instance, database),
-            DatabaseAction::ForceService => self.force_service(instance, database),
+            DatabaseAction::ForceService => self.force_service(topology, instance, database),
             DatabaseAction::RemoveWitness => self.remove_witness(topology, instance, database),
             DatabaseAction::RemoveMirroring => self.remove_mirroring(topology, instance, database),
         }
-    }
-
-    /// The mirror comes first and waits; the principal then starts the session on both sides.
-    fn set_partner(
-        &mut self,
-        topology: &Topology,
-        instance: &InstanceName,
-        database: &DatabaseName,
-        address: &str,
-    ) -> Result<(), Impossible> {
-        let here = topology.instance(instance).map(Instance::mirroring_address);
-        let here = here.ok_or_else(|| Impossible(format!("{instance} is not in the topology")))?;
-        let is_partner = |other: &&Instance| {
-            other.name != *instance && other.mirroring_address().eq_ignore_ascii_case(address)
-        };
-        let partner = topology.instances().find(is_partner);
-        let partner = partner.map(|partner| partner.name.clone());
-        let partner = partner.ok_or_else(|| Impossible(format!("{address} is no partner")))?;
-        let copy = self.copy(instance, database)?;
-        if let Some(session) = &copy.mirroring {
-            return if session.partner_address.eq_ignore_ascii_case(address) {
-                Ok(())
-            } else {
-                Err(Impossible(format!("{database} has partner {}", session.partner_address)))
-            };
-        }
-        let is_principal = match copy.state {
-            CopyState::Online if copy.recovery_model.is_none_or(|is| is == RecoveryModel::Full) => {
-                true
-            }
-            CopyState::Restoring => false,
-            CopyState::Online | CopyState::Other(_) => {
-                return Err(Impossible(format!(
-                    "{database} on {instance} is {} in recovery model {:?}",
-                    copy.state, copy.recovery_model
-                )));
-            }
-        };
-        let partner_address = address.to_owned();
-        if is_principal {
-            self.require_seen(&partner)?;
-            let mirror = self.copy_in(&partner, database, CopyState::Restoring)?;
-            let waits = |session: &MirrorSession| {
-                !session.is_principal && session.partner_address.eq_ignore_ascii_case(&here)
-            };
-            if !mirror.mirroring.as_ref().is_some_and(waits) {
-                return Err(Impossible(format!("{partner} does not wait for {instance}")));
-            }
-        }
-        let copy = self.copy(instance, database)?;
-        copy.mirroring = Some(MirrorSession::new(is_principal, partner_address));
-        Ok(())
     }
 
     fn restore_log(
@@ -644,100 +593,5 @@ impl<'a> Model<'a> {
         }
         copy.position = Some(Start { lsn: log.last_lsn, fork: log.last_fork, ..position });
         Ok(())
-    }
-
-    fn require_writable_configuration(&self) -> Result<(), Impossible> {
-        match self.is_configuration_writable {
-            Some(false) => Err(Impossible("the pool's configuration cannot be changed".into())),
-            Some(true) | None => Ok(()),
-        }
-    }
-
-    fn apply_pool(&mut self, topology: &Topology, action: &PoolAction) -> Result<(), Impossible> {
-        match action {
-            PoolAction::SetState(state) => {
-                self.require_writable_configuration()?;
-                self.pool_state = Some(*state);
-                Ok(())
-            }
-            PoolAction::InstallMirror { primary, mirror, database, drops_existing, .. } => {
-                let address = |name: &InstanceName| {
-                    let instance = topology.instance(name);
-                    let instance = instance.ok_or_else(|| Impossible(format!("no {name}")));
-                    instance.map(Instance::mirroring_address)
-                };
-                let (primary_address, mirror_address) = (address(primary)?, address(mirror)?);
-                self.require_seen(mirror)?;
-                let copy = self.copy_in(primary, database, CopyState::Online)?;
-                copy.recovery_model = Some(RecoveryModel::Full);
-                let position = copy.position;
-                copy.mirroring = Some(MirrorSession {
-                    state: MirroringState::Synchronized,
-                    ..MirrorSession::new(true, mirror_address)
-                });
-                if let Some(existing) = self.copy_of(mirror, database) {
-                    let found = existing.state;
-                    let same_family = match (&existing.position, &position) {
-                        (Some(there), Some(here)) => there.family == here.family,
-                        _ => false,
-                    };
-                    if found != CopyState::Restoring || !same_family || !drops_existing {
-                        return Err(Impossible(format!(
-                            "{mirror} holds {database} {found}, which must not be dropped"
-                        )));
-                    }
-                }
-                let copy = Copy {
-                    state: CopyState::Restoring,
-                    recovery_model: Some(RecoveryModel::Full),
-                    position,
-                    mirroring: Some(MirrorSession {
-                        state: MirroringState::Synchronized,
-                        ..MirrorSession::new(false, primary_address)
-                    }),
-                    secondary_entry: None,
-                    is_log_shipping_primary: false,
-                    registered_secondaries: Vec::new(),
-                    has_sessions: false,
-                };
-                self.insert(mirror, database, copy);
-                Ok(())
-            }
-            PoolAction::FailOverDatabase { database, from, to, force: false, .. } => {
-                let partner = self.partner(topology, from, database)?;
-                if partner != *to {
-                    return Err(Impossible(format!("{to} is not the partner of {from}")));
-                }
-                self.fail_over(topology, from, database)
-            }
-            PoolAction::FailOverDatabase { database, to, force: true, .. } => {
-                self.force_service(to, database)
-            }
-            PoolAction::ClearActiveServers => {
-                self.require_writable_configuration()?;
-                self.activated = Some(BTreeSet::new());
-                Ok(())
-            }
-            PoolAction::AddActiveServer(server) => {
-                self.require_writable_configuration()?;
-                let known = topology.pool().map(|pool| &pool.servers);
-                if !known.into_iter().flatten().any(|known| known.fqdn == *server) {
-                    return Err(Impossible(format!("{server} is no server of the pool")));
-                }
-                self.activated.get_or_insert_default().insert(server.clone());
-                Ok(())
-            }
-            PoolAction::AwaitServers(servers) => {
-                let active = self.activated.clone().unwrap_or_default();
-                if let Some(server) = servers.iter().find(|server| !active.contains(*server)) {
-                    return Err(Impossible(format!("{server} is not active")));
-                }
-                let pool = topology.pool().ok_or_else(|| Impossible("there is no pool".into()))?;
-                if !servers.is_empty() && self.serving(topology, &pool.database).next().is_none() {
-                    return Err(Impossible(format!("no copy of {} takes writes", pool.database)));
-                }
-                Ok(())
-            }
-        }
     }
 }

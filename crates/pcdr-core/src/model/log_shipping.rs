@@ -1,13 +1,17 @@
 //! What steps do to log shipping entries and jobs.
 
-use super::{CopyState, Impossible, Model};
+use super::{CopyState, Impossible, Model, without_log};
 use crate::name::{DatabaseName, InstanceName};
-use crate::observation::InstanceObservation;
+use crate::observation::{InstanceObservation, RecoveryModel};
 use crate::step::LogShippingAction;
 
 /// An entry as log shipping secondary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondaryEntry {
+    /// The primary's server, as spelled in the entry.
+    pub primary_server: String,
+    /// The primary's database.
+    pub primary_database: DatabaseName,
     /// Whether a copy or restore job may run.
     pub jobs_may_run: bool,
 }
@@ -30,6 +34,8 @@ impl Entries {
         let primary = seen.log_shipping_primary.known().and_then(|all| all.get(database));
         Entries {
             secondary: secondary.map(|entry| SecondaryEntry {
+                primary_server: entry.primary_server.clone(),
+                primary_database: entry.primary_database.clone(),
                 jobs_may_run: [&entry.copy_job, &entry.restore_job]
                     .iter()
                     .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
@@ -77,6 +83,28 @@ impl Model<'_> {
         Ok((&mut copy.is_log_shipping_primary, &mut copy.registered_secondaries))
     }
 
+    /// The entries on an instance, of every database.
+    fn entries_on(
+        &self,
+        instance: &InstanceName,
+    ) -> impl Iterator<Item = (&DatabaseName, Entries)> {
+        let of_copies = self.copies.all.iter().filter_map(move |(database, copies)| {
+            let copy = copies.get(instance)?;
+            let entries = Entries {
+                secondary: copy.secondary_entry.clone(),
+                is_primary: copy.is_log_shipping_primary,
+                registered_secondaries: copy.registered_secondaries.clone(),
+            };
+            Some((database, entries))
+        });
+        let left = self
+            .entries_left
+            .all
+            .iter()
+            .filter_map(move |(database, left)| Some((database, left.get(instance)?.clone())));
+        of_copies.chain(left)
+    }
+
     /// Forgets what is left of a database's entries where nothing is left.
     fn forget_empty_entries(&mut self, database: &DatabaseName) {
         if let Some(left) = self.entries_left.get_mut(database) {
@@ -93,14 +121,42 @@ impl Model<'_> {
         match action {
             LogShippingAction::AddPrimary(_) => {
                 let copy = self.copy_in(instance, database, CopyState::Online)?;
+                if copy.recovery_model == Some(RecoveryModel::Simple) {
+                    return Err(without_log(instance, database)); // error 32015
+                }
                 copy.is_log_shipping_primary = true;
                 Ok(())
             }
-            LogShippingAction::AddAlertJob { .. } | LogShippingAction::RemoveAlertJob => {
-                self.require_seen(instance)
+            LogShippingAction::AddAlertJob { .. } => self.require_seen(instance),
+            LogShippingAction::RemoveAlertJob => {
+                self.require_seen(instance)?;
+                // The server keeps the job while anything is monitored.
+                let keeps = |entries: &Entries| entries.is_primary || entries.secondary.is_some();
+                match self.entries_on(instance).find(|(_, entries)| keeps(entries)) {
+                    Some((shipped, _)) => {
+                        Err(Impossible(format!("{shipped} is still shipped on {instance}")))
+                    }
+                    None => Ok(()),
+                }
             }
-            LogShippingAction::RemoveSecondaryPrimary { .. } => self.require_seen(instance),
+            LogShippingAction::RemoveSecondaryPrimary { primary_server } => {
+                self.require_seen(instance)?;
+                let is_its = |entry: &SecondaryEntry| {
+                    entry.primary_database == *database
+                        && entry.primary_server.eq_ignore_ascii_case(primary_server)
+                };
+                match self
+                    .entries_on(instance)
+                    .find(|(_, entries)| entries.secondary.as_ref().is_some_and(is_its))
+                {
+                    Some((secondary, _)) => Err(Impossible(format!(
+                        "{secondary} on {instance} is still secondary of {primary_server}"
+                    ))),
+                    None => Ok(()),
+                }
+            }
             LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
+                self.require_seen(instance)?;
                 if let Ok((_, registered)) = self.primary_entry(instance, database) {
                     registered.retain(|(server, name)| {
                         !(server.eq_ignore_ascii_case(secondary_server)
@@ -110,6 +166,7 @@ impl Model<'_> {
                 Ok(())
             }
             LogShippingAction::RemovePrimary => {
+                self.require_seen(instance)?;
                 let Ok((is_primary, registered)) = self.primary_entry(instance, database) else {
                     return Ok(());
                 };
@@ -142,13 +199,22 @@ impl Model<'_> {
                 if *action == LogShippingAction::RunBackupJob
                     && let Ok(copy) = self.copy(instance, database)
                 {
+                    if copy.state == CopyState::Online
+                        && copy.recovery_model == Some(RecoveryModel::Simple)
+                    {
+                        return Err(without_log(instance, database));
+                    }
                     copy.position = None;
                 }
                 Ok(())
             }
-            LogShippingAction::AddSecondary(_) => {
+            LogShippingAction::AddSecondary(settings) => {
                 let copy = self.copy_in(instance, database, CopyState::Restoring)?;
-                copy.secondary_entry = Some(SecondaryEntry { jobs_may_run: true });
+                copy.secondary_entry = Some(SecondaryEntry {
+                    primary_server: settings.primary_server.clone(),
+                    primary_database: settings.primary_database.clone(),
+                    jobs_may_run: true,
+                });
                 Ok(())
             }
             LogShippingAction::ChangeSecondary { .. } => {
