@@ -174,6 +174,7 @@ impl Many {
         let plan = world::Plan {
             folder: folder.clone(),
             seed: 1,
+            begins_at: None,
             in_flight: Some(in_flight.clone()),
             meter: None,
             shell_command: Vec::new(),
