@@ -221,3 +221,39 @@ fn while_the_mirror_is_principal_the_same_topology_is_discovered() {
         super::round_trip(&stage, 0).await;
     });
 }
+
+#[test]
+fn what_no_instance_tells_of_the_pool_is_asked_for() {
+    virtually(async {
+        let stage = configured(STRETCHED).await;
+        let mut given = instances(&stage, &["sql-n1", "sql-n2", "sql-n3", "sql-s1"]);
+        given.extend(["--pool", "chat.example.net"].map(str::to_owned));
+        let found = discover(&stage, &given).await;
+        let wanted = ["server_site_unknown", "active_after_failover_unknown", "breaks_rule"];
+        assert_eq!(codes(&found), only(&wanted), "{:?}", found.findings);
+        assert!(refused(&found).contains("to_be_completed"));
+        let file = found.file.unwrap();
+        assert_eq!(file.matches("[[pool.servers]]").count(), 4, "only active servers ping: {file}");
+        assert_eq!(file.matches("active = true").count(), 4, "{file}");
+
+        run(&stage, "sql-n1", "DROP TABLE mgc.dbo.tblServerIdentity;").await;
+        let found = discover(&stage, &arguments(&stage)).await;
+        assert!(codes(&found).contains("pool_servers_unknown"), "{:?}", found.findings);
+        assert!(found.topology.is_none());
+    });
+}
+
+#[test]
+fn a_pool_without_its_content_database_is_a_question() {
+    virtually(async {
+        let text =
+            STRETCHED.split("[pool]").next().unwrap().replace("name = \"mgc\"", "name = \"erp\"");
+        let rest = STRETCHED.split("# Log backups are written here.").nth(1).unwrap();
+        let stage = configured(&format!("{text}#{rest}")).await;
+        super::round_trip(&stage, 0).await;
+        let mut given = instances(&stage, &["sql-n1", "sql-n2", "sql-n3", "sql-s1"]);
+        given.extend(["--pool", "chat.example.net"].map(str::to_owned));
+        let found = discover(&stage, &given).await;
+        assert_eq!(codes(&found), only(&["pool_without_content_database"]));
+    });
+}

@@ -26,6 +26,8 @@ async fn configured(text: &str) -> Stage {
     let made = plan::make(Intent::Configure, stage.topology(), stage.ports(), &[]).await;
     let (made, _) = made.unwrap_or_else(|failure| panic!("{}\n{text}", failure.text(false)));
     stage.apply(&made, &Unseen).await.unwrap_or_else(|error| panic!("{error}\n{text}"));
+    // Chat servers ping every two seconds.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     stage
 }
 
@@ -65,6 +67,15 @@ fn arguments(stage: &Stage) -> Vec<String> {
         }
         give("mount", format!("{}={}", share.unc, share.mount.as_ref().unwrap()));
     }
+    if let Some(pool) = topology.pool() {
+        give("pool", pool.fqdn.to_string());
+        for server in &pool.servers {
+            give("site", format!("{}={}", server.site, server.fqdn));
+            if server.is_active_after_failover {
+                give("active-after-failover", server.fqdn.to_string());
+            }
+        }
+    }
     arguments
 }
 
@@ -91,7 +102,7 @@ async fn discover(stage: &Stage, arguments: &[String]) -> Discovered {
     found
 }
 
-/// A topology as a list of what it says, without what no instance tells: the pool and the links.
+/// A topology as a list of what it says, without what no instance tells and nobody is asked for: the links.
 fn said(topology: &Topology) -> Vec<String> {
     let plain = |folder: &str| folder.trim_end_matches(['\\', '/']).to_owned();
     let unc = |name: &ShareName| ShareName::from(plain(&topology.share(name).unwrap().unc));
@@ -115,6 +126,11 @@ fn said(topology: &Topology) -> Vec<String> {
     }
     said.push(format!("{log_shipping:?}"));
     said.push(format!("{:?} {:?}", topology.mirroring(), topology.connection()));
+    let pool = topology.pool().cloned().map(|mut pool| {
+        pool.servers.sort_by(|a, b| a.fqdn.cmp(&b.fqdn));
+        pool
+    });
+    said.push(format!("{pool:?} {:?}", topology.management_shell()));
     let sites: Vec<_> = topology.sites().collect();
     said.push(format!("{sites:?}"));
     said

@@ -130,6 +130,12 @@ pub fn given(
         sites: arguments.sites.iter().map(|site| (site.0.clone(), site.1.clone())).collect(),
         roles: arguments.roles.iter().map(|role| (role.0, role.1.clone())).collect(),
         databases: arguments.databases.iter().map(|name| name.as_str().into()).collect(),
+        pool: arguments.pool.as_deref().map(Into::into),
+        active_after_failover: arguments
+            .active_after_failover
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
         mounts: arguments.mounts.iter().map(|mount| (mount.0.clone(), mount.1.clone())).collect(),
         connection,
     }

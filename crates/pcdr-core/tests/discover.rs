@@ -179,6 +179,8 @@ fn given(surveys: Vec<Survey>) -> Given {
         sites: Vec::new(),
         roles: Vec::new(),
         databases: Vec::new(),
+        pool: None,
+        active_after_failover: Vec::new(),
         mounts: Vec::new(),
         connection: Connection {
             encryption: Encryption::Mandatory,

@@ -39,7 +39,7 @@ pub struct Discover {
     #[arg(long = "instance", value_name = "ADDRESS", required = true)]
     pub instances: Vec<Address>,
 
-    /// A site and what stands in it: instances as given or by @@SERVERNAME, hosts of shares
+    /// A site and what stands in it: instances as given or by @@SERVERNAME, hosts of shares, chat servers
     #[arg(long = "site", value_name = "NAME=MEMBER,…")]
     pub sites: Vec<Site>,
 
@@ -50,6 +50,14 @@ pub struct Discover {
     /// Only this database; may be repeated. Where instances serve several topologies, choose those of one
     #[arg(long = "database", value_name = "NAME")]
     pub databases: Vec<String>,
+
+    /// The Persistent Chat pool around the database mgc, by its full name
+    #[arg(long, value_name = "FQDN")]
+    pub pool: Option<String>,
+
+    /// Chat servers of the pool that serve after a failover
+    #[arg(long, value_name = "SERVER,…", value_delimiter = ',', requires = "pool")]
+    pub active_after_failover: Vec<String>,
 
     /// Where this machine has a share mounted
     #[arg(long = "mount", value_name = "UNC=FOLDER")]

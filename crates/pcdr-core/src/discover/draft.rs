@@ -9,6 +9,7 @@ use super::look::Look;
 use super::page::{Page, harmless};
 use super::parts::Parts;
 use super::places::{self, Sites};
+use super::pool;
 use super::settings;
 use crate::settings::is_same_folder;
 use crate::topology::{Authentication, Connection, Encryption, SecretSource};
@@ -27,7 +28,7 @@ enum Line {
 }
 
 impl Section {
-    fn new(head: &'static str) -> Section {
+    pub(super) fn new(head: &'static str) -> Section {
         Section { head, lines: Vec::new() }
     }
 
@@ -46,7 +47,6 @@ impl Section {
 pub(super) struct Draft {
     names: BTreeMap<usize, String>,
     sections: Vec<Section>,
-    has_content_database: bool,
 }
 
 impl Draft {
@@ -78,6 +78,9 @@ impl Draft {
             ));
         }
         let shares = Shares::of(look, parts, &names, &mut sites, &hosts);
+        let mut standing = shares.paths.clone();
+        let mut pool = pool::sections(look, parts, &mut sites, &mut standing);
+        sites.tell(look, &standing);
         let mut sections = Vec::new();
         for name in &sites.names {
             let mut section = Section::new("[[sites]]");
@@ -98,17 +101,10 @@ impl Draft {
             sections.push(mirroring);
         }
         sections.push(connection(&look.given.connection));
-        let is_content = |name: &&crate::DatabaseName| super::look::same(name.as_str(), "mgc");
-        let has_content_database = parts.databases.iter().any(|name| is_content(&name));
-        if has_content_database {
-            let found = "mgc is the content database of a Persistent Chat pool, of which no instance tells more";
-            let remedy =
-                "Add [pool] with its servers if it is: the file has a form for it at its end.";
-            look.note(Code::PoolNotRead, None, None, found, remedy);
-        }
+        sections.append(&mut pool);
         accounts(look, parts);
         connection_options(look, parts);
-        Draft { names, sections, has_content_database }
+        Draft { names, sections }
     }
 
     /// The text, with everything that there is to tell.
@@ -165,7 +161,7 @@ impl Draft {
                 }
             }
         }
-        if self.has_content_database {
+        if look.findings.iter().any(|finding| finding.code == Code::PoolNotRead) {
             page.blank();
             page.comment("The pool, if mgc belongs to one, is in no instance's tables. Its form:");
             for line in POOL.lines() {
@@ -248,6 +244,8 @@ fn instance(
 struct Shares {
     backup: Option<String>,
     copies: BTreeMap<usize, String>,
+    /// As the instances have them.
+    paths: Vec<String>,
     sections: Vec<Section>,
 }
 
@@ -259,14 +257,18 @@ impl Shares {
         sites: &mut Sites,
         hosts: &BTreeMap<usize, String>,
     ) -> Shares {
-        let mut shares = Shares { backup: None, copies: BTreeMap::new(), sections: Vec::new() };
-        let mut uncs = Vec::new();
+        let mut shares = Shares {
+            backup: None,
+            copies: BTreeMap::new(),
+            paths: Vec::new(),
+            sections: Vec::new(),
+        };
         if let Some((index, _, entry)) = parts.primary_entries(look).first().copied() {
             let site = sites.of_share(&entry.backup_share, hosts, None);
             let from = format!("backup_share on {}", look.shown(index));
             shares.add(look, "log-backups", site, &entry.backup_share, &from);
             shares.backup = Some("log-backups".to_owned());
-            uncs.push(entry.backup_share.clone());
+            shares.paths.push(entry.backup_share.clone());
         }
         for (number, on) in parts.secondaries.iter().enumerate() {
             let entries = parts.secondary_entries(look, *on);
@@ -280,9 +282,8 @@ impl Shares {
             let from = format!("backup_destination_directory on {}", look.shown(*on));
             shares.add(look, &name, site, unc, &from);
             shares.copies.insert(*on, name);
-            uncs.push(unc.clone());
+            shares.paths.push(unc.clone());
         }
-        sites.tell(look, &uncs);
         shares
     }
 

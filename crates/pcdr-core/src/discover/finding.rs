@@ -71,6 +71,8 @@ codes! {
     SecondaryRenamed "secondary_renamed" Question;
     /// One instance has two roles, which no topology can say.
     TwoRoles "two_roles" Question;
+    /// `--pool` was said, and `mgc` is not log-shipped here.
+    PoolWithoutContentDatabase "pool_without_content_database" Question;
     /// `--role` says otherwise than what is there.
     RoleContradicted "role_contradicted" Question;
 
@@ -98,6 +100,12 @@ codes! {
     SettingUnknown "setting_unknown" Incomplete;
     /// A job without a schedule, or with one that no topology can say.
     ScheduleNotExpressible "schedule_not_expressible" Incomplete;
+    /// The chat servers of the pool could not be read.
+    PoolServersUnknown "pool_servers_unknown" Incomplete;
+    /// Nothing tells where a chat server stands.
+    ServerSiteUnknown "server_site_unknown" Incomplete;
+    /// Nothing tells which chat servers serve after a failover.
+    ActiveAfterFailoverUnknown "active_after_failover_unknown" Incomplete;
     /// What was found breaks a planning rule.
     BreaksRule "breaks_rule" Incomplete;
 

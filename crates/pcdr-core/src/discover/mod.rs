@@ -10,6 +10,7 @@ mod look;
 mod page;
 mod parts;
 mod places;
+mod pool;
 mod settings;
 mod survey;
 
@@ -21,7 +22,7 @@ pub use survey::{DatabaseFile, EndpointSecurity, Partnership, Service, Survey};
 use crate::configure;
 use crate::drift::drift;
 use crate::known::Known;
-use crate::name::{DatabaseName, InstanceName, SiteName};
+use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, SiteName};
 use crate::observation::{InstanceObservation, Observation};
 use crate::plan::Situation;
 use crate::time::Timestamp;
@@ -43,6 +44,10 @@ pub struct Given {
     pub roles: Vec<(Role, String)>,
     /// The databases that the topology shall have; empty: all that are log-shipped.
     pub databases: Vec<DatabaseName>,
+    /// The Persistent Chat pool around the databases, if there is one.
+    pub pool: Option<PoolName>,
+    /// Its chat servers that serve after a failover.
+    pub active_after_failover: Vec<ServerName>,
     /// Where this machine has a share mounted: its UNC path and the folder.
     pub mounts: Vec<(String, String)>,
     /// How the instances were connected to.

@@ -568,6 +568,9 @@ fn tell_the_rest(look: &mut Look<'_>, parts: &Parts) {
         }
     }
     for (index, database) in mirrored(look) {
+        if look.given.pool.is_some() && same(database.as_str(), "mgccomp") {
+            continue; // it has its place in the pool
+        }
         let server = look.shown(index);
         let found = "it is mirrored, and its log is not shipped: it is not in the file";
         let remedy = "In a Persistent Chat pool, mgccomp is such a database: name it as \

@@ -221,6 +221,14 @@ impl Sites {
         self.by_index.get(&index).cloned().unwrap_or_default()
     }
 
+    /// The site that a person stated of a host, if one did.
+    pub(super) fn stated(&mut self, host: &str) -> Option<String> {
+        let spellings = [host, label(host)];
+        let site = spellings.iter().find_map(|text| self.stated.get(&folded(text)).cloned())?;
+        self.add(&site);
+        Some(site)
+    }
+
     /// The site of a share: as stated, that of the instance on the same host, or the one that is likeliest by
     /// the planning rules; without any, one of its own.
     pub(super) fn of_share(
@@ -259,7 +267,7 @@ impl Sites {
     }
 
     /// Tells what was assumed, and what was stated of members that stand nowhere.
-    pub(super) fn tell(&self, look: &mut Look<'_>, shares: &[String]) {
+    pub(super) fn tell(&self, look: &mut Look<'_>, standing: &[String]) {
         if !self.assumed.is_empty() {
             let of_site = |(site, members): (&String, &Vec<String>)| {
                 format!("{site} ({})", members.join(", "))
@@ -271,11 +279,11 @@ impl Sites {
             look.note(Code::SiteAssumed, None, None, found, remedy);
         }
         for (member, site) in &self.stated {
-            if shares.iter().any(|unc| folded(unc).contains(member.as_str())) {
+            if standing.iter().any(|one| folded(one).contains(member.as_str())) {
                 continue;
             }
             let found =
-                format!("--site {site}={member} names neither an instance nor the host of a share");
+                format!("--site {site}={member} names no instance, chat server or host of a share");
             let remedy =
                 "Name it as in --instance, by its @@SERVERNAME, or as in the share's UNC path.";
             look.note(Code::UnknownMember, None, None, found, remedy);

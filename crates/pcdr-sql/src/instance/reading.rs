@@ -343,7 +343,7 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 24] = [
+const UNREAD: [(&str, &str); 25] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
@@ -368,6 +368,7 @@ const UNREAD: [(&str, &str); 24] = [
     ("secondary's primary", "secondary_id"),
     ("state", "is_read_only"),
     ("state", "name"),
+    ("survey: pings", "name"),
 ];
 
 #[test]

@@ -240,7 +240,7 @@ const JOBS: &str = "(j.job_id IN \
 /// The pings of the chat servers, where the database is open and has the table.
 ///
 /// Source: `dbo.tblServerIdentity` of the published Persistent Chat schema.
-fn pings(database: &str) -> Result<String, QuoteError> {
+pub(super) fn pings(database: &str) -> Result<String, QuoteError> {
     let name = quote::name(database)?;
     let identifier = quote::identifier(database)?;
     let table = quote::literal(&format!("{identifier}.dbo.tblServerIdentity"))?;

@@ -2,11 +2,14 @@
 //! batch of sections, as an observation is, and of every database.
 
 use super::Statement;
-use super::observe::{Databases, guarded, sections};
+use super::observe::{Databases, guarded, pings, sections};
 use crate::quote::QuoteError;
 
 /// What an observation asks of databases that it plans for, and a survey does not.
 const NOT_ASKED: [&str; 3] = ["pcdr_positions", "pcdr_restores", "pcdr_sessions"];
+
+/// The content database of a Persistent Chat pool, which its chat servers ping.
+const CONTENT: &str = "mgc";
 
 /// Sections that only a survey has.
 ///
@@ -60,5 +63,6 @@ pub fn survey() -> Result<Statement, QuoteError> {
     for (section, query) in MORE {
         batch.push_str(&guarded(section, query, "")?);
     }
+    batch.push_str(&pings(CONTENT)?);
     Ok(Statement::query(batch))
 }
