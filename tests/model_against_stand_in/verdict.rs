@@ -19,6 +19,8 @@ pub(crate) struct Case {
     pub(crate) observed: Facts,
     /// What has changed, of everything that can be observed.
     pub(crate) changed: Option<String>,
+    /// Server network addresses as the topology has them.
+    pub(crate) designed: Vec<String>,
 }
 
 impl Case {
@@ -34,6 +36,15 @@ impl Case {
             }
             Action::Files(..) | Action::Pool(..) => vec!["pool"],
         }
+    }
+
+    /// Whether a copy is mirrored with a partner whose endpoint has another port than is designed.
+    fn has_another_port(&self, facts: &Facts, place: &str) -> bool {
+        let session = facts.get(place, "mirroring");
+        let partner = session.split_once(", partner ").map(|(_, address)| address);
+        partner.is_some_and(|address| {
+            !self.designed.iter().any(|designed| designed.eq_ignore_ascii_case(address))
+        })
     }
 
     /// Whether the model says that the step changes something, and what.
@@ -91,7 +102,7 @@ left_out! {
     CaughtUp = "a session that synchronizes gets there by itself",
     MirrorStream = "a mirror's position moves with its principal",
     CopyJob = "which files the copy job takes is the job's decision",
-    EndpointPort = "the cmdlet goes on using an endpoint that exists, with the port that it has",
+    EndpointPort = "a partner whose endpoint has another port than is designed is nobody that is known",
     Sessions = "clients come and go, and go with the database",
     // Why only the model calls a step possible.
     StoreReadOnly = "no documented command tells that the configuration store is read-only",
@@ -181,11 +192,6 @@ const LOG_DOES_NOT_MATCH: [i32; 5] = [1407, 1408, 1412, 1475, 1478];
 const NO_FULL_BACKUP: i32 = 4214;
 const NOT_MIRRORED: i32 = 1416;
 
-/// A session without the port of its partner.
-fn host(session: &str) -> Option<&str> {
-    session.rsplit_once(':').map(|(host, _)| host)
-}
-
 fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
     let Difference { place, field, predicted, observed } = difference;
     let at = case.action.instance().map_or("", |instance| instance.as_str());
@@ -209,9 +215,13 @@ fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
         {
             Some(LeftOut::CopyJob)
         }
-        Kind::InstallMirror if *field == "mirroring" && host(predicted) == host(observed) => {
+        // Of a partner at an address of its own, the model knows nothing.
+        Kind::InstallMirror
+            if *field == "mirroring" && case.has_another_port(&case.observed, place) =>
+        {
             Some(LeftOut::EndpointPort)
         }
+        _ if place != at && case.has_another_port(&case.before, at) => Some(LeftOut::EndpointPort),
         _ if is_file && case.observed.get("sql-s1", "unseen") == "true" => {
             Some(LeftOut::ReaderDown)
         }
@@ -251,6 +261,9 @@ fn of_impossible(case: &Case, impossible: &str) -> Option<LeftOut> {
         Kind::AddPrimary if state == "ONLINE" => Some(LeftOut::EntryAlone),
         Kind::AddSecondary if says(&["not waiting for log", "has no"]) => Some(LeftOut::EntryAlone),
         Kind::InstallMirror if says(&["must not be dropped"]) => Some(LeftOut::Replaces),
+        Kind::FailOverMirror | Kind::FailOverDatabase if says(&["no instance of the topology"]) => {
+            Some(LeftOut::EndpointPort)
+        }
         Kind::FailOverDatabase if says(&["labels mean", "means while"]) => Some(LeftOut::Labels),
         Kind::FailOverDatabase if says(&["can hand over itself"]) => Some(LeftOut::ForceUnneeded),
         _ => None,
@@ -275,6 +288,11 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         }
         (Kind::FailOverDatabase, ErrorCode::Cmdlet) if error.found.contains("Msg 1416,") => {
             Some(LeftOut::NeverJoined)
+        }
+        (Kind::InstallMirror, ErrorCode::EffectNotObserved)
+            if case.has_another_port(&case.observed, case.places()[0]) =>
+        {
+            Some(LeftOut::EndpointPort)
         }
         (Kind::SetPartner | Kind::SetWitness, ErrorCode::Mirroring)
             if NOTHING_LISTENS.contains(&number) || LOG_DOES_NOT_MATCH.contains(&number) =>
@@ -363,6 +381,10 @@ fn of_change(case: &Case, error: &InstanceError) -> Option<LeftOut> {
             };
             let all = case.before.differences(&case.observed);
             all.iter().all(may_be_left).then_some(LeftOut::HalfInstalled)
+        }
+        // It was installed.
+        (Kind::InstallMirror, ErrorCode::EffectNotObserved) => {
+            case.has_another_port(&case.observed, case.places()[0]).then_some(LeftOut::EndpointPort)
         }
         // The cmdlet moved another pair than the step names.
         (Kind::FailOverDatabase, ErrorCode::EffectNotObserved) => {

@@ -188,7 +188,9 @@ impl Walk {
         let after = self.observe(Some(&before)).await;
         let observed = Facts::from(self.model(&after));
         let changed = changed(&before, &after);
-        (Case { kind, action, before: facts, predicted, done, observed, changed }, after)
+        let designed = self.stage.topology().instances().map(|i| i.mirroring_address()).collect();
+        let before = facts;
+        (Case { kind, action, before, predicted, done, observed, changed, designed }, after)
     }
 
     fn remember(&mut self, action: &pcdr_core::step::DatabaseAction) {
