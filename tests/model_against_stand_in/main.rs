@@ -71,7 +71,7 @@ fn what_the_model_predicts_is_what_the_stand_in_does() {
 }
 
 /// So many steps get everywhere.
-const ENOUGH: u64 = 1000;
+const ENOUGH: u64 = 2000;
 
 /// So often every kind is compared at least, among these so often with something done.
 const COMPARED: u64 = 10;
