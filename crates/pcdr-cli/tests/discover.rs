@@ -149,7 +149,7 @@ fn calls_that_cannot_be_right_end_with_status_2_and_say_what_is_needed() {
     assert_eq!(status(&told), 1, "the password is nowhere");
     assert!(json(&told)["error"]["message"].as_str().unwrap().contains("PCDR_PASSWORD"));
     let help = stdout(&run(&["discover", "--help"]));
-    for taught in ["secondary-mirror", "to_be_completed", "pcdr sim", "5 nothing is log-shipped"] {
+    for taught in ["secondary-mirror", "to_be_completed", "pcdr sim", "5  nothing is log-shipped"] {
         assert!(help.contains(taught), "{taught}: {help}");
     }
 }

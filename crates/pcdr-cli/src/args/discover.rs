@@ -14,28 +14,31 @@ use crate::failure::Failure;
 pub const EXAMPLES: &str = "\
 Examples:
   export PCDR_PASSWORD=…
-  pcdr discover --login pcdr --instance sql-n1.example.net --instance sql-n2.example.net \\
-    --instance sql-s1.example.net --site north=sql-n1 --site south=sql-s1,files.example.net -o prod.toml
+  pcdr discover --login pcdr -o prod.toml --site north=sql-n1 --site south=sql-s1,files \\
+    --instance sql-n1.example.net --instance sql-n2.example.net --instance sql-s1.example.net
   pcdr validate --topology prod.toml
   pcdr configure --topology prod.toml --diff     (finds no difference)
 
-Give every instance that takes part: the primary, its mirror and witness, every secondary, the monitor. They are
-asked side by side, one request each; nothing is changed. What an entry, session or job tells goes into the file, each
-line with the table that it was read from. What nothing tells is never guessed: it is asked for here
-(sites, the secondary that a failover goes to, mirrors of a secondary before its first failover), or
-stands in the file under `to_be_completed`, and pcdr validate refuses the file until a person decided it.
+Give every instance that takes part: the primary, its mirror and witness, every secondary, the \
+monitor. They are asked side by side, one request each; nothing is changed. What an entry, session \
+or job tells goes into the file, each line with the table that it was read from. What nothing tells \
+is never guessed: it is asked for here (sites, the secondary that a failover goes to, the mirror of \
+a secondary before its first failover, the pool), or stands in the file under `to_be_completed`, and \
+pcdr validate refuses the file until a person has decided it.
 
-To try it: pcdr sim in one terminal, type databases; pcdr configure from another; then pcdr discover with the
-addresses, login and files that pcdr sim printed.
+To try it: pcdr sim in one terminal, where databases is typed; pcdr configure from another; then \
+pcdr discover with the addresses, login and files that pcdr sim printed.
 
-Exit status: 0 the file says all that is there; 4 it has to be completed, or a question comes first, or something
-there fits no topology (each is told, with what to do); 5 nothing is log-shipped there, and no file is written;
-1 and 2 as always.";
+Exit status:
+  0  the file says all that is there
+  4  it has to be completed, a question comes first, or something there fits no topology
+  5  nothing is log-shipped there: no file is written
+  1 and 2 as always";
 
 /// Options of `discover`.
 #[derive(Debug, Args)]
 pub struct Discover {
-    /// An instance: HOST, HOST,PORT or HOST\\INSTANCE; NAME=ADDRESS where its full name is another than the address
+    /// An instance: HOST, HOST,PORT or HOST\INSTANCE; NAME=ADDRESS where its full name is another than the address
     #[arg(long = "instance", value_name = "ADDRESS", required = true)]
     pub instances: Vec<Address>,
 
