@@ -60,18 +60,21 @@ impl Facts {
         let Copy {
             state,
             recovery_model,
+            family,
             position,
             mirroring,
             secondary_entry,
             is_log_shipping_primary,
+            backup_job_may_run,
             registered_secondaries,
+            stands_at_end_of: _, // what the plan itself did; an observation does not tell it
             has_sessions,
         } = copy;
         self.add(place, "state", state);
         let model = recovery_model.map_or(UNKNOWN.to_owned(), |model| format!("{model:?}"));
         self.add(place, "recovery model", model);
         let unknown = || UNKNOWN.to_owned();
-        self.add(place, "family", position.map_or_else(unknown, |at| at.family.to_string()));
+        self.add(place, "family", family.map_or_else(unknown, |family| family.to_string()));
         self.add(place, "fork", position.map_or_else(unknown, |at| at.fork.to_string()));
         self.add(place, "position", position.map_or_else(unknown, |at| at.lsn.to_string()));
         let session = mirroring.as_ref().map_or("none".to_owned(), |session| {
@@ -83,6 +86,7 @@ impl Facts {
             self.add_session(place, session);
         }
         self.add_entries(place, secondary_entry.as_ref(), *is_log_shipping_primary);
+        self.add(place, "backup job may run", backup_job_may_run);
         self.add_registered(place, registered_secondaries);
         self.add(place, "sessions", has_sessions);
     }
@@ -139,7 +143,9 @@ impl From<Model<'_>> for Facts {
             facts.add_copy(instance.as_str(), copy);
         }
         for (instance, entries) in entries_left.get(&database).into_iter().flatten() {
-            let Entries { secondary, is_primary, registered_secondaries } = entries;
+            let Entries { secondary, is_primary, backup_job_may_run, registered_secondaries } =
+                entries;
+            facts.add(instance.as_str(), "backup job may run", backup_job_may_run);
             facts.add_entries(instance.as_str(), secondary.as_ref(), *is_primary);
             facts.add_registered(instance.as_str(), registered_secondaries);
         }

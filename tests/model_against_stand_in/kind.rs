@@ -17,10 +17,10 @@ macro_rules! kinds {
 }
 
 kinds! {
-    CreateMirroringEndpoint, SetRecoveryFull, BackUpDatabase, BackUpLog, RestoreDatabase, RestoreLog,
+    CreateMirroringEndpoint, SetRecoveryFull, BackUpDatabase, BackUpLog, BackUpTail, RestoreDatabase, RestoreLog,
     EndSessions, Recover, SetPartner, SetWitness, AwaitSynchronized, FailOverMirror,
     ForceService, RemoveWitness, RemoveMirroring, AddPrimary,
-    AddSecondary, ChangePrimary, ChangeSecondary, AddAlertJob, AddPrimarySecondary, HoldSecondaryJobs, RemoveSecondary,
+    AddSecondary, ChangePrimary, ChangeSecondary, AddAlertJob, AddPrimarySecondary, HoldBackupJob, HoldSecondaryJobs, RemoveSecondary,
     RemoveSecondaryPrimary, RemovePrimarySecondary, RemovePrimary, RemoveAlertJob, RunBackupJob, RunCopyJob,
     RunRestoreJob, Copy, SetState, InstallMirror, FailOverDatabase, ClearActiveServers, AddActiveServer, AwaitServers,
 }
@@ -33,6 +33,7 @@ impl Kind {
                 DatabaseAction::SetRecoveryFull => Kind::SetRecoveryFull,
                 DatabaseAction::BackUpDatabase { .. } => Kind::BackUpDatabase,
                 DatabaseAction::BackUpLog { .. } => Kind::BackUpLog,
+                DatabaseAction::BackUpTail { .. } => Kind::BackUpTail,
                 DatabaseAction::RestoreDatabase { .. } => Kind::RestoreDatabase,
                 DatabaseAction::RestoreLog { .. } => Kind::RestoreLog,
                 DatabaseAction::EndSessions => Kind::EndSessions,
@@ -52,6 +53,7 @@ impl Kind {
                 LogShippingAction::ChangeSecondary { .. } => Kind::ChangeSecondary,
                 LogShippingAction::AddAlertJob { .. } => Kind::AddAlertJob,
                 LogShippingAction::AddPrimarySecondary { .. } => Kind::AddPrimarySecondary,
+                LogShippingAction::HoldBackupJob { .. } => Kind::HoldBackupJob,
                 LogShippingAction::HoldSecondaryJobs => Kind::HoldSecondaryJobs,
                 LogShippingAction::RemoveSecondary => Kind::RemoveSecondary,
                 LogShippingAction::RemoveSecondaryPrimary { .. } => Kind::RemoveSecondaryPrimary,

@@ -4,7 +4,7 @@ use pcdr_cli::workload::{self, Reach};
 use pcdr_core::InstanceName;
 use pcdr_core::observation::PoolState;
 use pcdr_core::ports::Unwatched;
-use pcdr_core::step::PoolAction;
+use pcdr_core::step::{DatabaseAction, PoolAction};
 use pcdr_sim::shell::CmsAvailability;
 
 use crate::kind::Kind;
@@ -76,6 +76,7 @@ impl Walk {
     pub(crate) async fn prepare(&mut self, kind: Kind) {
         match kind {
             Kind::RestoreLog | Kind::Recover | Kind::Copy => self.chain().await,
+            Kind::BackUpTail => self.before_the_tail().await,
             Kind::EndSessions => {
                 self.serve_again().await;
                 self.squat("sql-n1").await;
@@ -158,6 +159,7 @@ impl Walk {
             | Kind::AddPrimary
             | Kind::AddSecondary
             | Kind::AddAlertJob
+            | Kind::HoldBackupJob
             | Kind::HoldSecondaryJobs
             | Kind::RemoveSecondary
             | Kind::RunBackupJob => {}
@@ -179,6 +181,17 @@ impl Walk {
                     self.note(format!("  an alert job on {at} -- {}", done.is_ok()));
                 }
             }
+        }
+    }
+
+    /// The primary serves without a mirror, and nobody is in it.
+    async fn before_the_tail(&mut self) {
+        self.chain().await;
+        for (at, _) in PARTNERS {
+            let port = &self.ports.instances[&InstanceName::from(at)];
+            let ended = port.run(&DATABASE.into(), &DatabaseAction::EndSessions, &Unwatched).await;
+            let ended = ended.map_err(|error| error.to_string());
+            self.note(format!("  by the port on {at}: sessions end -- {ended:?}"));
         }
     }
 

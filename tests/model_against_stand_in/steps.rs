@@ -7,7 +7,7 @@ use pcdr_core::settings::{
     PrimarySettings, SecondarySettings, primary_differences, secondary_differences,
 };
 use pcdr_core::step::{
-    DatabaseAction, FileAction, LogRange, LogShippingAction, NewPrincipal, PoolAction,
+    DatabaseAction, FileAction, LogEnd, LogRange, LogShippingAction, NewPrincipal, PoolAction,
 };
 use pcdr_core::topology::Topology;
 use pcdr_core::{Action, DatabaseName, InstanceName, Known, Lsn, Observation};
@@ -47,6 +47,7 @@ impl Walk {
             | Kind::SetRecoveryFull
             | Kind::BackUpDatabase
             | Kind::BackUpLog
+            | Kind::BackUpTail
             | Kind::RestoreDatabase
             | Kind::RestoreLog
             | Kind::EndSessions
@@ -76,6 +77,10 @@ impl Walk {
             | Kind::RunRestoreJob => {
                 let action = self.on_log_shipping(kind);
                 Action::LogShipping(at, database, action)
+            }
+            Kind::HoldBackupJob => {
+                let expect = self.one_in(2).then(|| self.log_begins(&at, model));
+                Action::LogShipping(at, database, LogShippingAction::HoldBackupJob { expect })
             }
             Kind::ChangePrimary | Kind::ChangeSecondary => {
                 let action = self.change(kind, &at, seen);
@@ -116,6 +121,17 @@ impl Walk {
             Kind::BackUpLog => {
                 DatabaseAction::BackUpLog { path: self.backup_path("trn", Taken::Log) }
             }
+            Kind::BackUpTail => {
+                let path = match self.backup_path("trn", Taken::Log) {
+                    // Half of the new files have the name that a plan gives them.
+                    path if self.one_in(2) => path.replace(".trn", "_tail.trn"),
+                    path => path,
+                };
+                DatabaseAction::BackUpTail {
+                    path,
+                    follows: LogEnd::Lsn(self.log_begins(at, model)),
+                }
+            }
             Kind::RestoreDatabase => {
                 let path = self.taken_path(Taken::Full);
                 let elsewhere = self.one_in(8).then(|| "C:\\elsewhere".to_owned());
@@ -129,11 +145,15 @@ impl Walk {
             Kind::RestoreLog => self.restore_log(at, model),
             Kind::EndSessions => DatabaseAction::EndSessions,
             Kind::Recover => {
-                let position = model.copy_of(at, &DATABASE.into()).and_then(|copy| copy.position);
+                let copy = model.copy_of(at, &DATABASE.into());
+                let position = copy.and_then(|copy| copy.position);
+                let end = self.taken.iter().find(|(_, taken)| matches!(taken, Taken::Tail { .. }));
+                let end = end.map(|(path, _)| path.clone());
                 let expect = match self.random.below(5) {
                     0 => None,
-                    1 => Lsn::new(u128::from(self.random.below(1 << 40))),
-                    _ => position.map(|position| position.lsn),
+                    1 => Lsn::new(u128::from(self.random.below(1 << 40))).map(LogEnd::Lsn),
+                    2 => end.map(|path| LogEnd::EndOf { path }),
+                    _ => position.map(|position| LogEnd::Lsn(position.lsn)),
                 };
                 DatabaseAction::Recover { expect }
             }
@@ -148,6 +168,16 @@ impl Walk {
             Kind::RemoveWitness => DatabaseAction::RemoveWitness,
             Kind::RemoveMirroring => DatabaseAction::RemoveMirroring,
             _ => unreachable!("{kind:?} is no action on a database"),
+        }
+    }
+
+    /// Where the log begins that no backup holds, as the model knows it; sometimes another position.
+    fn log_begins(&mut self, at: &InstanceName, model: &Model<'_>) -> Lsn {
+        let copy = model.copy_of(at, &DATABASE.into());
+        let position = copy.and_then(|copy| copy.position);
+        match position {
+            Some(position) if !self.one_in(6) => position.lsn,
+            _ => Lsn::new(u128::from(self.random.below(1 << 40))).unwrap_or_default(),
         }
     }
 
@@ -166,7 +196,7 @@ impl Walk {
             self.taken.iter().filter(|(_, found)| **found == kind).map(|(path, _)| path).collect();
         let by_hand = match kind {
             Taken::Full => &self.fulls,
-            Taken::Log => &self.logs,
+            Taken::Log | Taken::Tail { .. } => &self.logs,
         };
         match self.random.below(8) {
             0 => self.in_share("no such file.bak"),
@@ -292,6 +322,7 @@ impl Walk {
             count => listed[self.random.index(count)].clone(),
         };
         let size_bytes = if self.one_in(10) { size_bytes + 1 } else { size_bytes };
+        let size_bytes = (!self.one_in(6)).then_some(size_bytes);
         FileAction::Copy { name, size_bytes, replaces_unreadable: self.one_in(2) }
     }
 

@@ -200,7 +200,7 @@ fn of_difference(case: &Case, difference: &Difference) -> Option<LeftOut> {
     let is_mirror = |facts: &Facts| facts.get(place, "mirroring").starts_with("mirror");
     match case.kind {
         Kind::Recover if is_position && place == at => Some(LeftOut::NewFork),
-        Kind::BackUpLog | Kind::RunBackupJob | Kind::InstallMirror
+        Kind::BackUpLog | Kind::BackUpTail | Kind::RunBackupJob | Kind::InstallMirror
             if is_file && predicted == ABSENT =>
         {
             Some(LeftOut::OwnBackups)
@@ -251,11 +251,20 @@ fn of_impossible(case: &Case, impossible: &str) -> Option<LeftOut> {
         Kind::RestoreDatabase if says(&["was taken"]) => Some(LeftOut::NotOfThePlan),
         Kind::Copy if says(&["is not known"]) => Some(LeftOut::NotOfThePlan),
         Kind::RestoreLog
-            if says(&["was taken", "not known", "not copied", "is unknown", "does not apply"]) =>
+            if says(&[
+                "was taken",
+                "not known",
+                "not copied",
+                "is unknown",
+                "does not apply",
+                "does not stand",
+            ]) =>
         {
             Some(LeftOut::NotOfThePlan)
         }
-        Kind::SetRecoveryFull | Kind::BackUpDatabase | Kind::BackUpLog if state == "ONLINE" => {
+        Kind::SetRecoveryFull | Kind::BackUpDatabase | Kind::BackUpLog | Kind::BackUpTail
+            if state == "ONLINE" =>
+        {
             Some(LeftOut::NotWritable)
         }
         Kind::AddPrimary if state == "ONLINE" => Some(LeftOut::EntryAlone),
@@ -323,11 +332,10 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         {
             Some(LeftOut::Settings)
         }
-        (Kind::Copy | Kind::BackUpLog | Kind::BackUpDatabase, ErrorCode::FileInaccessible)
-            if number == 0 =>
-        {
-            Some(LeftOut::OtherFile)
-        }
+        (
+            Kind::Copy | Kind::BackUpLog | Kind::BackUpTail | Kind::BackUpDatabase,
+            ErrorCode::FileInaccessible,
+        ) if number == 0 => Some(LeftOut::OtherFile),
         (Kind::RestoreDatabase, ErrorCode::FileInaccessible) => Some(LeftOut::OtherFile),
         (
             Kind::RestoreLog,
@@ -342,7 +350,9 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         {
             Some(LeftOut::TakenLog)
         }
-        (Kind::BackUpLog, _) if number == NO_FULL_BACKUP => Some(LeftOut::NoFullBackup),
+        (Kind::BackUpLog | Kind::BackUpTail, _) if number == NO_FULL_BACKUP => {
+            Some(LeftOut::NoFullBackup)
+        }
         (Kind::RunBackupJob, ErrorCode::Agent) if error.found.contains("(Error 4214)") => {
             Some(LeftOut::NoFullBackup)
         }

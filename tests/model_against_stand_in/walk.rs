@@ -8,7 +8,7 @@ use pcdr_core::effect::{Effect, effect};
 use pcdr_core::model::{Model, Taken};
 use pcdr_core::observe::{observe, observe_again};
 use pcdr_core::ports::{Ports, Unwatched};
-use pcdr_core::step::PoolAction;
+use pcdr_core::step::{FileAction, PoolAction};
 use pcdr_core::{
     Action, DatabaseName, ErrorCode, InstanceError, InstanceName, Known, Observation, ServerName,
 };
@@ -81,6 +81,13 @@ impl Walk {
     }
 
     pub(crate) fn note(&mut self, line: String) {
+        // The port that a stand-in got from the system is another one in every run.
+        let mut parts = line.split("127.0.0.1:");
+        let mut line = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            line.push_str("127.0.0.1");
+            line.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
         self.history.push(line);
     }
 
@@ -181,7 +188,13 @@ impl Walk {
         if done.is_ok() {
             match &action {
                 Action::Database(_, _, action) => self.remember(action),
-                Action::LogShipping(..) | Action::Files(..) | Action::Pool(..) => {}
+                Action::Files(_, FileAction::Copy { name, .. }) => {
+                    let (from, to) = (self.in_share(name), self.in_copies(name));
+                    if let Some(taken) = self.taken.get(&from).cloned() {
+                        self.taken.insert(to, taken);
+                    }
+                }
+                Action::LogShipping(..) | Action::Pool(..) => {}
             }
         }
         self.settle().await;
@@ -198,6 +211,9 @@ impl Walk {
         let (path, kind) = match action {
             DatabaseAction::BackUpDatabase { path } => (path, Taken::Full),
             DatabaseAction::BackUpLog { path } => (path, Taken::Log),
+            DatabaseAction::BackUpTail { path, follows } => {
+                (path, Taken::Tail { follows: follows.clone() })
+            }
             _ => return,
         };
         self.taken.insert(path.clone(), kind);

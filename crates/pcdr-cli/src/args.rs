@@ -166,6 +166,28 @@ pub enum PlanIntent {
         there is one, the consent that overrides it with its price.")]
     Failover(Planned),
 
+    /// Planned failover: both sites work, the secondary takes over, and nothing is lost
+    #[command(after_long_help = "Examples:\n  \
+        pcdr plan planned-failover --topology prod.toml -o plan.json\n\n\
+        Log backups are restored while the service goes on; writes wait for the tail of the log \
+        alone. The old primary is left RESTORING.")]
+    PlannedFailover(Planned),
+
+    /// Fence: the old primary came back after a failover and takes writes beside the new one
+    #[command(after_long_help = "Example:\n  \
+        pcdr plan fence --topology prod.toml -o fence.json\n\n\
+        Its backup job is disabled, and its database is left RESTORING; what it accepted since the \
+        failover is kept in a file. Nothing is done to the databases that serve.")]
+    Fence(Planned),
+
+    /// Failback: the primary site takes over again from the backup databases, without loss
+    #[command(after_long_help = "Example:\n  \
+        pcdr plan failback --topology prod.toml -o back.json\n\n\
+        The primary is restored while the service goes on; writes wait for the tail of the log alone. \
+        The pool is set Normal before servers are active again. Afterwards, pcdr configure sets \
+        mirroring and log shipping up again.")]
+    Failback(Planned),
+
     /// Configure: what is missing of mirroring and log shipping, and what differs
     #[command(after_long_help = "Example:\n  \
         pcdr plan configure --topology prod.toml -o plan.json")]
@@ -196,6 +218,21 @@ pub enum RunbookIntent {
         pcdr runbook failover --topology prod.toml -o failover.md")]
     Failover(Planned),
 
+    /// Planned failover: both sites work, the secondary takes over, and nothing is lost
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook planned-failover --topology prod.toml -o planned.md")]
+    PlannedFailover(Planned),
+
+    /// Fence: the old primary came back after a failover and takes writes beside the new one
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook fence --topology prod.toml -o fence.md")]
+    Fence(Planned),
+
+    /// Failback: the primary site takes over again from the backup databases, without loss
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook failback --topology prod.toml -o back.md")]
+    Failback(Planned),
+
     /// Configure: what is missing of mirroring and log shipping, and what differs
     #[command(after_long_help = "Example:\n  \
         pcdr runbook configure --topology prod.toml -o configure.md")]
@@ -217,6 +254,9 @@ impl PlanIntent {
     pub fn wanted(&self) -> (Intent, &Planned) {
         match self {
             PlanIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            PlanIntent::PlannedFailover(planned) => (Intent::PlannedFailover, planned),
+            PlanIntent::Fence(planned) => (Intent::Fence, planned),
+            PlanIntent::Failback(planned) => (Intent::Failback, planned),
             PlanIntent::Configure(planned) => (Intent::Configure, planned),
             PlanIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             PlanIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
@@ -229,6 +269,9 @@ impl RunbookIntent {
     pub fn wanted(&self) -> (Intent, &Planned) {
         match self {
             RunbookIntent::Failover(planned) => (Intent::DisasterFailover, planned),
+            RunbookIntent::PlannedFailover(planned) => (Intent::PlannedFailover, planned),
+            RunbookIntent::Fence(planned) => (Intent::Fence, planned),
+            RunbookIntent::Failback(planned) => (Intent::Failback, planned),
             RunbookIntent::Configure(planned) => (Intent::Configure, planned),
             RunbookIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
@@ -376,7 +419,7 @@ pub struct Rehearse {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// What strikes
+    /// What happens
     #[arg(long, value_enum, default_value_t = Scenario::Disaster)]
     pub scenario: Scenario,
 
@@ -394,6 +437,21 @@ pub struct Rehearse {
 pub enum Scenario {
     /// The primary site is lost between two log backups
     Disaster,
+    /// Both sites work; the secondary takes over while clients write, and nothing is lost
+    Planned,
+    /// The disaster, and the way back: the old primary returns and is fenced, failback, configure
+    FullCycle,
+}
+
+impl Scenario {
+    /// Its name in arguments and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scenario::Disaster => "disaster",
+            Scenario::Planned => "planned",
+            Scenario::FullCycle => "full-cycle",
+        }
+    }
 }
 
 /// How time passes in a rehearsal.

@@ -3,13 +3,16 @@
 //! The code that configures, observes, plans and applies is the code for real servers; only what it
 //! talks to stands in for them.
 
+mod back;
+mod clients;
 mod proof;
 mod random;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,7 +23,7 @@ use pcdr_sim::wire::inflight::InFlight;
 use pcdr_skype::ShellTransport;
 use pcdr_sql::Dialer;
 
-use crate::args::{Global, Rehearse, Time};
+use crate::args::{Global, Rehearse, Scenario, Time};
 use crate::connect::{self, Connected, SystemClock, Way};
 use crate::failure::{Failure, Trouble};
 use crate::meter::{CountedDialer, Meter, MeteredClock, MeteredShell, Span};
@@ -39,7 +42,7 @@ use random::Random;
 /// How many log backups are shipped before the disaster.
 const ROUNDS: u64 = 4;
 
-/// Rehearses a disaster.
+/// Rehearses a failover.
 ///
 /// # Errors
 ///
@@ -98,11 +101,12 @@ struct Stage {
     stand_in: StandIn,
     connected: Connected,
     workload: Workload,
+    dialer: Arc<dyn Dialer>,
     meter: Meter,
 }
 
-/// What was written, by database: the numbers so far.
-type Written = BTreeMap<DatabaseName, u64>;
+/// What was written, by database: the numbers of the records whose writing was acknowledged.
+type Written = BTreeMap<DatabaseName, BTreeSet<u64>>;
 
 impl Rehearsal<'_> {
     async fn run(self) -> Result<RehearseDocument, Failure> {
@@ -121,14 +125,13 @@ impl Rehearsal<'_> {
         let phase = self.phase("write, and ship the log");
         let mut written = Written::new();
         let shipped = self.work(&stage, &mut random, &mut written).await?;
-        let records: u64 = written.values().sum();
+        let records: usize = written.values().map(BTreeSet::len).sum();
         phase.done(&format!("{ROUNDS} log backups shipped, {records} chat records written"))?;
 
-        let phase = self.phase("strike");
-        let site = self.designed.topology.primary().site.to_string();
-        stage.stand_in.lose_site(&site).await.map_err(|why| broken("strike", why))?;
-        let struck = stage.ports().clock.now();
-        phase.done(&format!("site {site} is lost between two log backups"))?;
+        let struck = match self.arguments.scenario {
+            Scenario::Disaster | Scenario::FullCycle => Some(self.strike(&stage).await?),
+            Scenario::Planned => None,
+        };
 
         let phase = self.phase("observe and plan");
         let plan = self.plan(&stage).await?;
@@ -136,17 +139,28 @@ impl Rehearsal<'_> {
         self.output.text(&format!("\n{}\n", text::plan(&plan)))?;
 
         let phase = self.phase("apply");
-        let applied = self.apply(&stage, &plan).await?;
+        let (applied, silent_since) = match struck {
+            Some(struck) => (self.apply(&stage, &plan).await?, struck),
+            None => self.apply_while_clients_write(&stage, &plan, &mut written).await?,
+        };
         phase.done(&format!("{} steps, each read back", applied.steps.len()))?;
 
         let phase = self.phase("prove");
-        let proofs = proof::prove(&stage, &plan, &written, &shipped).await?;
-        let held = proofs.claims.iter().filter(|proof| proof.held).count();
-        phase.done(&format!("{held} of {} claims held", proofs.claims.len()))?;
+        // Whatever was acknowledged must survive a planned failover; a disaster, what was shipped.
+        let shipped = if struck.is_some() { &shipped } else { &written };
+        let mut proofs = proof::prove(&stage, &plan, &written, shipped).await?;
+        if self.arguments.scenario == Scenario::FullCycle {
+            phase.done("the new primary serves")?;
+            self.and_back(&stage, &mut proofs).await?;
+        } else {
+            phase.done(&proofs.summary())?;
+        }
+        let proved = proofs.claims.iter().all(|proof| proof.held);
 
         let saved_until = plan.predicted_losses.iter().filter_map(|loss| loss.saved_until).min();
         Ok(RehearseDocument {
-            proved: held == proofs.claims.len(),
+            proved,
+            scenario: self.arguments.scenario.as_str().to_owned(),
             seed: self.arguments.seed,
             time: match self.arguments.time {
                 Time::Virtual => "virtual".to_owned(),
@@ -158,14 +172,24 @@ impl Rehearsal<'_> {
             records_written: proofs.written,
             records_saved: proofs.saved,
             records_lost: proofs.lost,
-            rpo_seconds: saved_until.map_or(0.0, |saved| struck.since(saved).as_secs_f64()),
-            rto_seconds: applied.ended_at.since(struck).as_secs_f64(),
+            rpo_seconds: saved_until.map_or(0.0, |saved| silent_since.since(saved).as_secs_f64()),
+            rto_seconds: applied.ended_at.since(silent_since).as_secs_f64(),
             run_seconds: applied.took.tokio.as_secs_f64(),
             own_seconds: applied.own.tokio.as_secs_f64(),
             own_computing_seconds: applied.own.wall.as_secs_f64(),
             wall_seconds: 0.0,
             kept: None,
         })
+    }
+
+    /// Takes the primary site away; gives the time.
+    async fn strike(&self, stage: &Stage) -> Result<Timestamp, Failure> {
+        let phase = self.phase("strike");
+        let site = self.designed.topology.primary().site.to_string();
+        stage.stand_in.lose_site(&site).await.map_err(|why| broken("strike", why))?;
+        let struck = stage.ports().clock.now();
+        phase.done(&format!("site {site} is lost between two log backups"))?;
+        Ok(struck)
     }
 
     /// Builds the stand-in and the application's databases on it.
@@ -218,7 +242,7 @@ impl Rehearsal<'_> {
         let connected = connect::connect(topology, &way)?;
         let workload = Workload::new(topology, &dialer, trace.as_ref())?;
         workload.create_databases().await?;
-        Ok(Stage { stand_in, connected, workload, meter })
+        Ok(Stage { stand_in, connected, workload, dialer, meter })
     }
 
     async fn configure(&self, stage: &Stage) -> Result<usize, Failure> {
@@ -268,11 +292,11 @@ impl Rehearsal<'_> {
         for database in topology.databases() {
             let so_far = written.entry(database.clone()).or_default();
             for _ in 0..3 {
-                let count = random.between(5, 20);
+                let first = so_far.last().map_or(1, |last| last + 1);
+                let numbers = first..first + random.between(5, 20);
                 let now = stage.ports().clock.now().unix_millis();
-                let numbers = *so_far + 1..*so_far + 1 + count;
-                stage.workload.write(primary, database, numbers, now).await?;
-                *so_far += count;
+                stage.workload.write(primary, database, numbers.clone(), now).await?;
+                so_far.extend(numbers);
                 let pause = match self.arguments.time {
                     Time::Virtual => Duration::from_millis(random.between(1_000, 40_000)),
                     Time::Real => Duration::from_millis(random.between(10, 100)),
@@ -284,17 +308,43 @@ impl Rehearsal<'_> {
     }
 
     async fn plan(&self, stage: &Stage) -> Result<PlanContent, Failure> {
-        // Whoever struck the site knows that it is lost; waiting for the backup threshold would
-        // prove it as well.
-        let consents = [Consent::PrimarySiteLost];
+        let (intent, consents): (_, &[Consent]) = match self.arguments.scenario {
+            // Whoever struck the site knows that it is lost; waiting for the backup threshold would
+            // prove it as well.
+            Scenario::Disaster | Scenario::FullCycle => {
+                (Intent::DisasterFailover, &[Consent::PrimarySiteLost])
+            }
+            Scenario::Planned => (Intent::PlannedFailover, &[]),
+        };
         let topology = stage.topology();
-        let (plan, observation) =
-            plan::make(Intent::DisasterFailover, topology, stage.ports(), &consents).await?;
+        let (plan, observation) = plan::make(intent, topology, stage.ports(), consents).await?;
         let document = plan::document(topology, &plan);
         world::write_file(&self.folder.join("plan.json"), &output::to_json(&document)?)?;
         let seen = output::to_json(&observation)?;
         world::write_file(&self.folder.join("observation.json"), &seen)?;
         Ok(document.plan)
+    }
+
+    /// Clients write until the old primary takes no more; gives the time from which on it took none.
+    async fn apply_while_clients_write(
+        &self,
+        stage: &Stage,
+        plan: &PlanContent,
+        written: &mut Written,
+    ) -> Result<(Applied, Timestamp), Failure> {
+        let over = AtomicBool::new(false);
+        let apply = async {
+            let applied = self.apply(stage, plan).await;
+            over.store(true, Ordering::Relaxed);
+            applied
+        };
+        let (applied, silent_since) =
+            tokio::join!(apply, clients::write_until_refused(stage, written, &over));
+        let applied = applied?;
+        let silent_since = silent_since.ok_or_else(|| {
+            broken("the end of writing", "the old primary took writes to the end".into())
+        })?;
+        Ok((applied, silent_since))
     }
 
     async fn apply(&self, stage: &Stage, plan: &PlanContent) -> Result<Applied, Failure> {

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use pcdr_core::observation::PoolState;
 use pcdr_core::settings::{Difference, Part};
-use pcdr_core::step::{DatabaseAction, FileAction, LogShippingAction, NewPrincipal, PoolAction};
+use pcdr_core::step::{
+    DatabaseAction, FileAction, LogEnd, LogShippingAction, NewPrincipal, PoolAction,
+};
 use pcdr_core::time::readable;
 use pcdr_core::{Action, DatabaseName, InstanceName, PlanContent, Topology};
 use pcdr_sql::quote::{self, QuoteError};
@@ -158,6 +160,10 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                     "the message says that the restore processed pages successfully, and \
                      `sys.databases.state_desc` is RESTORING."
                 }
+                DatabaseAction::BackUpTail { .. } => {
+                    "the message says that the backup processed pages successfully, and \
+                     `sys.databases.state_desc` is RESTORING."
+                }
                 DatabaseAction::Recover { .. } => "`sys.databases.state_desc` is ONLINE.",
                 DatabaseAction::EndSessions => "the query gives no row any more.",
                 DatabaseAction::FailOverMirror => {
@@ -193,11 +199,12 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
             } else {
                 String::new()
             };
+            let size = size_bytes.map_or_else(String::new, |bytes| format!("\nrem {bytes} bytes"));
             Ok(Instruction {
                 place: "any computer that reaches both shares".to_owned(),
                 language: "bat",
                 code: format!(
-                    "{delete}robocopy {} {} {file} /Z /COPY:DT\nrem {size_bytes} bytes",
+                    "{delete}robocopy {} {} {file} /Z /COPY:DT{size}",
                     quoted(&from.unc),
                     quoted(&to.unc)
                 ),
@@ -267,6 +274,15 @@ fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError
         DatabaseAction::SetRecoveryFull => database::set_recovery_full(name)?,
         DatabaseAction::BackUpDatabase { path } => database::back_up_database(name, path)?,
         DatabaseAction::BackUpLog { path } => database::back_up_log(name, path)?,
+        DatabaseAction::BackUpTail { path, follows } => {
+            let (tail, name) = (database::back_up_tail(name, path)?, quote::name(name)?);
+            return Ok(format!(
+                "-- The tail has to follow the last log backup; this must give the position\n-- {follows}:\n\
+                 SELECT last_log_backup_lsn FROM sys.database_recovery_status WHERE database_id = DB_ID({name});\n\
+                 GO\n{}",
+                batch(&tail)
+            ));
+        }
         DatabaseAction::RestoreDatabase { path, .. } => {
             // Where the files go is asked of the backup itself.
             let (database, path) = (quote::identifier(name)?, quote::path(path)?);
@@ -280,6 +296,17 @@ fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError
             return Ok(format!(
                 "{sessions}\n-- For every session in the answer: KILL <session_id>; then ask again.\n\
                  -- The same by the document: EXEC sp_who2;"
+            ));
+        }
+        DatabaseAction::Recover { expect: Some(LogEnd::EndOf { path }) } => {
+            let (recover, name, path) =
+                (database::recover(name)?, quote::name(name)?, quote::path(path)?);
+            return Ok(format!(
+                "-- IsForceOffline must be 1, and LastLSN the same as redo_start_lsn, before you go on:\n\
+                 RESTORE HEADERONLY FROM DISK = {path};\n\
+                 SELECT redo_start_lsn FROM sys.master_files WHERE database_id = DB_ID({name}) AND type = 0;\n\
+                 GO\n{}",
+                batch(&recover)
             ));
         }
         DatabaseAction::Recover { .. } => database::recover(name)?,
@@ -346,6 +373,12 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
                 secondary_database.as_str(),
             )?)
         }
+        LogShippingAction::HoldBackupJob { .. } => format!(
+            "USE [msdb];\nGO\nSELECT j.name, j.enabled FROM msdb.dbo.log_shipping_primary_databases AS p \
+             JOIN msdb.dbo.sysjobs AS j ON j.job_id = p.backup_job_id WHERE p.primary_database = {quoted};\n\
+             -- EXEC msdb.dbo.sp_update_job @job_name = N'<name>', @enabled = 0;\n\
+             -- Then wait until it does not run: EXEC msdb.dbo.sp_help_job @execution_status = 1;\nGO"
+        ),
         LogShippingAction::HoldSecondaryJobs => format!(
             "USE [msdb];\nGO\nSELECT j.name, j.enabled FROM {secondary} JOIN msdb.dbo.sysjobs AS j \
              ON j.job_id IN (s.copy_job_id, s.restore_job_id);\n\

@@ -471,6 +471,8 @@ pub struct SimInstance {
 pub struct RehearseDocument {
     /// Whether everything was proved.
     pub proved: bool,
+    /// What was rehearsed: `disaster`, `planned` or `full-cycle`.
+    pub scenario: String,
     /// The seed; the same seed rehearses the same.
     pub seed: u64,
     /// `virtual` or `real`.
@@ -482,7 +484,7 @@ pub struct RehearseDocument {
     pub steps: Vec<StepResult>,
     /// What was proved, or not.
     pub proofs: Vec<Proof>,
-    /// Chat records written before the disaster.
+    /// Chat records written to the old primary.
     pub records_written: u64,
     /// Chat records in the new primary.
     pub records_saved: u64,
@@ -490,7 +492,8 @@ pub struct RehearseDocument {
     pub records_lost: u64,
     /// Recovery point: seconds of accepted work that were lost.
     pub rpo_seconds: f64,
-    /// Recovery time: seconds from the disaster until the service resumed, on the rehearsal's clock.
+    /// Recovery time: seconds from the disaster, or from the first write that a planned failover
+    /// refused, until the service resumed, on the rehearsal's clock.
     pub rto_seconds: f64,
     /// Seconds from the start of the run to its end, on the rehearsal's clock.
     pub run_seconds: f64,

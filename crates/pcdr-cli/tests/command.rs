@@ -218,6 +218,34 @@ fn rehearsals_of_other_seeds_prove_too() {
 }
 
 #[test]
+fn a_planned_failover_is_rehearsed_while_clients_write_and_loses_nothing() {
+    for seed in ["1", "7"] {
+        let document = rehearse(&["--scenario", "planned", "--seed", seed]);
+        assert_schema("rehearse", &document);
+        assert_eq!(document["proved"], true, "seed {seed}: {document}");
+        assert_eq!(document["records_lost"], 0);
+        assert_eq!(document["records_saved"], document["records_written"]);
+        let proofs = document["proofs"].as_array().unwrap();
+        let claim = "every record that was acknowledged is in the new primary";
+        assert!(proofs.iter().any(|proof| proof["claim"].as_str().unwrap().contains(claim)));
+    }
+}
+
+#[test]
+fn a_full_cycle_is_rehearsed_and_ends_protected_as_at_the_start() {
+    let document = rehearse(&["--scenario", "full-cycle"]);
+    assert_schema("rehearse", &document);
+    assert_eq!(document["proved"], true, "{document}");
+    let proofs = document["proofs"].as_array().unwrap();
+    for claim in ["took writes beside the new one", "the pool is Normal", "protected again"] {
+        assert!(
+            proofs.iter().any(|proof| proof["claim"].as_str().unwrap().contains(claim)),
+            "{claim}"
+        );
+    }
+}
+
+#[test]
 fn a_rehearsal_in_real_time_reaches_the_shell_through_a_child_process_and_proves() {
     let document = rehearse(&["--time", "real"]);
     assert_eq!(

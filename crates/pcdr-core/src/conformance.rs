@@ -254,7 +254,7 @@ pub async fn backup_files(
 
     let copy = FileAction::Copy {
         name: file.name.clone(),
-        size_bytes: file.size_bytes,
+        size_bytes: Some(file.size_bytes),
         replaces_unreadable: false,
     };
     for _ in 0..2 {
@@ -273,7 +273,7 @@ pub async fn backup_files(
 
     let missing = FileAction::Copy {
         name: "no such o'brien].trn".into(),
-        size_bytes: 1,
+        size_bytes: Some(1),
         replaces_unreadable: false,
     };
     let failed = port.run(database, &missing, &Unwatched).await;

@@ -35,11 +35,13 @@ pub enum Consent {
     /// "Leave what cannot be reached": remove the rest, and what is on an instance that does not answer
     /// later, by hand.
     LeaveUnreachable,
+    /// The backup databases of the secondary site are the ones that clients use.
+    SecondaryServes,
 }
 
 impl Consent {
     /// Every consent there is.
-    pub const ALL: [Consent; 11] = [
+    pub const ALL: [Consent; 12] = [
         Consent::PrimarySiteLost,
         Consent::AcceptLogGap,
         Consent::IgnoreUnreadableLogBackups,
@@ -51,6 +53,7 @@ impl Consent {
         Consent::ForceService,
         Consent::WithoutLogShipping,
         Consent::LeaveUnreachable,
+        Consent::SecondaryServes,
     ];
 
     /// The name to give, for example `primary-site-lost`.
@@ -67,6 +70,7 @@ impl Consent {
             Consent::ForceService => "force-service",
             Consent::WithoutLogShipping => "without-log-shipping",
             Consent::LeaveUnreachable => "leave-unreachable",
+            Consent::SecondaryServes => "secondary-serves",
         }
     }
 }

@@ -87,7 +87,7 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
         DatabaseAction::BackUpDatabase { .. } | DatabaseAction::BackUpLog { .. } => {
             Effect::Unobservable("a backup is proved by the restore that reads it")
         }
-        DatabaseAction::RestoreDatabase { .. } => {
+        DatabaseAction::BackUpTail { .. } | DatabaseAction::RestoreDatabase { .. } => {
             Effect::when(copy.state == DatabaseState::Restoring, state)
         }
         DatabaseAction::RestoreLog { log: None, .. } => {
@@ -229,6 +229,13 @@ fn on_log_shipping(
                 });
             Effect::when(there, || format!("{secondary_server} is not registered"))
         }
+        LogShippingAction::HoldBackupJob { .. } => match primary {
+            Known::Known(None) => Effect::Seen,
+            Known::Known(Some(entry)) => Effect::when(!entry.backup_job_may_run(), || {
+                "the backup job is enabled or running".into()
+            }),
+            Known::Unknown(reason) => Effect::NotSeen(format!("log shipping is unknown: {reason}")),
+        },
         LogShippingAction::HoldSecondaryJobs => match secondary {
             Known::Known(None) => Effect::Seen,
             Known::Known(Some(entry)) => {

@@ -2,9 +2,9 @@
 //!
 //! Planner, executor and tests call the same functions.
 
-use crate::model::{CopyState, Model};
+use crate::model::{CopyState, Model, Taken};
 use crate::name::DatabaseName;
-use crate::step::{Action, DatabaseAction, PoolAction};
+use crate::step::{Action, DatabaseAction, LogEnd, PoolAction};
 use crate::topology::Topology;
 
 /// A named invariant over the model, the action that led there, and the topology.
@@ -16,12 +16,17 @@ pub struct Invariant {
 }
 
 /// Every invariant, in the order checked.
-pub const ALL: [Invariant; 9] = [
+pub const ALL: [Invariant; 11] = [
     Invariant { name: "at most one writable copy serves", check: at_most_one_writable_copy_serves },
     Invariant {
         name: "a database is recovered only when no log backup that applies is left",
         check: nothing_restorable_is_left_behind,
     },
+    Invariant {
+        name: "no copy is recovered beside one that takes writes",
+        check: no_copy_is_recovered_beside_one_that_takes_writes,
+    },
+    Invariant { name: "the tail is the last log backup", check: the_tail_is_the_last_log_backup },
     Invariant {
         name: "chat servers are active only on a copy that takes writes",
         check: active_servers_have_a_serving_copy,
@@ -70,16 +75,58 @@ pub fn nothing_restorable_is_left_behind(
     model: &Model<'_>,
     last: &Action,
 ) -> Result<(), String> {
-    let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
+    let Action::Database(instance, database, DatabaseAction::Recover { expect }) = last else {
         return Ok(());
     };
     let copy = model.copy_of(instance, database);
+    if let (Some(LogEnd::EndOf { path }), Some(copy)) = (expect, copy)
+        && matches!(model.taken.get(path), Some(Taken::Tail { .. }))
+        && copy.stands_at_end_of.as_ref() == Some(path)
+    {
+        return Ok(()); // the tail ends the log, and it follows everything before
+    }
     let Some(position) = copy.and_then(|copy| copy.position) else {
         return Err(format!("the log position of {database} on {instance} is unknown"));
     };
     match model.still_applying(database, position).next() {
         Some((file, _)) => Err(format!("{file} applies at {} and was not restored", position.lsn)),
         None => Ok(()),
+    }
+}
+
+/// Two copies that are open at once could both take writes, whatever the pool state says.
+pub fn no_copy_is_recovered_beside_one_that_takes_writes(
+    _topology: &Topology,
+    model: &Model<'_>,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, database, DatabaseAction::Recover { .. }) = last else {
+        return Ok(());
+    };
+    let copies = model.copies.get(database).into_iter().flatten();
+    let mut others =
+        copies.filter(|(name, copy)| *name != instance && copy.state == CopyState::Online);
+    match others.next() {
+        Some((other, _)) => Err(format!("{database} takes writes on {other}, too")),
+        None => Ok(()),
+    }
+}
+
+/// A log backup after the tail could not be taken, and one that is under way meanwhile would end in a
+/// file that nobody waits for.
+pub fn the_tail_is_the_last_log_backup(
+    _topology: &Topology,
+    model: &Model<'_>,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, database, DatabaseAction::BackUpTail { .. }) = last else {
+        return Ok(());
+    };
+    match model.copy_of(instance, database) {
+        Some(copy) if copy.backup_job_may_run => {
+            Err(format!("the backup job of {database} on {instance} may run"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -138,6 +185,7 @@ pub fn compliance_database_is_never_failed_over(
             _,
             database,
             DatabaseAction::Recover { .. }
+            | DatabaseAction::BackUpTail { .. }
             | DatabaseAction::RestoreLog { .. }
             | DatabaseAction::RestoreDatabase { .. },
         ) if Some(database) == compliance => Err(format!("{database} would be failed over")),

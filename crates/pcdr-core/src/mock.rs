@@ -4,6 +4,8 @@
 //! [`conformance`](crate::conformance) suite), and can be told to fail. It does not pretend to be SQL
 //! Server; the stand-ins do that.
 
+mod actions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,8 +20,8 @@ use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogBackupFiles,
-    LogPosition, LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint,
-    MirroringRole, MirroringState, PoolObservation, PoolState, RecoveryModel, UserAccess,
+    LogPosition, LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringRole,
+    MirroringState, PoolObservation, PoolState, RecoveryModel, UserAccess,
 };
 use crate::ports::{
     BackupFiles, Clock, DatabaseInstance, LogShippingJobs, Owner, PoolControl, Ports, Progress,
@@ -45,6 +47,8 @@ struct State {
     down: BTreeSet<InstanceName>,
     share: BTreeMap<DatabaseName, Vec<BackupFile>>,
     copied: BTreeMap<DatabaseName, Vec<BackupFile>>,
+    /// Backups that actions took, but for tails: by path, the position at which they end.
+    taken: BTreeMap<String, Lsn>,
     pool: PoolObservation,
     active: BTreeSet<crate::name::ServerName>,
     failures: Vec<(String, InstanceError)>,
@@ -115,6 +119,7 @@ impl MockWorld {
             down: BTreeSet::new(),
             share,
             copied,
+            taken: BTreeMap::new(),
             pool,
             active: BTreeSet::new(),
             failures: Vec::new(),
@@ -138,16 +143,20 @@ impl MockWorld {
         state.down.remove(&name);
         let addresses = addresses(&self.topology);
         for database in self.topology.observed_databases() {
-            let Some(copy) = copy_on(&mut state, &name, database) else { continue };
+            let Some(copy) = actions::copy_on(&mut state, &name, database) else { continue };
             let Known::Known(Some(session)) = copy.mirroring.clone() else { continue };
+            if session.role != MirroringRole::Principal {
+                continue;
+            }
             let partner = addresses.get(&session.partner_address).cloned();
-            let partner = partner.and_then(|partner| copy_on(&mut state, &partner, database));
+            let partner =
+                partner.and_then(|partner| actions::copy_on(&mut state, &partner, database));
             let forced = partner.and_then(|copy| copy.mirroring.known()?.clone());
             let Some(forced) = forced.filter(|session| session.role == MirroringRole::Principal)
             else {
                 continue;
             };
-            if let Some(copy) = copy_on(&mut state, &name, database) {
+            if let Some(copy) = actions::copy_on(&mut state, &name, database) {
                 copy.state = DatabaseState::Recovering;
                 let (role, state) = (MirroringRole::Mirror, forced.state);
                 copy.mirroring = Known::Known(Some(Mirroring { role, state, ..session }));
@@ -155,7 +164,8 @@ impl MockWorld {
         }
     }
 
-    /// Puts a log backup of positions `first..last` into the backup share.
+    /// Puts a log backup of positions `first..last` into the backup share. A copy that takes writes and
+    /// whose log begins at `first` is the one that was backed up.
     ///
     /// # Panics
     ///
@@ -163,6 +173,17 @@ impl MockWorld {
     pub fn ship(&self, database: &str, first: u128, last: u128) {
         let mut state = self.state();
         let file = log_backup(database, first, last, state.now);
+        let databases = state.instances.values_mut().filter_map(|seen| match &mut seen.databases {
+            Known::Known(databases) => databases.get_mut(&DatabaseName::from(database)),
+            Known::Unknown(_) => None,
+        });
+        for copy in databases.filter(|copy| copy.is_writable()) {
+            if let Known::Known(position) = &mut copy.log_position
+                && position.last_log_backup_lsn == Some(lsn(first))
+            {
+                position.last_log_backup_lsn = Some(lsn(last));
+            }
+        }
         state.share.entry(database.into()).or_default().push(file);
     }
 
@@ -475,171 +496,12 @@ impl DatabaseInstance for MockPort {
         progress.report(100.0, "done");
         let addresses = addresses(&self.world.topology);
         let mut state = self.world.state();
-        act(&mut state, &addresses, &self.name, database, action)
+        actions::act(&mut state, &addresses, &self.name, database, action)
     }
 }
 
 fn addresses(topology: &Topology) -> BTreeMap<String, InstanceName> {
     topology.instances().map(|i| (i.mirroring_address(), i.name.clone())).collect()
-}
-
-/// Carries a database action out on the mock's data.
-fn act(
-    state: &mut State,
-    addresses: &BTreeMap<String, InstanceName>,
-    name: &InstanceName,
-    database: &DatabaseName,
-    action: &DatabaseAction,
-) -> Result<(), InstanceError> {
-    let ranges: BTreeMap<Lsn, Lsn> = state
-        .copied
-        .get(database)
-        .into_iter()
-        .flatten()
-        .filter_map(|file| file.header.known().map(|h| (h.first_lsn, h.last_lsn)))
-        .collect();
-    let instance = state
-        .instances
-        .get_mut(name)
-        .ok_or_else(|| wrong_state(name, "an instance was needed", "not in the topology"))?;
-    if let DatabaseAction::CreateMirroringEndpoint { name, port, .. } = action {
-        instance.mirroring_endpoint = Known::Known(Some(MirroringEndpoint {
-            name: name.clone(),
-            port: *port,
-            is_started: true,
-            allows_partner: true,
-            allows_witness: true,
-        }));
-        return Ok(());
-    }
-    let Known::Known(databases) = &mut instance.databases else { return Ok(()) };
-    if let DatabaseAction::RestoreDatabase { replaces_existing, .. } = action {
-        if *replaces_existing {
-            databases.remove(database);
-        }
-        databases.entry(database.clone()).or_insert_with(|| copy(DatabaseState::Restoring));
-        return Ok(());
-    }
-    let Some(found) = databases.get_mut(database) else {
-        return Err(wrong_state(name, "the database was needed", "missing"));
-    };
-    match action {
-        DatabaseAction::CreateMirroringEndpoint { .. }
-        | DatabaseAction::RestoreDatabase { .. }
-        | DatabaseAction::BackUpDatabase { .. }
-        | DatabaseAction::BackUpLog { .. } => {}
-        DatabaseAction::SetRecoveryFull => found.recovery_model = RecoveryModel::Full,
-        DatabaseAction::RestoreLog { log: None, .. } => {}
-        DatabaseAction::RestoreLog { log: Some(log), .. } => {
-            let Known::Known(position) = &mut found.log_position else { return Ok(()) };
-            match position.redo_start_lsn {
-                Some(at) if at >= log.last_lsn => {}
-                Some(at) if log.first_lsn <= at && ranges.contains_key(&log.first_lsn) => {
-                    position.redo_start_lsn = Some(log.last_lsn);
-                    position.last_restored_lsn = Some(log.last_lsn);
-                }
-                at => return Err(wrong_state(name, "a log backup that applies was needed", at)),
-            }
-        }
-        DatabaseAction::EndSessions => found.sessions = Known::Known(Vec::new()),
-        DatabaseAction::Recover { expect } => {
-            if found.is_writable() {
-                return Ok(());
-            }
-            let Known::Known(position) = &mut found.log_position else { return Ok(()) };
-            if expect.is_some() && position.redo_start_lsn != *expect {
-                return Err(wrong_state(
-                    name,
-                    "the planned log position was needed",
-                    position.redo_start_lsn,
-                ));
-            }
-            position.redo_start_lsn = None;
-            found.state = DatabaseState::Online;
-        }
-        DatabaseAction::SetPartner { address } => {
-            let role = match found.state {
-                DatabaseState::Online => MirroringRole::Principal,
-                _ => MirroringRole::Mirror,
-            };
-            found.mirroring = Known::Known(Some(new_session(role, address.clone())));
-        }
-        DatabaseAction::AwaitSynchronized => {}
-        DatabaseAction::SetWitness { .. }
-        | DatabaseAction::FailOverMirror
-        | DatabaseAction::ForceService
-        | DatabaseAction::RemoveWitness
-        | DatabaseAction::RemoveMirroring => {
-            return act_on_mirroring(state, addresses, name, database, action);
-        }
-    }
-    Ok(())
-}
-
-/// Carries an action on a mirroring session out: on this partner, and on the other one if it is up.
-fn act_on_mirroring(
-    state: &mut State,
-    addresses: &BTreeMap<String, InstanceName>,
-    name: &InstanceName,
-    database: &DatabaseName,
-    action: &DatabaseAction,
-) -> Result<(), InstanceError> {
-    let needed = "a mirrored database was needed";
-    let session = copy_on(state, name, database).and_then(|copy| copy.mirroring.known()?.clone());
-    let Some(session) = session else {
-        return match action {
-            DatabaseAction::RemoveWitness | DatabaseAction::RemoveMirroring => Ok(()),
-            _ => Err(wrong_state(name, needed, "not mirrored")),
-        };
-    };
-    let partner = addresses.get(&session.partner_address).cloned();
-    let partner = partner.filter(|partner| !state.down.contains(partner));
-    let is_principal = session.role == MirroringRole::Principal;
-    match (action, &partner) {
-        (DatabaseAction::FailOverMirror, _) if !is_principal => return Ok(()),
-        (DatabaseAction::FailOverMirror, None) => {
-            return Err(wrong_state(name, "a connected partner was needed", "disconnected"));
-        }
-        (DatabaseAction::ForceService, _) if is_principal => return Ok(()),
-        (DatabaseAction::ForceService, Some(partner)) => {
-            return Err(wrong_state(name, "a lost principal was needed", partner));
-        }
-        _ => {}
-    }
-    for (side, is_here) in [(Some(name), true), (partner.as_ref(), false)] {
-        let Some(copy) = side.and_then(|side| copy_on(state, side, database)) else { continue };
-        let Known::Known(Some(session)) = &mut copy.mirroring else { continue };
-        match action {
-            DatabaseAction::SetWitness { address } => {
-                session.witness_address = Some(address.clone());
-            }
-            DatabaseAction::RemoveWitness => session.witness_address = None,
-            DatabaseAction::RemoveMirroring => copy.mirroring = Known::Known(None),
-            _ if is_here == is_principal => {
-                session.role = MirroringRole::Mirror;
-                copy.state = DatabaseState::Restoring;
-            }
-            _ => {
-                session.role = MirroringRole::Principal;
-                copy.state = DatabaseState::Online;
-                if partner.is_none() {
-                    session.state = MirroringState::Suspended;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn copy_on<'a>(
-    state: &'a mut State,
-    name: &InstanceName,
-    database: &DatabaseName,
-) -> Option<&'a mut DatabaseObservation> {
-    match &mut state.instances.get_mut(name)?.databases {
-        Known::Known(databases) => databases.get_mut(database),
-        Known::Unknown(_) => None,
-    }
 }
 
 #[async_trait]
@@ -715,6 +577,14 @@ impl LogShippingJobs for MockPort {
                 let pair = (secondary_server.clone(), secondary_database.to_string());
                 if !entry.secondaries.contains(&pair) {
                     entry.secondaries.push(pair);
+                }
+            }
+            LogShippingAction::HoldBackupJob { .. } => {
+                if let Some(entry) = primary.get_mut(database)
+                    && let Known::Known(job) = &mut entry.backup_job
+                {
+                    job.is_enabled = false;
+                    job.is_running = false;
                 }
             }
             LogShippingAction::HoldSecondaryJobs => {
@@ -808,7 +678,7 @@ impl PoolControl for MockPort {
                     (false, _) => (from, DatabaseAction::FailOverMirror),
                 };
                 let addresses = addresses(&topology);
-                act_on_mirroring(&mut state, &addresses, on, database, &action)?;
+                actions::act_on_mirroring(&mut state, &addresses, on, database, &action)?;
             }
             PoolAction::ClearActiveServers => state.active.clear(),
             PoolAction::AwaitServers(_) => {}

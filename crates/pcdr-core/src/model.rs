@@ -20,7 +20,7 @@ use crate::name::{DatabaseName, InstanceName, ServerName};
 use crate::observation::{
     DatabaseState, MirroringRole, MirroringState, Observation, PoolState, RecoveryModel,
 };
-use crate::step::{Action, DatabaseAction, FileAction, LogRange};
+use crate::step::{Action, DatabaseAction, FileAction, LogEnd, LogRange};
 use crate::topology::{Role, Topology};
 
 /// The modelled world.
@@ -52,6 +52,8 @@ pub struct Copy {
     pub state: CopyState,
     /// Its recovery model; `None` while unknown.
     pub recovery_model: Option<RecoveryModel>,
+    /// Which database it is a copy of; `None` while unknown.
+    pub family: Option<Guid>,
     /// Where its log stands; `None` while unknown. A recovered copy keeps the position at which it was
     /// recovered: the server's new fork cannot be foretold.
     pub position: Option<Start>,
@@ -61,10 +63,25 @@ pub struct Copy {
     pub secondary_entry: Option<SecondaryEntry>,
     /// Whether it has an entry as log shipping primary.
     pub is_log_shipping_primary: bool,
+    /// Whether the backup job of that entry may run; `false` without an entry.
+    pub backup_job_may_run: bool,
     /// Secondaries that are registered in its entry as primary: server and database, as spelled there.
     pub registered_secondaries: Vec<(String, String)>,
+    /// The log backup of this plan at whose end it stands: the last one that was taken of it, or
+    /// restored into it. `None` while the position is known, or where neither is.
+    pub stands_at_end_of: Option<String>,
     /// Whether user sessions are known to be in it.
     pub has_sessions: bool,
+}
+
+impl Copy {
+    /// Whether it is known to stand at a position.
+    pub fn stands(&self, at: &LogEnd) -> bool {
+        match at {
+            LogEnd::Lsn(lsn) => self.position.is_some_and(|position| position.lsn == *lsn),
+            LogEnd::EndOf { path } => self.stands_at_end_of.as_ref() == Some(path),
+        }
+    }
 }
 
 /// What a copy can do.
@@ -220,12 +237,17 @@ pub struct LogFile {
 }
 
 /// A backup that the plan takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
     /// A full backup.
     Full,
     /// A log backup.
     Log,
+    /// The tail of the log, after which its database is RESTORING.
+    Tail {
+        /// Where it begins: everything before is in other log backups.
+        follows: LogEnd,
+    },
 }
 
 /// Why a step cannot work in the modelled state.
@@ -303,6 +325,7 @@ impl<'a> Model<'a> {
             let copy = Copy {
                 state,
                 recovery_model: Some(database.recovery_model),
+                family: database.log_position.known().map(|at| at.family),
                 position,
                 mirroring: mirroring.map(|mirroring| MirrorSession {
                     is_principal: mirroring.role == MirroringRole::Principal,
@@ -316,6 +339,8 @@ impl<'a> Model<'a> {
                 }),
                 secondary_entry: entries.secondary,
                 is_log_shipping_primary: entries.is_primary,
+                backup_job_may_run: entries.backup_job_may_run,
+                stands_at_end_of: None,
                 registered_secondaries: entries.registered_secondaries,
                 has_sessions: database.sessions.known().is_none_or(|all| !all.is_empty()),
             };
@@ -393,12 +418,20 @@ impl<'a> Model<'a> {
                 self.apply_log_shipping(instance, database, action)
             }
             Action::Files(database, FileAction::Copy { name, .. }) => {
+                let original = topology.backup_share().path_of(name);
+                let taken = self.taken.get(&original).cloned();
                 let file = self.log_files.get_mut(database).and_then(|files| files.get_mut(name));
-                let file = file.ok_or_else(|| Impossible(format!("{name} is not known")))?;
-                if !file.is_in_share {
-                    return Err(Impossible(format!("{name} is not in the backup share")));
+                match file {
+                    Some(file) if file.is_in_share => file.is_copied = true,
+                    Some(_) => {
+                        return Err(Impossible(format!("{name} is not in the backup share")));
+                    }
+                    None if taken.is_some() => {}
+                    None => return Err(Impossible(format!("{name} is not known"))),
                 }
-                file.is_copied = true;
+                if let Some(taken) = taken {
+                    self.taken.insert(topology.copy_share().path_of(name), taken);
+                }
                 Ok(())
             }
             Action::Pool(_, action) => self.apply_pool(topology, action),
@@ -426,12 +459,15 @@ impl<'a> Model<'a> {
     /// Puts a copy in the place of any before it, whose log shipping entries stay.
     fn insert(&mut self, instance: &InstanceName, database: &DatabaseName, mut copy: Copy) {
         let left = self.entries_left.get_mut(database).and_then(|all| all.remove(instance));
-        if let Some(Entries { secondary, is_primary, registered_secondaries }) = left {
-            (copy.secondary_entry, copy.is_log_shipping_primary) = (secondary, is_primary);
-            copy.registered_secondaries = registered_secondaries;
+        if let Some(left) = left {
+            copy.secondary_entry = left.secondary;
+            copy.is_log_shipping_primary = left.is_primary;
+            copy.backup_job_may_run = left.backup_job_may_run;
+            copy.registered_secondaries = left.registered_secondaries;
         } else if let Some(before) = self.copy_of(instance, database) {
             copy.secondary_entry = before.secondary_entry.clone();
             copy.is_log_shipping_primary = before.is_log_shipping_primary;
+            copy.backup_job_may_run = before.backup_job_may_run;
             copy.registered_secondaries = before.registered_secondaries.clone();
         }
         self.copies.of(database).insert(instance.clone(), copy);
@@ -477,8 +513,12 @@ impl<'a> Model<'a> {
                     return Err(without_log(instance, database)); // error 4208
                 }
                 copy.position = None;
+                copy.stands_at_end_of = Some(path.clone());
                 self.taken.insert(path.clone(), Taken::Log);
                 Ok(())
+            }
+            DatabaseAction::BackUpTail { path, follows } => {
+                self.back_up_tail(instance, database, path, follows)
             }
             DatabaseAction::RestoreDatabase { path, replaces_existing, .. } => {
                 if self.taken.get(path) != Some(&Taken::Full) {
@@ -500,10 +540,13 @@ impl<'a> Model<'a> {
                 let copy = Copy {
                     state: CopyState::Restoring,
                     recovery_model: None,
+                    family: None,
                     position: None,
                     mirroring: None,
                     secondary_entry: None,
                     is_log_shipping_primary: false,
+                    backup_job_may_run: false,
+                    stands_at_end_of: None,
                     registered_secondaries: Vec::new(),
                     has_sessions: false,
                 };
@@ -511,7 +554,7 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             DatabaseAction::RestoreLog { path, log } => {
-                self.restore_log(instance, database, path, log.as_ref())
+                self.restore_log(topology, instance, database, path, log.as_ref())
             }
             DatabaseAction::EndSessions => {
                 self.copy(instance, database)?.has_sessions = false;
@@ -522,11 +565,14 @@ impl<'a> Model<'a> {
                 if copy.mirroring.is_some() {
                     return Err(Impossible(format!("{database} on {instance} is mirrored")));
                 }
-                let at = copy.position.map(|position| position.lsn);
-                if let (Some(expect), Some(at)) = (expect, at)
-                    && *expect != at
+                let knows = copy.position.is_some() || copy.stands_at_end_of.is_some();
+                if let Some(at) = expect
+                    && (knows || matches!(at, LogEnd::EndOf { .. }))
+                    && !copy.stands(at)
                 {
-                    return Err(Impossible(format!("{database} stands at {at}, not at {expect}")));
+                    return Err(Impossible(format!(
+                        "{database} on {instance} does not stand {at}"
+                    )));
                 }
                 copy.state = CopyState::Online;
                 if copy.recovery_model == Some(RecoveryModel::Simple) {
@@ -550,14 +596,49 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The tail is taken of a database that nobody is in and that is not mirrored, and ends its service.
+    fn back_up_tail(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+        path: &str,
+        follows: &LogEnd,
+    ) -> Result<(), Impossible> {
+        let file = path.rsplit(['\\', '/']).next().unwrap_or(path);
+        let there = self.taken.contains_key(path)
+            || self.log_files_of(database).any(|(name, log)| name == file && log.is_in_share);
+        let copy = self.copy_in(instance, database, CopyState::Online)?;
+        let no = |found: &str| Err(Impossible(format!("{database} on {instance} {found}")));
+        if copy.recovery_model == Some(RecoveryModel::Simple) {
+            return no("is in recovery model SIMPLE, which keeps no log");
+        }
+        if copy.mirroring.is_some() {
+            return no("is mirrored");
+        }
+        if copy.has_sessions {
+            return no("is in use");
+        }
+        if there {
+            return no(&format!("has its tail in a file that exists: {path}"));
+        }
+        if !copy.stands(follows) {
+            return no(&format!("has log in no backup from another position than {follows}"));
+        }
+        copy.state = CopyState::Restoring;
+        copy.position = None;
+        self.taken.insert(path.to_owned(), Taken::Tail { follows: follows.clone() });
+        Ok(())
+    }
+
     fn restore_log(
         &mut self,
+        topology: &Topology,
         instance: &InstanceName,
         database: &DatabaseName,
         path: &str,
         log: Option<&LogRange>,
     ) -> Result<(), Impossible> {
-        let taken = self.taken.get(path) == Some(&Taken::Log);
+        let taken = self.taken.get(path).cloned();
         let folder = path.bytes().rposition(|byte| matches!(byte, b'\\' | b'/'));
         let file_name = folder.map_or(path, |at| &path[at + 1..]);
         let files = self.log_files.get_mut(database);
@@ -567,14 +648,26 @@ impl<'a> Model<'a> {
             return Err(Impossible(format!("{database} on {instance} is mirrored")));
         }
         let Some(log) = log else {
-            if !taken {
-                return Err(Impossible(format!("no log backup {path} was taken")));
+            match taken {
+                Some(Taken::Log) => {}
+                Some(Taken::Tail { follows }) if copy.stands(&follows) => {}
+                Some(Taken::Tail { follows }) => {
+                    return Err(Impossible(format!(
+                        "{database} on {instance} does not stand {follows}, where {path} begins"
+                    )));
+                }
+                Some(Taken::Full) | None => {
+                    return Err(Impossible(format!("no log backup {path} was taken")));
+                }
             }
             copy.position = None; // how far that log reaches is known once it was taken
+            copy.stands_at_end_of = Some(path.to_owned());
             return Ok(());
         };
         let file = file.ok_or_else(|| Impossible(format!("{path} is not known")))?;
-        if !file.is_copied {
+        // Every instance reads the backup share, too.
+        let is_there = file.is_in_share && topology.backup_share().path_of(file_name) == path;
+        if !file.is_copied && !is_there {
             return Err(Impossible(format!("{path} was not copied")));
         }
         let Some(position) = copy.position else {
@@ -592,6 +685,7 @@ impl<'a> Model<'a> {
             )));
         }
         copy.position = Some(Start { lsn: log.last_lsn, fork: log.last_fork, ..position });
+        copy.stands_at_end_of = None;
         Ok(())
     }
 }

@@ -300,6 +300,13 @@ pub struct LogShippingPrimary {
     pub secondaries: Vec<(String, String)>,
 }
 
+impl LogShippingPrimary {
+    /// Whether the backup job may take a log backup: it is enabled, runs, or nobody knows.
+    pub fn backup_job_may_run(&self) -> bool {
+        self.backup_job.known().is_none_or(|job| job.is_enabled || job.is_running)
+    }
+}
+
 /// A database's entry as log shipping secondary.
 ///
 /// Source: `msdb.dbo.log_shipping_secondary` and `log_shipping_secondary_databases`.

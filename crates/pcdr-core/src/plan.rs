@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::name::DatabaseName;
 use crate::observation::Observation;
 use crate::refusal::Refusal;
-use crate::step::{Action, NewPrincipal, Source, Step, StepId};
+use crate::step::{Action, DatabaseAction, FileAction, NewPrincipal, Source, Step, StepId};
 use crate::time::{Timestamp, readable};
 use crate::topology::Topology;
 
@@ -25,6 +25,12 @@ pub enum Intent {
     Configure,
     /// Disaster failover: the primary site is gone, the secondary takes over.
     DisasterFailover,
+    /// Planned failover: both sites work, the secondary takes over, and nothing is lost.
+    PlannedFailover,
+    /// Fence: no copy of the primary site takes writes while the backup databases serve.
+    Fence,
+    /// Failback: the primary site takes over again from the backup databases, without loss.
+    Failback,
     /// Mirror failover: principal and mirror of the pair that serves swap inside their site.
     MirrorFailover {
         /// The partner that is to be principal, by its design.
@@ -55,6 +61,9 @@ impl Intent {
         match self {
             Intent::Configure => "configure",
             Intent::DisasterFailover => "disaster-failover",
+            Intent::PlannedFailover => "planned-failover",
+            Intent::Fence => "fence",
+            Intent::Failback => "failback",
             Intent::MirrorFailover { .. } => "mirror-failover",
             Intent::Remove { .. } => "remove",
         }
@@ -86,6 +95,22 @@ impl<'a> Situation<'a> {
         now: Timestamp,
     ) -> Situation<'a> {
         Situation { topology, observation, consents, now, files_named_after: now }
+    }
+
+    /// The name of a new backup file: the database's, `before` and `after` the time, the extension.
+    pub(crate) fn new_backup_file(
+        &self,
+        database: &DatabaseName,
+        before: &str,
+        after: &str,
+        extension: &str,
+    ) -> String {
+        let stamp = self.files_named_after.to_string();
+        let stamp: String = stamp.chars().filter(char::is_ascii_digit).take(14).collect();
+        // A database may be called anything; a file may not.
+        let safe = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
+        let name: String = database.as_str().chars().map(safe).take(80).collect();
+        format!("{name}{before}_{stamp}{after}.{extension}")
     }
 
     /// Whether a consent was given.
@@ -199,7 +224,9 @@ impl Plan {
         let approved: BTreeSet<String> =
             reviewed.steps.iter().map(|step| step.action.to_string()).collect();
         for step in &self.steps {
-            if !approved.contains(&step.action.to_string()) {
+            let is_approved = approved.contains(&step.action.to_string())
+                || ends_with_the_tail(&step.action, reviewed);
+            if !is_approved {
                 departures.push(format!("“{step}” is not in the plan"));
             }
         }
@@ -224,6 +251,44 @@ impl Plan {
         }
         departures
     }
+}
+
+/// Whether an action belongs to the restore of a log that, by the reviewed plan, ends with the tail of
+/// the same primary.
+///
+/// Where nothing may be lost, what was approved is the tail and the recovery at its end; how many log
+/// backups the jobs take before it is not the reviewer's concern. A plan that goes on after the tail was
+/// taken knows its position and its size; one that goes on after an attempt to take it was cut off
+/// takes it into another file.
+fn ends_with_the_tail(action: &Action, reviewed: &PlanContent) -> bool {
+    let database = match action {
+        Action::Files(database, FileAction::Copy { .. })
+        | Action::Database(
+            _,
+            database,
+            DatabaseAction::BackUpTail { .. }
+            | DatabaseAction::RestoreLog { .. }
+            | DatabaseAction::Recover { .. },
+        ) => database,
+        _ => return false,
+    };
+    let mut steps = reviewed.steps.iter().map(|step| &step.action);
+    let takes_tail = steps.clone().any(|step| {
+        matches!(step, Action::Database(_, of, DatabaseAction::BackUpTail { .. }) if of == database)
+    });
+    use DatabaseAction::{BackUpTail, Recover};
+    let on_same = |step: &Action| match (step, action) {
+        (
+            Action::Database(reviewed, of, BackUpTail { .. }),
+            Action::Database(on, _, BackUpTail { .. }),
+        ) => of == database && reviewed == on,
+        (Action::Database(reviewed, of, Recover { .. }), Action::Database(on, _, what)) => {
+            !matches!(what, BackUpTail { .. }) && of == database && reviewed == on
+        }
+        (Action::Files(of, _), Action::Files(..)) => of == database,
+        _ => false,
+    };
+    takes_tail && steps.any(on_same)
 }
 
 /// A plan in the making: the only way to a [`Plan`] is through [`Draft::verify`].

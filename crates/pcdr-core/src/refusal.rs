@@ -54,6 +54,32 @@ pub enum Refusal {
     #[error("{database} on {instance} was needed in RESTORING, but it is {found}")]
     WrongDatabaseState { instance: InstanceName, database: DatabaseName, found: DatabaseState },
 
+    /// Two copies take writes at once.
+    #[error("one copy of {database} was needed to take writes, but {one} and {other} both do")]
+    TwoWritableCopies { database: DatabaseName, one: InstanceName, other: InstanceName },
+
+    /// Log is missing between the copy and the tail.
+    #[error(
+        "the log of {database} on {instance} was needed to go on where the log backups end, at \
+         {reaches}, but {}", found.map_or_else(
+            || "it was never backed up".to_owned(),
+            |found| format!("what no log backup holds begins at {found}"),
+        )
+    )]
+    TailDoesNotFollow {
+        instance: InstanceName,
+        database: DatabaseName,
+        reaches: Lsn,
+        found: Option<Lsn>,
+    },
+
+    /// Nothing takes writes, and the log backups do not end with a tail.
+    #[error(
+        "{database} was needed ONLINE on {instance}, or a tail of its log, but no copy there takes \
+         writes, and the log backups end at {reaches} without a tail"
+    )]
+    TailMissing { instance: InstanceName, database: DatabaseName, reaches: Lsn },
+
     /// Neither the primary nor its mirror serves the database.
     #[error(
         "{database} on {instance} was needed ONLINE, but it is {found}, and no mirror serves it"
@@ -65,6 +91,24 @@ pub enum Refusal {
         "the pool was needed Normal, but it is FailedOver: its backup database is the one that serves"
     )]
     PoolFailedOver,
+
+    /// The pool uses its primary databases.
+    #[error(
+        "the pool was needed FailedOver, but it is Normal: its primary database is the one that serves"
+    )]
+    PoolNotFailedOver,
+
+    /// Without a pool nothing tells which site's databases clients use.
+    #[error(
+        "the site whose databases serve was needed, but nothing tells it where there is no pool"
+    )]
+    ServingSiteNotKnown,
+
+    /// Neither the secondary nor its mirror serves the database.
+    #[error(
+        "{database} on {instance} was needed ONLINE, but it is {found}: no backup database serves"
+    )]
+    BackupNotServing { instance: InstanceName, database: DatabaseName, found: DatabaseState },
 
     /// The recovery model keeps no log to ship.
     #[error("{database} on {instance} was needed in recovery model FULL, but it is in {found}")]
@@ -224,8 +268,14 @@ impl Refusal {
             Refusal::FactUnknown { .. } => "fact_unknown",
             Refusal::DatabaseMissing { .. } => "database_missing",
             Refusal::WrongDatabaseState { .. } => "wrong_database_state",
+            Refusal::TwoWritableCopies { .. } => "two_writable_copies",
+            Refusal::TailDoesNotFollow { .. } => "tail_does_not_follow",
+            Refusal::TailMissing { .. } => "tail_missing",
             Refusal::PrimaryNotServing { .. } => "primary_not_serving",
             Refusal::PoolFailedOver => "pool_failed_over",
+            Refusal::PoolNotFailedOver => "pool_not_failed_over",
+            Refusal::ServingSiteNotKnown => "serving_site_not_known",
+            Refusal::BackupNotServing { .. } => "backup_not_serving",
             Refusal::RecoveryModelNotFull { .. } => "recovery_model_not_full",
             Refusal::DatabaseExists { .. } => "database_exists",
             Refusal::NotInitialised { .. } => "not_initialised",
@@ -275,10 +325,32 @@ impl Refusal {
             Refusal::WrongDatabaseState { .. } => "Bring the database to RESTORING (restore from a \
                 full backup WITH NORECOVERY) or repair the instance, then plan again."
                 .into(),
+            Refusal::TwoWritableCopies { .. } => "Two histories exist. Stop the clients of one copy, \
+                compare the newest records of both, and decide which counts; set the other OFFLINE \
+                before anything else is done."
+                .into(),
+            Refusal::TailDoesNotFollow { .. } => "Find the log backups that are missing (other \
+                backup tools take log backups, too) and put them into the backup share, or let log \
+                shipping catch up; then plan again."
+                .into(),
+            Refusal::TailMissing { instance, .. } => format!(
+                "Find out why {instance} does not serve. If a tail was taken, put its file into the \
+                 backup share. If not, recover the database there (RESTORE DATABASE … WITH RECOVERY) \
+                 and plan again. If the site is lost, plan a disaster failover."
+            ),
             Refusal::PrimaryNotServing { .. } => "Repair the primary or bring it ONLINE. After a \
                 failover to the other site there is nothing to configure before the failback."
                 .into(),
             Refusal::PoolFailedOver => "Fail the pool back first.".into(),
+            Refusal::PoolNotFailedOver => "Nothing has to be given back: the primary databases are \
+                the ones that count. If they are not, finish the failover first."
+                .into(),
+            Refusal::ServingSiteNotKnown => "Find out which databases clients use. If it is the \
+                secondary's, give the consent."
+                .into(),
+            Refusal::BackupNotServing { .. } => "Finish the failover first (pcdr apply with its plan), \
+                or repair the backup database."
+                .into(),
             Refusal::RecoveryModelNotFull { .. } => "Set the recovery model to FULL yourself, or give \
                 the consent and pcdr does it before its first backup."
                 .into(),
@@ -419,6 +491,12 @@ impl Refusal {
                      written meanwhile is lost with the site, and the log grows"
                 ),
             ),
+            Refusal::ServingSiteNotKnown => (
+                Consent::SecondaryServes,
+                "clients of the primary site's databases are cut off; what those accepted since the \
+                 failover stays in a file"
+                    .to_owned(),
+            ),
             Refusal::EntriesNotReachable { .. } => (
                 Consent::LeaveUnreachable,
                 "their entries and jobs stay, and their alerts fire, until somebody removes them"
@@ -434,8 +512,13 @@ impl Refusal {
             | Refusal::FactUnknown { .. }
             | Refusal::DatabaseMissing { .. }
             | Refusal::WrongDatabaseState { .. }
+            | Refusal::TwoWritableCopies { .. }
+            | Refusal::TailDoesNotFollow { .. }
+            | Refusal::TailMissing { .. }
             | Refusal::PrimaryNotServing { .. }
             | Refusal::PoolFailedOver
+            | Refusal::PoolNotFailedOver
+            | Refusal::BackupNotServing { .. }
             | Refusal::NotInitialised { .. }
             | Refusal::CannotPair { .. }
             | Refusal::AgentStopped { .. }

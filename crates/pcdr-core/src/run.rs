@@ -36,6 +36,9 @@ pub fn plan(intent: Intent, situation: &Situation<'_>) -> Result<Plan, Refusal> 
     match intent {
         Intent::Configure => crate::configure::plan(situation),
         Intent::DisasterFailover => crate::failover::disaster::plan(situation),
+        Intent::PlannedFailover => crate::failover::planned::plan(situation),
+        Intent::Fence => crate::failover::fence::plan(situation),
+        Intent::Failback => crate::failover::failback::plan(situation),
         Intent::MirrorFailover { new_principal, by } => {
             crate::failover::mirror::plan(situation, new_principal, by)
         }

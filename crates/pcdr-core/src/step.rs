@@ -110,6 +110,15 @@ pub enum DatabaseAction {
         /// File, as the instance sees it.
         path: String,
     },
+    /// Take the tail of the log into a new file and leave the database RESTORING, in one act: nothing
+    /// can be written after it. Needs a database without sessions.
+    BackUpTail {
+        /// File, as the instance sees it.
+        path: String,
+        /// Where the tail has to begin (`last_log_backup_lsn`): a log backup that nobody knows of would
+        /// leave a gap before it.
+        follows: LogEnd,
+    },
     /// Restore a full backup and wait for log.
     RestoreDatabase {
         /// File, as the instance sees it.
@@ -133,7 +142,7 @@ pub enum DatabaseAction {
     /// Recover the database: it goes ONLINE and takes writes. Cannot be undone.
     Recover {
         /// The log position that must have been reached; `None`: whatever was restored.
-        expect: Option<Lsn>,
+        expect: Option<LogEnd>,
     },
     /// Set the mirroring partner.
     SetPartner {
@@ -156,6 +165,29 @@ pub enum DatabaseAction {
     RemoveWitness,
     /// Remove mirroring. The principal goes on, the former mirror stays RESTORING.
     RemoveMirroring,
+}
+
+/// A log position that is required.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogEnd {
+    /// This one.
+    Lsn(Lsn),
+    /// Where a log backup ends that the same plan takes, by its header. A database is recovered only at
+    /// the end of one that left its database RESTORING.
+    EndOf {
+        /// Its file, as the instance sees it.
+        path: String,
+    },
+}
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogEnd::Lsn(lsn) => write!(f, "at log position {lsn}"),
+            LogEnd::EndOf { path } => write!(f, "where {path} ends"),
+        }
+    }
 }
 
 /// The log in one backup.
@@ -205,6 +237,13 @@ pub enum LogShippingAction {
         /// Database on the secondary.
         secondary_database: DatabaseName,
     },
+    /// Disable the backup job and wait until it does not run.
+    HoldBackupJob {
+        /// Where the log must begin then that no backup holds (`last_log_backup_lsn`); `None` on an
+        /// instance whose copy takes no log backups. Another position means that a log backup was
+        /// taken after planning.
+        expect: Option<Lsn>,
+    },
     /// Disable the copy and restore jobs and wait until neither runs.
     HoldSecondaryJobs,
     /// Remove the secondary's entry; the copy and restore jobs go with the last one.
@@ -242,8 +281,8 @@ pub enum FileAction {
     Copy {
         /// File name in both folders.
         name: String,
-        /// Its size.
-        size_bytes: u64,
+        /// Its size; `None` only where the same plan takes the backup.
+        size_bytes: Option<u64>,
         /// Whether the copy destination holds a file of that name that cannot be read, which the copy
         /// replaces. Any other file of that name is left alone and makes the copy fail.
         replaces_unreadable: bool,
@@ -346,6 +385,12 @@ impl fmt::Display for Action {
                     DatabaseAction::BackUpLog { path } => {
                         write!(f, "back up the log of {database} to {path}")
                     }
+                    DatabaseAction::BackUpTail { path, .. } => {
+                        write!(
+                            f,
+                            "back up the tail of the log of {database} to {path} with norecovery"
+                        )
+                    }
                     DatabaseAction::RestoreDatabase { path, replaces_existing, .. } => {
                         let over = if *replaces_existing { ", replace" } else { "" };
                         write!(f, "restore database {database} from {path} with norecovery{over}")
@@ -359,8 +404,8 @@ impl fmt::Display for Action {
                         write!(f, "restore the log of {database} from {path} with norecovery")
                     }
                     DatabaseAction::EndSessions => write!(f, "end every session in {database}"),
-                    DatabaseAction::Recover { expect: Some(lsn) } => {
-                        write!(f, "recover {database} at log position {lsn}")
+                    DatabaseAction::Recover { expect: Some(at) } => {
+                        write!(f, "recover {database} {at}")
                     }
                     DatabaseAction::Recover { expect: None } => write!(f, "recover {database}"),
                     DatabaseAction::SetPartner { address } => {
@@ -411,6 +456,10 @@ impl fmt::Display for Action {
                     LogShippingAction::AddPrimarySecondary { secondary_server, .. } => {
                         write!(f, "register {secondary_server} as secondary of {database}")
                     }
+                    LogShippingAction::HoldBackupJob { .. } => write!(
+                        f,
+                        "disable the log backup job of {database} and wait until it does not run"
+                    ),
                     LogShippingAction::HoldSecondaryJobs => write!(
                         f,
                         "disable the copy and restore jobs of {database} and wait until neither runs"
@@ -443,8 +492,11 @@ impl fmt::Display for Action {
                     }
                 }
             }
-            Action::Files(database, FileAction::Copy { name, size_bytes, .. }) => {
-                write!(f, "copy log backup {name} of {database} ({size_bytes} bytes)")
+            Action::Files(database, FileAction::Copy { name, size_bytes: Some(bytes), .. }) => {
+                write!(f, "copy log backup {name} of {database} ({bytes} bytes)")
+            }
+            Action::Files(database, FileAction::Copy { name, size_bytes: None, .. }) => {
+                write!(f, "copy log backup {name} of {database}")
             }
             Action::Pool(pool, action) => match action {
                 PoolAction::SetState(state) => write!(f, "{pool}: set the pool state to {state:?}"),

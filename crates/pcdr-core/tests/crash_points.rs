@@ -3,7 +3,9 @@
 
 use pcdr_core::known::Known;
 use pcdr_core::mock::MockWorld;
-use pcdr_core::observation::{DatabaseObservation, MirroringRole, MirroringState, PoolState};
+use pcdr_core::observation::{
+    DatabaseObservation, DatabaseState, MirroringRole, MirroringState, PoolState,
+};
 use pcdr_core::observe::observe;
 use pcdr_core::plan::FailoverBy;
 use pcdr_core::ports::{Owner, Unwatched};
@@ -43,8 +45,63 @@ const fn to_the_mirror(by: FailoverBy) -> Intent {
     Intent::MirrorFailover { new_principal: NewPrincipal::Mirror, by }
 }
 
-const PROCEDURES: [Procedure; 6] = [
+const PROCEDURES: [Procedure; 9] = [
     DISASTER,
+    Procedure {
+        name: "fence",
+        intent: Intent::Fence,
+        consents: &[],
+        world: returned,
+        prove: |world, context| {
+            let state = copy(world, "sql-n1", "mgc").state;
+            assert_eq!(state, DatabaseState::Restoring, "{context}");
+            assert!(copy(world, "sql-s1", "mgc").is_writable(), "{context}");
+        },
+        steps: 6,
+        crashes: 12,
+    },
+    Procedure {
+        name: "failback",
+        intent: Intent::Failback,
+        consents: &[],
+        world: || {
+            let world = returned();
+            apply(&world, &planned(&world, Intent::Fence, &[])).unwrap();
+            world
+        },
+        prove: |world, context| {
+            assert!(copy(world, "sql-n1", "mgc").is_writable(), "{context}");
+            let state = copy(world, "sql-s1", "mgc").state;
+            assert_eq!(state, DatabaseState::Restoring, "{context}");
+            let observation = block_on(observe(&topology(), &world.ports(), "test", None));
+            let pool = observation.pool.as_ref().unwrap().known().unwrap();
+            assert_eq!(pool.state.known(), Some(&PoolState::Normal), "{context}");
+            assert_eq!(world.active_servers().len(), 4, "{context}");
+        },
+        steps: 19,
+        crashes: 40,
+    },
+    Procedure {
+        name: "planned failover",
+        intent: Intent::PlannedFailover,
+        consents: &[],
+        world: || {
+            let world = configured();
+            world.ship("mgc", 1000, 1250);
+            world.ship("mgc", 1250, 1400);
+            world
+        },
+        prove: |world, context| {
+            // The mock's tail holds a hundred positions.
+            prove_failed_over(world, context);
+            let primary = copy(world, "sql-n1", "mgc");
+            assert_eq!(primary.state, DatabaseState::Restoring, "{context}: fenced");
+            let tail = primary.log_position.known().unwrap().redo_start_lsn;
+            assert_eq!(tail.unwrap().get(), 1500, "{context}");
+        },
+        steps: 22,
+        crashes: 50,
+    },
     Procedure {
         name: "mirror failover of two databases",
         intent: to_the_mirror(FailoverBy::TSql),
@@ -114,6 +171,16 @@ fn disaster() -> MockWorld {
         world.ship("mgc", first, first + 100);
     }
     ["sql-n1", "sql-n2", "sql-n3"].iter().for_each(|name| world.lose_instance(name));
+    world
+}
+
+/// Failed over, and the primary site is there again, as it was.
+fn returned() -> MockWorld {
+    let world = configured();
+    world.ship("mgc", 1000, 1100);
+    ["sql-n1", "sql-n2", "sql-n3"].iter().for_each(|name| world.lose_instance(name));
+    apply(&world, &DISASTER.plan(&world)).unwrap();
+    ["sql-n1", "sql-n2", "sql-n3"].iter().for_each(|name| world.return_instance(name));
     world
 }
 

@@ -55,6 +55,7 @@ fn answer(question: &str) -> String {
     let mut late = Duration::ZERO;
     let mut out = String::new();
     let mut show_notes = false;
+    let mut reviewed = None;
     for line in question.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
@@ -70,6 +71,11 @@ fn answer(question: &str) -> String {
                 let mut file = log_backup(database, first, last, world.now());
                 file.header = Known::unknown(code, "the header cannot be read");
                 world.change_share(database, |files| files.push(file));
+            }
+            ["forget-file", database, range] => {
+                let (first, last) = positions(range);
+                let name = log_backup(database, first, last, world.now()).name;
+                world.change_share(database, |files| files.retain(|file| file.name != name));
             }
             ["half-copied", database, range] => {
                 let (first, last) = positions(range);
@@ -125,6 +131,13 @@ fn answer(question: &str) -> String {
                     "SUSPECT" => DatabaseState::Suspect,
                     other => panic!("unknown state {other}"),
                 };
+            }),
+            ["rebuilt", instance, database] => world.change_instance(instance, |seen| {
+                let Known::Known(databases) = &mut seen.databases else { return };
+                let copy = databases.get_mut(&database.into()).unwrap();
+                if let Known::Known(position) = &mut copy.log_position {
+                    position.family = pcdr_core::Guid(0xBEEF);
+                }
             }),
             ["blind", instance] => world.change_instance(instance, |seen| {
                 seen.databases =
@@ -270,6 +283,13 @@ fn answer(question: &str) -> String {
                 describe(&mut out, &planned(&world, intent, &consents, late), show_notes);
             }
             ["run", ref intent @ ..] => run(&mut out, &world, intent, &consents),
+            ["review", ref intent @ ..] => {
+                reviewed =
+                    Some(planned(&world, intent, &consents, late).expect("a plan to review"));
+            }
+            ["apply", "reviewed"] => {
+                apply(&mut out, &world, reviewed.as_ref().expect("a plan was reviewed"));
+            }
             ref other => panic!("unknown line {other:?}"),
         }
     }
@@ -355,6 +375,9 @@ fn intent(words: &[&str]) -> Intent {
     match words {
         ["configure"] => Intent::Configure,
         ["disaster-failover"] => Intent::DisasterFailover,
+        ["planned-failover"] => Intent::PlannedFailover,
+        ["fence"] => Intent::Fence,
+        ["failback"] => Intent::Failback,
         ["mirror-failover", "to", partner, by @ ..] => Intent::MirrorFailover {
             new_principal: match *partner {
                 "primary" => NewPrincipal::Primary,
@@ -428,9 +451,13 @@ fn run(out: &mut String, world: &MockWorld, name: &[&str], consents: &BTreeSet<C
         Ok(plan) => plan,
         refused => return describe(out, &refused, false),
     };
+    apply(out, world, &plan);
+}
+
+fn apply(out: &mut String, world: &MockWorld, plan: &Plan) {
     let owner = Owner { who: "test".into(), run: "r".into() };
     let before = world.log().len();
-    let result = block_on(run::apply(&plan, &topology(), &world.ports(), &owner, &Quiet));
+    let result = block_on(run::apply(plan, &topology(), &world.ports(), &owner, &Quiet));
     for action in &world.log()[before..] {
         writeln!(out, "did {action}").unwrap();
     }

@@ -55,17 +55,18 @@ impl CopyError {
     }
 }
 
-/// Copies `source` to `target`, which must be of `expected` bytes. A target that holds the same is
+/// Copies `source` to `target`. The source must be of `expected` bytes, if it is known. A target that holds the same is
 /// success; one that holds something else is left alone, unless the copy is to `replace` it. Blocks.
 pub(crate) fn copy(
     source: &Path,
     target: &Path,
-    expected: u64,
+    expected: Option<u64>,
     replace: bool,
     state: &CopyState,
 ) -> Result<(), CopyError> {
     let mut input = File::open(source).map_err(CopyError::io(source))?;
     let found = input.metadata().map_err(CopyError::io(source))?.len();
+    let expected = expected.unwrap_or(found);
     if found != expected {
         return Err(CopyError::Size { path: source.to_owned(), expected, found });
     }
@@ -213,7 +214,7 @@ mod tests {
         let content: Vec<u8> = (0..5_000_000u32).flat_map(u32::to_le_bytes).collect();
         fs::write(&source, &content).unwrap();
         let state = CopyState::default();
-        copy(&source, &target, content.len() as u64, false, &state).unwrap();
+        copy(&source, &target, Some(content.len() as u64), false, &state).unwrap();
         assert_eq!(fs::read(&target).unwrap(), content);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(state.done(), 2 * content.len() as u64);
@@ -225,12 +226,12 @@ mod tests {
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"content").unwrap();
         fs::write(&target, b"content").unwrap();
-        copy(&source, &target, 7, false, &CopyState::default()).unwrap();
+        copy(&source, &target, Some(7), false, &CopyState::default()).unwrap();
         fs::write(&target, b"CONTENT").unwrap();
-        let refused = copy(&source, &target, 7, false, &CopyState::default());
+        let refused = copy(&source, &target, Some(7), false, &CopyState::default());
         assert!(matches!(refused, Err(CopyError::Exists { .. })), "{refused:?}");
         assert_eq!(fs::read(&target).unwrap(), b"CONTENT");
-        copy(&source, &target, 7, true, &CopyState::default()).unwrap();
+        copy(&source, &target, Some(7), true, &CopyState::default()).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"content");
     }
 
@@ -239,7 +240,7 @@ mod tests {
         let folder = folder();
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"growing").unwrap();
-        let refused = copy(&source, &target, 100, false, &CopyState::default());
+        let refused = copy(&source, &target, Some(100), false, &CopyState::default());
         assert!(matches!(refused, Err(CopyError::Size { found: 7, .. })), "{refused:?}");
         assert!(!target.exists());
     }
@@ -251,7 +252,7 @@ mod tests {
         fs::write(&source, b"content").unwrap();
         let state = CopyState::default();
         state.stop();
-        let stopped = copy(&source, &target, 7, false, &state);
+        let stopped = copy(&source, &target, Some(7), false, &state);
         assert!(matches!(stopped, Err(CopyError::Stopped)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -262,7 +263,7 @@ mod tests {
         let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
         fs::write(&source, b"content").unwrap();
         fs::write(temporary_name(&target), b"half of something much longer").unwrap();
-        copy(&source, &target, 7, false, &CopyState::default()).unwrap();
+        copy(&source, &target, Some(7), false, &CopyState::default()).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"content");
     }
 }

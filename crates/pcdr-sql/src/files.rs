@@ -244,7 +244,7 @@ impl ShareFiles {
         &self,
         database: &DatabaseName,
         name: &str,
-        size_bytes: u64,
+        size_bytes: Option<u64>,
         replaces_unreadable: bool,
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
@@ -308,7 +308,8 @@ impl Drop for StopWhenDropped {
     }
 }
 
-fn percent(done: u64, size: u64) -> f32 {
+fn percent(done: u64, size: Option<u64>) -> f32 {
+    let Some(size) = size else { return 0.0 };
     #[allow(clippy::cast_precision_loss, reason = "a percentage")]
     let share = done as f32 / (size.max(1) as f32 * 2.0);
     (share * 100.0).min(100.0)

@@ -14,7 +14,7 @@ use pcdr_core::settings::{
     Compression, PrimarySettings, RestoreMode, SecondarySettings, primary_differences,
     secondary_differences,
 };
-use pcdr_core::step::{DatabaseAction, LogRange, LogShippingAction};
+use pcdr_core::step::{DatabaseAction, LogEnd, LogRange, LogShippingAction};
 use pcdr_core::topology::{Encryption, Share};
 use pcdr_core::{DatabaseName, ErrorCode, Lsn};
 use pcdr_sim::engine::state::InstanceConfig;
@@ -217,10 +217,13 @@ async fn a_database_is_shipped_restored_and_recovered_at_the_named_position_only
     assert_eq!(position.redo_start_lsn, Some(header.last_lsn));
     assert_eq!((position.family, position.fork), (header.family, header.last_fork));
 
-    let wrong = DatabaseAction::Recover { expect: Lsn::new(header.last_lsn.get() + 1) };
+    let wrong =
+        DatabaseAction::Recover { expect: Lsn::new(header.last_lsn.get() + 1).map(LogEnd::Lsn) };
     let error = run(&secondary, wrong).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::WrongState, "{error}");
-    run(&secondary, DatabaseAction::Recover { expect: Some(header.last_lsn) }).await.unwrap();
+    run(&secondary, DatabaseAction::Recover { expect: Some(LogEnd::Lsn(header.last_lsn)) })
+        .await
+        .unwrap();
     let seen = secondary.observe(std::slice::from_ref(&database)).await.unwrap();
     assert!(seen.databases.known().unwrap()[&database].is_writable());
 }

@@ -58,7 +58,13 @@ pub(super) async fn prove(
 }
 
 impl Proofs {
-    fn claim(&mut self, claim: impl Into<String>, held: bool, found: impl Into<String>) {
+    /// How many claims held.
+    pub(super) fn summary(&self) -> String {
+        let held = self.claims.iter().filter(|proof| proof.held).count();
+        format!("{held} of {} claims held", self.claims.len())
+    }
+
+    pub(super) fn claim(&mut self, claim: impl Into<String>, held: bool, found: impl Into<String>) {
         self.claims.push(Proof { claim: claim.into(), held, found: found.into() });
     }
 }
@@ -110,20 +116,26 @@ fn on_records(
     shipped: &Written,
 ) {
     let Records { written, doomed, found } = records;
-    let accepted = sent.get(database).copied().unwrap_or(0);
+    let none = BTreeSet::new();
+    let sent = sent.get(database).unwrap_or(&none);
     proofs.claim(
-        format!("{database}: the old primary accepted every record that was sent"),
-        written.len() as u64 == accepted,
-        format!("{accepted} sent, {} accepted", written.len()),
+        format!("{database}: the old primary holds every record whose writing it acknowledged"),
+        sent.is_subset(written),
+        format!("{} acknowledged, {} held", sent.len(), written.len()),
     );
     // By what was written before the last log backup, not by what the plan says of itself: a plan
     // that restores too little would predict its own loss.
-    let shipped: BTreeSet<u64> = (1..=shipped.get(database).copied().unwrap_or(0)).collect();
-    let missing = shipped.difference(found).count();
+    let saved = shipped.get(database).unwrap_or(&none);
+    let missing = saved.difference(found).count();
+    let (which, how_many) = if saved == sent {
+        ("every record that was acknowledged", "acknowledged")
+    } else {
+        ("every record that a shipped backup held", "shipped")
+    };
     proofs.claim(
-        format!("{database}: every record that a shipped backup held is in the new primary"),
+        format!("{database}: {which} is in the new primary"),
         missing == 0,
-        format!("{} shipped, {missing} of them missing", shipped.len()),
+        format!("{} {how_many}, {missing} of them missing", saved.len()),
     );
     let lost: BTreeSet<u64> = written.difference(found).copied().collect();
     proofs.claim(

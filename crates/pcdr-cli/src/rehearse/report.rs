@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use pcdr_core::Intent;
 use pcdr_core::time::readable;
 
 use crate::plan::steps_table;
@@ -24,13 +25,18 @@ pub(super) fn text(document: &RehearseDocument) -> String {
         "{proofs}\n\n\
          Records: {records_written} written, {records_saved} saved, {records_lost} lost, as predicted: {}.\n\
          RPO: {} of accepted work lost.\n\
-         RTO: {} from the disaster to the resumed service.\n\
+         RTO: {} from {} to the resumed service.\n\
          Run: {}, of which at most {} were ours rather than the servers' and the product's.\n\
          Our own computing took {} on the wall.\n\
          Time was {}; the whole rehearsal took {}. Seed {}.\n",
         if document.proved { "yes" } else { "see above" },
         duration(document.rpo_seconds),
         duration(document.rto_seconds),
+        if document.plan.intent == Intent::PlannedFailover {
+            "the first write that was refused"
+        } else {
+            "the disaster"
+        },
         duration(document.run_seconds),
         duration(document.own_seconds),
         duration(document.own_computing_seconds),

@@ -5,10 +5,12 @@
 //! secondaries. What is there already and as designed is left as it is; what differs is changed in
 //! place. Databases are configured side by side.
 
+mod left_behind;
 mod requirements;
 
 use std::time::Duration;
 
+use self::left_behind::Between;
 use crate::estimate::{self, SWAP};
 use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName};
@@ -182,11 +184,11 @@ impl<'a> Runbook<'a> {
 
     // ---- mirroring ----------------------------------------------------------------------------
 
-    /// Where a copy has to be restored: it is missing, or may be replaced.
+    /// Where a copy has to be restored: it is missing, may be replaced, or was left behind.
     fn is_to_restore(&self, instance: &Instance) -> bool {
         match self.copy(instance, self.current()) {
             None => true,
-            Some(copy) => self.replaces(instance, copy),
+            Some(copy) => self.replaces(instance, copy) || self.is_left_behind(instance, copy),
         }
     }
 
@@ -213,23 +215,8 @@ impl<'a> Runbook<'a> {
 
     /// A new file in the backup share, named after the database and the time.
     fn backup_file(&self, what: &str, extension: &str) -> String {
-        let stamp: String = self
-            .situation
-            .files_named_after
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .take(14)
-            .collect();
-        // A database may be called anything; a file may not.
-        let safe: String = self
-            .current()
-            .as_str()
-            .chars()
-            .map(|c| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' })
-            .take(80)
-            .collect();
-        self.topology.backup_share().path_of(&format!("{safe}{what}_{stamp}.{extension}"))
+        let name = self.situation.new_backup_file(self.current(), what, "", extension);
+        self.topology.backup_share().path_of(&name)
     }
 
     /// A copy that waits for log, for example one that was the mirror before, needs the log up to a
@@ -237,6 +224,14 @@ impl<'a> Runbook<'a> {
     ///
     /// Source: "Removing Database Mirroring".
     fn bring_up(&mut self, mirror: &'a Instance, source: &Source) {
+        let copy = self.copy(mirror, self.current());
+        if let Some(Between::LogBackups(between)) = copy.map(|copy| self.between(copy)) {
+            for (file, log) in between {
+                let path = self.topology.backup_share().path_of(&file);
+                let action = DatabaseAction::RestoreLog { path, log: Some(log) };
+                self.on(&mirror.name, action, source.clone(), UNKNOWN_SIZE);
+            }
+        }
         let path = match &self.backup_paths {
             Some((_, log)) => log.clone(),
             None => {

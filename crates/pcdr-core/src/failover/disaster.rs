@@ -4,24 +4,15 @@
 //! that the log chain is whole, the loss predicted before the first change, copies and restores side by
 //! side, and read-back of every effect.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::backup::BackupFile;
-use crate::chain::{self, Broken, Chain, SetAside, Start};
+use super::takeover::{Takeover, ToRestore};
 use crate::consent::Consent;
-use crate::effect;
-use crate::estimate;
 use crate::evidence;
 use crate::known::Known;
-use crate::lsn::Lsn;
-use crate::name::{DatabaseName, InstanceName};
-use crate::observation::{DatabaseObservation, InstanceObservation, PoolObservation, PoolState};
-use crate::plan::{Draft, Intent, Plan, PredictedLoss, Situation};
+use crate::name::DatabaseName;
+use crate::plan::{Intent, Plan, PredictedLoss, Situation};
 use crate::refusal::Refusal;
-use crate::step::{
-    Action, DatabaseAction, FileAction, LogRange, LogShippingAction, PoolAction, Source, StepId,
-};
-use crate::topology::{Instance, Pool, Role};
+use crate::step::LogEnd;
+use crate::topology::{Instance, Role};
 
 /// Plans a disaster failover to the log shipping secondary.
 ///
@@ -32,7 +23,7 @@ use crate::topology::{Instance, Pool, Role};
 ///
 /// A [`Refusal`] when a precondition does not hold; nothing has been changed.
 pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
-    let mut run = Runbook::start(situation)?;
+    let mut run = Takeover::start(Intent::DisasterFailover, situation)?;
 
     run.require_a_fresh_observation()?;
     run.require_the_secondary()?;
@@ -41,11 +32,14 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
 
     for database in situation.topology.databases() {
         if let Some(chain) = run.require_a_restorable_copy(database)? {
+            run.require_readable_log_backups(database, &chain)?;
+            run.predict_loss(database, &chain);
             run.hold_jobs(database); // a running copy or restore job ends first
             run.remove_log_shipping(database); // step 1
             let copies = run.copy_log_backups(database, &chain); // step 2
             run.restore_log_backups(database, &chain, &copies); // step 3
-            run.recover(database, &chain); // step 4: cannot be undone
+            run.end_sessions(database); // step 4
+            run.recover(database, LogEnd::Lsn(chain.chain.reaches)); // step 4: cannot be undone
         }
     }
     run.set_pool_state(); // step 5: writes go to the new primary
@@ -55,119 +49,8 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     run.draft.verify(situation)
 }
 
-/// The document that the seven steps are from.
-const MANAGE: &str = "Manage high availability and disaster recovery for Persistent Chat Server \
-                      in Skype for Business Server 2015";
-const HOLD: Source = Source::new(
-    "Fail Over to a Log Shipping Secondary",
-    "let the copy and restore jobs end before the files are handled by hand",
-);
-const STEP_1: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 1: remove log shipping from the backup database",
-);
-const STEP_2: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 2: copy every log backup that was not copied",
-);
-const STEP_3: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 3: restore every log backup that was not restored, in \
-     sequence",
-);
-const STEP_4_SESSIONS: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 4: end every connection to the database",
-);
-const STEP_4_ONLINE: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 4: bring the database online, restore database with \
-     recovery",
-);
-const STEP_5: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 5: set the pool state to FailedOver",
-);
-const STEP_6: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 6: establish a mirror of the new primary",
-);
-const STEP_7: Source = Source::new(
-    MANAGE,
-    "Fail over Persistent Chat Server, step 7: set the active servers, near the new primary database",
-);
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
-
-/// What is known while the plan is written down.
-struct Runbook<'a> {
-    situation: &'a Situation<'a>,
-    secondary: &'a Instance,
-    seen: &'a InstanceObservation,
-    draft: Draft,
-    /// The last step so far of the database at hand; the next one waits for it.
-    last: Option<StepId>,
-    /// The steps that recover databases: the pool waits for all of them.
-    recovered: Vec<StepId>,
-    /// The last pool step.
-    pool: Option<StepId>,
-}
-
-/// A chain to restore, with the files that its indices mean.
-struct ToRestore<'a> {
-    chain: Chain,
-    files: Files<'a>,
-}
-
-/// The log backups of one database in both folders.
-struct Files<'a> {
-    /// Those in the copy destination first.
-    all: Vec<&'a BackupFile>,
-    /// How many of them are in the copy destination.
-    copied: usize,
-    /// Names of unreadable files in the copy destination whose originals are in the backup share.
-    to_replace: BTreeSet<&'a str>,
-}
-
-impl<'a> Runbook<'a> {
-    fn start(situation: &'a Situation<'a>) -> Result<Runbook<'a>, Refusal> {
-        let secondary = situation.topology.secondary();
-        let seen = match situation.observation.instance(&secondary.name) {
-            Known::Known(seen) => seen,
-            Known::Unknown(reason) => {
-                let instance = secondary.name.clone();
-                return Err(Refusal::InstanceNotObserved { instance, reason });
-            }
-        };
-        Ok(Runbook {
-            situation,
-            secondary,
-            seen,
-            draft: Draft::new(Intent::DisasterFailover, situation),
-            last: None,
-            recovered: Vec::new(),
-            pool: None,
-        })
-    }
-
+impl<'a> Takeover<'a> {
     // ---- requirements -------------------------------------------------------------------------
-
-    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
-
-    /// The secondary's own facts: databases and log shipping entries.
-    fn require_the_secondary(&mut self) -> Result<(), Refusal> {
-        let name = &self.secondary.name;
-        self.known(&self.seen.databases, format!("the databases of {name}"))?;
-        self.known(&self.seen.log_shipping_secondary, format!("log shipping on {name}"))?;
-        Ok(())
-    }
 
     /// A failover while the primary serves would make two writable copies.
     fn require_the_loss_of_the_primary(&mut self) -> Result<(), Refusal> {
@@ -224,206 +107,13 @@ impl<'a> Runbook<'a> {
         }
     }
 
-    /// Steps 5 to 7 write to the Central Management store.
-    fn require_a_writable_configuration(&mut self) -> Result<(), Refusal> {
-        let Some(observed) = &self.situation.observation.pool else { return Ok(()) };
-        let pool = self.known(observed, "the Persistent Chat pool".to_owned())?;
-        let writable =
-            self.known(&pool.is_configuration_writable, "the Central Management store".into())?;
-        if !*writable {
-            return Err(Refusal::ConfigurationStoreNotWritable);
-        }
-        let state = *self.known(&pool.state, "the pool state".to_owned())?;
-        self.draft.fact("pool state", format!("{state:?}"));
-        Ok(())
-    }
-
-    /// The secondary's copy waits for log and its chain is whole; `None` when it was recovered before.
-    fn require_a_restorable_copy(
-        &mut self,
-        database: &'a DatabaseName,
-    ) -> Result<Option<ToRestore<'a>>, Refusal> {
-        let instance = self.secondary.name.clone();
-        let databases = self.known(&self.seen.databases, "the databases".to_owned())?;
-        let Some(copy) = databases.get(database) else {
-            return Err(Refusal::DatabaseMissing { instance, database: database.clone() });
-        };
-        self.draft.fact(format!("{database} on {instance}"), copy.state);
-        if copy.is_writable() {
-            self.accept_recovered(database, copy)?;
-            return Ok(None);
-        }
-        if !copy.is_waiting_for_log() {
-            let found = copy.state;
-            let database = database.clone();
-            return Err(Refusal::WrongDatabaseState { instance, database, found });
-        }
-        self.last = None;
-        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
-        let lsn = position.redo_start_lsn.or(position.last_restored_lsn);
-        let lsn = match lsn {
-            Some(lsn) => lsn,
-            None => {
-                let what = format!("the log position of {database} on {instance}");
-                let reason = crate::Reason::new("no_log_position", "redo_start_lsn is NULL");
-                return Err(Refusal::FactUnknown { what, reason });
-            }
-        };
-        let start = Start { family: position.family, fork: position.fork, lsn };
-        self.draft.fact(format!("log position of {database}"), format!("{lsn} on {}", start.fork));
-
-        let files = self.log_backups(database)?;
-        let chain = self.resolve(database, start, &files.all)?;
-        self.require_free_names(database, &chain, &files)?;
-        self.predict_loss(database, &chain, &files.all);
-        let names: Vec<&str> = chain.restore.iter().map(|i| files.all[*i].name.as_str()).collect();
-        self.draft.fact(format!("log backups to restore into {database}"), names.join(", "));
-        Ok(Some(ToRestore { chain, files }))
-    }
-
-    /// A copy that is online already was recovered by an earlier run, or by somebody.
-    fn accept_recovered(
+    /// What a file holds that cannot be read would be lost.
+    fn require_readable_log_backups(
         &mut self,
         database: &DatabaseName,
-        copy: &DatabaseObservation,
+        to_restore: &ToRestore<'a>,
     ) -> Result<(), Refusal> {
-        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
-        let Some(recovered_at) = position.last_restored_lsn else {
-            return self.accept_without_history(database);
-        };
-        let files = self.log_backups(database)?;
-        let known_until = files
-            .all
-            .iter()
-            .filter_map(|file| file.header.known())
-            .filter(|header| header.kind == crate::backup::BackupKind::Log)
-            .filter(|header| header.family == position.family)
-            .filter(|header| {
-                header.last_lsn > recovered_at && header.last_fork == header.first_fork
-            })
-            .filter(|header| header.first_fork != position.fork || !self.took(header))
-            .map(|header| header.last_lsn)
-            .max();
-        let Some(known_until) = known_until else { return Ok(()) };
-        if self.situation.accepts(Consent::AcceptRecoveredCopy) {
-            self.draft.consent(Consent::AcceptRecoveredCopy);
-            return Ok(());
-        }
-        Err(Refusal::RecoveredTooEarly {
-            instance: self.secondary.name.clone(),
-            database: database.clone(),
-            recovered_at,
-            known_until,
-        })
-    }
-
-    /// Nobody can say up to which position the copy was restored before it was recovered.
-    fn accept_without_history(&mut self, database: &DatabaseName) -> Result<(), Refusal> {
-        let consent = Consent::AcceptRecoveredCopy;
-        if self.situation.accepts(consent) {
-            self.draft.consent(consent);
-            return Ok(());
-        }
-        let name = &self.secondary.name;
-        let message = format!(
-            "msdb on {name} has no record of a log backup restored into it; compare its newest \
-             records with the log backups, then give the consent {consent}"
-        );
-        Err(Refusal::FactUnknown {
-            what: format!("the log position at which {database} on {name} was recovered"),
-            reason: crate::Reason::new("no_restore_history", message),
-        })
-    }
-
-    /// Whether the new primary itself took a log backup.
-    fn took(&self, header: &crate::backup::BackupHeader) -> bool {
-        self.seen.server_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&header.server))
-    }
-
-    /// Every log backup known, those in the copy destination first.
-    ///
-    /// A copied file that cannot be read does not count where the backup share holds the same log
-    /// backup: it is an interrupted copy, and the original is copied again.
-    fn log_backups(&mut self, database: &DatabaseName) -> Result<Files<'a>, Refusal> {
-        let observation = self.situation.observation;
-        let Some(found) = observation.log_backups.get(database) else {
-            let what = format!("the log backups of {database}");
-            let reason = crate::Reason::new("not_observed", "no folder was listed");
-            return Err(Refusal::FactUnknown { what, reason });
-        };
-        let copied = self.known(&found.copied, format!("the copied log backups of {database}"))?;
-        let share: &'a [BackupFile] = match &found.share {
-            Known::Known(share) => share,
-            Known::Unknown(reason) if self.situation.accepts(Consent::BackupShareLost) => {
-                self.draft.consent(Consent::BackupShareLost);
-                self.draft.note(format!("the backup share was not read: {reason}"));
-                &[]
-            }
-            Known::Unknown(reason) => {
-                return Err(Refusal::BackupShareUnreadable {
-                    database: database.clone(),
-                    reason: reason.clone(),
-                });
-            }
-        };
-        let has_original = |copy: &BackupFile| {
-            let readable = |file: &&BackupFile| file.header.known().is_some();
-            share.iter().filter(readable).any(|file| stem(&file.name) == stem(&copy.name))
-        };
-        let mut files = Files { all: Vec::new(), copied: 0, to_replace: BTreeSet::new() };
-        for file in copied {
-            if file.header.known().is_none() && has_original(file) {
-                files.to_replace.insert(&file.name);
-            } else {
-                files.all.push(file);
-            }
-        }
-        files.copied = files.all.len();
-        // The same name is not yet the same log backup: what is only in the share counts.
-        let there: BTreeMap<&str, &BackupFile> =
-            files.all.iter().map(|file| (file.name.as_str(), *file)).collect();
-        files.all.extend(share.iter().filter(|original| {
-            there.get(original.name.as_str()).is_none_or(|copy| is_another(original, copy))
-        }));
-        Ok(files)
-    }
-
-    /// A log backup that has to be copied needs its name in the copy destination: nothing is
-    /// overwritten.
-    fn require_free_names(
-        &self,
-        database: &DatabaseName,
-        chain: &Chain,
-        files: &Files<'a>,
-    ) -> Result<(), Refusal> {
-        let copied = &files.all[..files.copied];
-        for &index in chain.restore.iter().filter(|index| **index >= files.copied) {
-            let needed = files.all[index];
-            if let Some(other) = copied.iter().find(|copy| copy.name == needed.name) {
-                return Err(Refusal::CopyNameTaken {
-                    database: database.clone(),
-                    file: needed.path.clone(),
-                    occupied_by: other.path.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The log chain, whole; or as far as the operator's consents allow.
-    fn resolve(
-        &mut self,
-        database: &DatabaseName,
-        start: Start,
-        files: &[&'a BackupFile],
-    ) -> Result<Chain, Refusal> {
-        let chain = match chain::resolve(start, files) {
-            Ok(chain) => chain,
-            Err(broken) => self.shorten(database, start, files, broken)?,
-        };
-        for &index in &chain.unread {
-            let file = &files[index];
-            let Known::Unknown(reason) = &file.header else { continue };
+        for (file, reason) in to_restore.unread() {
             if !self.situation.accepts(Consent::IgnoreUnreadableLogBackups) {
                 return Err(Refusal::LogBackupUnreadable {
                     database: database.clone(),
@@ -434,70 +124,15 @@ impl<'a> Runbook<'a> {
             self.draft.consent(Consent::IgnoreUnreadableLogBackups);
             self.draft.note(format!("{} is ignored: {reason}", file.path));
         }
-        for (index, why) in &chain.set_aside {
-            if *why != SetAside::AlreadyRestored {
-                self.draft.note(format!("{} is not restored: {why:?}", files[*index].path));
-            }
-        }
-        Ok(chain)
-    }
-
-    /// A broken chain is refused, or cut where the operator accepts the gap.
-    fn shorten(
-        &mut self,
-        database: &DatabaseName,
-        start: Start,
-        files: &[&'a BackupFile],
-        broken: Broken,
-    ) -> Result<Chain, Refusal> {
-        let database = database.clone();
-        let refusal = match broken {
-            Broken::Forked { at, one, other } => {
-                return Err(Refusal::LogChainForked { database, at, one, other });
-            }
-            Broken::Gap { needed, found, next, .. } => Refusal::LogChainGap {
-                instance: self.secondary.name.clone(),
-                database,
-                needed,
-                found,
-                next_file: files[next].path.clone(),
-                lost_until: furthest(files).unwrap_or(found),
-            },
-            Broken::Damaged { first, file } => {
-                Refusal::LogBackupDamaged { database, first, file: files[file].path.clone() }
-            }
-        };
-        if !self.situation.accepts(Consent::AcceptLogGap) {
-            return Err(refusal);
-        }
-        self.draft.consent(Consent::AcceptLogGap);
-        self.draft.note(format!("accepted: {refusal}"));
-        // Without the files that cannot be reached, what remains is whole.
-        let reachable: Vec<BackupFile> = files
-            .iter()
-            .map(|file| match (&file.header, broken) {
-                (Known::Known(header), Broken::Gap { needed, .. }) if header.last_lsn > needed => {
-                    given_up(file)
-                }
-                (Known::Known(header), Broken::Damaged { first, .. })
-                    if header.first_lsn >= first =>
-                {
-                    given_up(file)
-                }
-                _ => BackupFile::clone(file),
-            })
-            .collect();
-        let mut chain = chain::resolve(start, &reachable).map_err(|_| refusal)?;
-        chain.unread.retain(|index| files[*index].header.known().is_none());
-        Ok(chain)
+        Ok(())
     }
 
     /// What the new primary will not have.
-    fn predict_loss(&mut self, database: &DatabaseName, chain: &Chain, files: &[&'a BackupFile]) {
+    fn predict_loss(&mut self, database: &DatabaseName, to_restore: &ToRestore<'a>) {
+        let ToRestore { chain, files } = to_restore;
         let restored_before = || {
-            files
-                .iter()
-                .filter_map(|file| file.header.known())
+            let headers = files.all.iter().filter_map(|file| file.header.known());
+            headers
                 .filter(|header| header.last_lsn == chain.reaches)
                 .map(|header| header.started_at)
                 .max()
@@ -510,257 +145,4 @@ impl<'a> Runbook<'a> {
             lost_until: self.situation.observation.taken_at,
         });
     }
-
-    // ---- steps --------------------------------------------------------------------------------
-
-    fn hold_jobs(&mut self, database: &'a DatabaseName) {
-        if self.has_entry(database) {
-            self.log_shipping(database, LogShippingAction::HoldSecondaryJobs, HOLD);
-        }
-    }
-
-    fn remove_log_shipping(&mut self, database: &'a DatabaseName) {
-        if self.has_entry(database) {
-            self.log_shipping(database, LogShippingAction::RemoveSecondary, STEP_1);
-        }
-    }
-
-    /// Copies what is not in the copy destination yet; gives the copy step of each file to restore.
-    fn copy_log_backups(
-        &mut self,
-        database: &'a DatabaseName,
-        to_restore: &ToRestore<'a>,
-    ) -> Vec<Option<StepId>> {
-        let topology = self.situation.topology;
-        let (from, to) = (topology.backup_share(), topology.copy_share());
-        let files = &to_restore.files;
-        let count = to_restore.chain.restore.len();
-        let mut copies = Vec::with_capacity(count);
-        self.draft.reserve(2 * count + 4);
-        for &index in &to_restore.chain.restore {
-            if index < files.copied {
-                copies.push(None);
-                continue;
-            }
-            let BackupFile { name, size_bytes, .. } = files.all[index];
-            let action = FileAction::Copy {
-                name: name.clone(),
-                size_bytes: *size_bytes,
-                replaces_unreadable: files.to_replace.contains(name.as_str()),
-            };
-            copies.push(Some(self.draft.step(
-                Action::Files(database.clone(), action),
-                self.last,
-                STEP_2,
-                estimate::copy(topology, from, to, *size_bytes),
-            )));
-        }
-        copies
-    }
-
-    /// Restores in LSN order; a restore waits for its own copy and for the restore before it.
-    fn restore_log_backups(
-        &mut self,
-        database: &'a DatabaseName,
-        to_restore: &ToRestore<'a>,
-        copies: &[Option<StepId>],
-    ) {
-        let destination = self.situation.topology.copy_share();
-        for (&index, copy) in to_restore.chain.restore.iter().zip(copies) {
-            let file = to_restore.files.all[index];
-            let Known::Known(header) = &file.header else { continue };
-            let log = LogRange {
-                first_lsn: header.first_lsn,
-                last_lsn: header.last_lsn,
-                last_fork: header.last_fork,
-            };
-            let path = match copy {
-                None => file.path.clone(),
-                Some(_) => destination.path_of(&file.name),
-            };
-            let action = DatabaseAction::RestoreLog { path, log: Some(log) };
-            let expected = estimate::restore(header.backup_size_bytes);
-            let after = self.last.into_iter().chain(*copy);
-            let action = self.on_secondary(database, action);
-            self.last = Some(self.draft.step(action, after, STEP_3, expected));
-        }
-    }
-
-    fn recover(&mut self, database: &'a DatabaseName, to_restore: &ToRestore<'a>) {
-        self.database(database, DatabaseAction::EndSessions, STEP_4_SESSIONS);
-        let expect = Some(to_restore.chain.reaches);
-        self.database(database, DatabaseAction::Recover { expect }, STEP_4_ONLINE);
-        self.recovered.extend(self.last);
-    }
-
-    fn set_pool_state(&mut self) {
-        let Some((pool, observed)) = self.pool() else { return };
-        if observed.state.known() == Some(&PoolState::FailedOver) {
-            return;
-        }
-        let action = PoolAction::SetState(PoolState::FailedOver);
-        self.pool_step(pool, action, STEP_5, estimate::CMDLET);
-    }
-
-    fn install_mirror(&mut self) -> Result<(), Refusal> {
-        let Some((pool, _)) = self.pool() else { return Ok(()) };
-        let topology = self.situation.topology;
-        let Some(mirror) = topology.role(Role::SecondaryMirror) else { return Ok(()) };
-        let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
-        if copy.is_some_and(|copy| effect::is_mirrored_to(copy, mirror)) {
-            return Ok(());
-        }
-        let drops_existing = match self.can_become_mirror(mirror, pool) {
-            Ok(drops_existing) => drops_existing,
-            Err(found) if self.situation.accepts(Consent::WithoutMirror) => {
-                self.draft.consent(Consent::WithoutMirror);
-                self.draft.note(format!("no mirror is set up: {found}"));
-                return Ok(());
-            }
-            Err(found) => {
-                let instance = mirror.name.clone();
-                return Err(Refusal::MirrorNotAvailable { instance, found });
-            }
-        };
-        let action = PoolAction::InstallMirror {
-            primary: self.secondary.name.clone(),
-            mirror: mirror.name.clone(),
-            database: pool.database.clone(),
-            file_share: topology.copy_share().unc.clone(),
-            drops_existing,
-        };
-        self.pool_step(pool, action, STEP_6, estimate::INSTALL_MIRROR);
-        Ok(())
-    }
-
-    fn set_active_servers(&mut self) {
-        let Some((pool, _)) = self.pool() else { return };
-        let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
-        let files = self.situation.observation.log_backups.get(&pool.database);
-        let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
-        let serving = |server: &crate::name::ServerName| {
-            let recovered = copy.filter(|copy| copy.is_writable());
-            recovered.is_some_and(|copy| {
-                effect::has_pinged_since_recovery(self.seen, copy, files, server)
-            })
-        };
-        if targets.clone().all(|server| serving(&server.fqdn)) {
-            return;
-        }
-        self.pool_step(pool, PoolAction::ClearActiveServers, STEP_7, estimate::CMDLET);
-        for server in targets.clone() {
-            let add = PoolAction::AddActiveServer(server.fqdn.clone());
-            self.pool_step(pool, add, STEP_7, estimate::CMDLET);
-        }
-        let servers = targets.map(|server| server.fqdn.clone()).collect();
-        self.pool_step(pool, PoolAction::AwaitServers(servers), STEP_7, estimate::CMDLET);
-        self.draft.note(
-            "no documented command reads the active list back: a server counts as active when it \
-             has pinged the new primary (tblServerIdentity.serverLastPingTime)",
-        );
-    }
-
-    // ---- helpers ------------------------------------------------------------------------------
-
-    fn known<'k, T>(&self, fact: &'k Known<T>, what: String) -> Result<&'k T, Refusal> {
-        match fact {
-            Known::Known(fact) => Ok(fact),
-            Known::Unknown(reason) => Err(Refusal::FactUnknown { what, reason: reason.clone() }),
-        }
-    }
-
-    fn has_entry(&self, database: &DatabaseName) -> bool {
-        let entries = self.seen.log_shipping_secondary.known();
-        entries.is_some_and(|entries| entries.contains_key(database))
-    }
-
-    /// The pool and what was seen of it.
-    fn pool(&self) -> Option<(&'a Pool, &'a PoolObservation)> {
-        let pool = self.situation.topology.pool()?;
-        let observed = self.situation.observation.pool.as_ref()?.known()?;
-        Some((pool, observed))
-    }
-
-    /// Whether the mirror instance is free, or holds a copy that may be dropped (`Ok(true)`): one that
-    /// waits for log and is of the same family as the new primary.
-    fn can_become_mirror(&self, mirror: &Instance, pool: &Pool) -> Result<bool, String> {
-        match self.situation.observation.database(&mirror.name, &pool.database) {
-            Known::Unknown(reason) => Err(format!("it could not be observed: {reason}")),
-            Known::Known(None) => Ok(false),
-            Known::Known(Some(copy)) if !copy.is_waiting_for_log() => {
-                Err(format!("it holds {} {}", pool.database, copy.state))
-            }
-            Known::Known(Some(copy)) => {
-                let here = self.seen.databases.known().and_then(|all| all.get(&pool.database));
-                let family = |copy: &DatabaseObservation| {
-                    copy.log_position.known().map(|position| position.family)
-                };
-                match (family(copy), here.and_then(family)) {
-                    (Some(there), Some(here)) if there == here => Ok(true),
-                    _ => {
-                        Err(format!("it holds a {} that is not known to be a copy", pool.database))
-                    }
-                }
-            }
-        }
-    }
-
-    fn on_secondary(&self, database: &DatabaseName, action: DatabaseAction) -> Action {
-        Action::Database(self.secondary.name.clone(), database.clone(), action)
-    }
-
-    fn database(&mut self, database: &'a DatabaseName, action: DatabaseAction, source: Source) {
-        let action = self.on_secondary(database, action);
-        self.last = Some(self.draft.step(action, self.last, source, estimate::STATEMENT));
-    }
-
-    fn log_shipping(
-        &mut self,
-        database: &'a DatabaseName,
-        action: LogShippingAction,
-        source: Source,
-    ) {
-        let instance: InstanceName = self.secondary.name.clone();
-        let action = Action::LogShipping(instance, database.clone(), action);
-        self.last = Some(self.draft.step(action, self.last, source, estimate::STATEMENT));
-    }
-
-    /// A pool step follows the pool step before it, and the first one follows every database.
-    fn pool_step(
-        &mut self,
-        pool: &Pool,
-        action: PoolAction,
-        source: Source,
-        expected: std::time::Duration,
-    ) {
-        let after = match self.pool {
-            Some(before) => vec![before],
-            None => self.recovered.clone(),
-        };
-        let action = Action::Pool(pool.fqdn.clone(), action);
-        self.pool = Some(self.draft.step(action, after, source, expected));
-    }
-}
-
-/// Whether two files are known to hold different backups.
-fn is_another(one: &BackupFile, other: &BackupFile) -> bool {
-    match (one.header.known(), other.header.known()) {
-        (Some(one), Some(other)) => one.backup_set != other.backup_set,
-        _ => false,
-    }
-}
-
-/// A file name without its extension: `x.wrk` is an unfinished `x.trn`.
-fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
-fn furthest(files: &[&BackupFile]) -> Option<Lsn> {
-    files.iter().filter_map(|file| file.header.known()).map(|header| header.last_lsn).max()
-}
-
-/// A file that the operator gives up: as if it could not be read.
-fn given_up(file: &BackupFile) -> BackupFile {
-    let header = Known::unknown("given_up", "beyond an accepted gap");
-    BackupFile { header, ..file.clone() }
 }

@@ -2,7 +2,7 @@
 
 use super::{CopyState, Impossible, Model, without_log};
 use crate::name::{DatabaseName, InstanceName};
-use crate::observation::{InstanceObservation, RecoveryModel};
+use crate::observation::{InstanceObservation, LogShippingPrimary, RecoveryModel};
 use crate::step::LogShippingAction;
 
 /// An entry as log shipping secondary.
@@ -23,6 +23,8 @@ pub struct Entries {
     pub secondary: Option<SecondaryEntry>,
     /// Whether it has an entry as primary.
     pub is_primary: bool,
+    /// Whether the backup job of that one may run; `false` without it.
+    pub backup_job_may_run: bool,
     /// The secondaries that are registered in that one: server and database.
     pub registered_secondaries: Vec<(String, String)>,
 }
@@ -41,6 +43,7 @@ impl Entries {
                     .any(|job| job.known().is_none_or(|job| job.is_enabled || job.is_running)),
             }),
             is_primary: primary.is_some(),
+            backup_job_may_run: primary.is_some_and(LogShippingPrimary::backup_job_may_run),
             registered_secondaries: primary
                 .map(|entry| entry.secondaries.clone())
                 .unwrap_or_default(),
@@ -48,8 +51,15 @@ impl Entries {
     }
 }
 
-/// A primary's entry: whether it is there, and the secondaries that are registered in it.
-type PrimaryEntry<'m> = (&'m mut bool, &'m mut Vec<(String, String)>);
+/// A primary's entry.
+struct PrimaryEntry<'m> {
+    /// Whether it is there.
+    is_there: &'m mut bool,
+    /// Whether its backup job may run.
+    job_may_run: &'m mut bool,
+    /// The secondaries that are registered in it.
+    registered: &'m mut Vec<(String, String)>,
+}
 
 impl Model<'_> {
     /// The entry as secondary of a database on an instance, whether or not the database is there.
@@ -77,10 +87,18 @@ impl Model<'_> {
             && self.entries_left.get(database).is_some_and(|all| all.contains_key(instance));
         if is_left {
             let left = self.entries_left.of(database).entry(instance.clone()).or_default();
-            return Ok((&mut left.is_primary, &mut left.registered_secondaries));
+            return Ok(PrimaryEntry {
+                is_there: &mut left.is_primary,
+                job_may_run: &mut left.backup_job_may_run,
+                registered: &mut left.registered_secondaries,
+            });
         }
         let copy = self.copy(instance, database)?;
-        Ok((&mut copy.is_log_shipping_primary, &mut copy.registered_secondaries))
+        Ok(PrimaryEntry {
+            is_there: &mut copy.is_log_shipping_primary,
+            job_may_run: &mut copy.backup_job_may_run,
+            registered: &mut copy.registered_secondaries,
+        })
     }
 
     /// The entries on an instance, of every database.
@@ -93,6 +111,7 @@ impl Model<'_> {
             let entries = Entries {
                 secondary: copy.secondary_entry.clone(),
                 is_primary: copy.is_log_shipping_primary,
+                backup_job_may_run: copy.backup_job_may_run,
                 registered_secondaries: copy.registered_secondaries.clone(),
             };
             Some((database, entries))
@@ -125,6 +144,7 @@ impl Model<'_> {
                     return Err(without_log(instance, database)); // error 32015
                 }
                 copy.is_log_shipping_primary = true;
+                copy.backup_job_may_run = true;
                 Ok(())
             }
             LogShippingAction::AddAlertJob { .. } => self.require_seen(instance),
@@ -157,8 +177,8 @@ impl Model<'_> {
             }
             LogShippingAction::RemovePrimarySecondary { secondary_server, secondary_database } => {
                 self.require_seen(instance)?;
-                if let Ok((_, registered)) = self.primary_entry(instance, database) {
-                    registered.retain(|(server, name)| {
+                if let Ok(entry) = self.primary_entry(instance, database) {
+                    entry.registered.retain(|(server, name)| {
                         !(server.eq_ignore_ascii_case(secondary_server)
                             && name == secondary_database.as_str())
                     });
@@ -167,23 +187,23 @@ impl Model<'_> {
             }
             LogShippingAction::RemovePrimary => {
                 self.require_seen(instance)?;
-                let Ok((is_primary, registered)) = self.primary_entry(instance, database) else {
+                let Ok(entry) = self.primary_entry(instance, database) else {
                     return Ok(());
                 };
-                if let Some((server, _)) = registered.first() {
+                if let Some((server, _)) = entry.registered.first() {
                     return Err(Impossible(format!(
                         "{server} is still a secondary of {database} on {instance}"
                     )));
                 }
-                *is_primary = false;
+                (*entry.is_there, *entry.job_may_run) = (false, false);
                 self.forget_empty_entries(database);
                 Ok(())
             }
             LogShippingAction::ChangePrimary { .. }
             | LogShippingAction::AddPrimarySecondary { .. }
             | LogShippingAction::RunBackupJob => {
-                let (is_primary, registered) = self.primary_entry(instance, database)?;
-                if !*is_primary {
+                let entry = self.primary_entry(instance, database)?;
+                if !*entry.is_there {
                     return Err(Impossible(format!(
                         "{database} is no log shipping primary on {instance}"
                     )));
@@ -194,7 +214,10 @@ impl Model<'_> {
                 } = action
                 {
                     let pair = (secondary_server.clone(), secondary_database.to_string());
-                    registered.push(pair);
+                    entry.registered.push(pair);
+                }
+                if matches!(action, LogShippingAction::ChangePrimary { .. }) {
+                    *entry.job_may_run = true;
                 }
                 if *action == LogShippingAction::RunBackupJob
                     && let Ok(copy) = self.copy(instance, database)
@@ -227,6 +250,22 @@ impl Model<'_> {
                         "{database} is no log shipping secondary on {instance}"
                     ))),
                 }
+            }
+            LogShippingAction::HoldBackupJob { expect } => {
+                self.require_seen(instance)?;
+                if let Some(expect) = expect {
+                    let copy = self.copy_in(instance, database, CopyState::Online)?;
+                    if copy.position.is_none_or(|at| at.lsn != *expect) {
+                        return Err(Impossible(format!(
+                            "{database} on {instance} has log in no backup from another position \
+                             than {expect}"
+                        )));
+                    }
+                }
+                if let Ok(entry) = self.primary_entry(instance, database) {
+                    *entry.job_may_run = false;
+                }
+                Ok(())
             }
             LogShippingAction::HoldSecondaryJobs => {
                 if let Some(entry) = self.secondary_entry(instance, database)? {

@@ -79,10 +79,10 @@ impl Model<'_> {
         if copy.mirroring.is_some() {
             return Err(Impossible(format!("{database} on {} is mirrored", primary.name)));
         }
-        let family = copy.position.map(|position| position.family);
+        let family = copy.family;
         if let Some(existing) = self.copy_of(&mirror.name, database) {
             let found = existing.state;
-            let is_same = family.is_some() && existing.position.map(|at| at.family) == family;
+            let is_same = family.is_some() && existing.family == family;
             if found != CopyState::Restoring || !is_same || !drops_existing {
                 return Err(Impossible(format!(
                     "{} holds {database} {found}, which must not be dropped",
@@ -103,10 +103,13 @@ impl Model<'_> {
         let copy = Copy {
             state: CopyState::Restoring,
             recovery_model: Some(RecoveryModel::Full),
+            family,
             position: None,
             mirroring: Some(session(false, primary)),
             secondary_entry: None,
             is_log_shipping_primary: false,
+            backup_job_may_run: false,
+            stands_at_end_of: None,
             registered_secondaries: Vec::new(),
             has_sessions: false,
         };

@@ -3,8 +3,8 @@
 use pcdr_core::backup::BackupKind;
 use pcdr_core::observation::DatabaseState;
 use pcdr_core::ports::Progress;
-use pcdr_core::step::DatabaseAction;
-use pcdr_core::{DatabaseName, ErrorCode, InstanceError, Lsn};
+use pcdr_core::step::{DatabaseAction, LogEnd};
+use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
 
 use super::SqlInstance;
 use crate::error::SqlError;
@@ -14,7 +14,7 @@ use crate::statement;
 const ALREADY_ONLINE: i32 = 3153;
 
 /// The backup device cannot be opened; so it is for a file that does not exist.
-const CANNOT_OPEN: i32 = 3201;
+pub(super) const CANNOT_OPEN: i32 = 3201;
 
 impl SqlInstance {
     pub(super) async fn run_on_database(
@@ -34,6 +34,9 @@ impl SqlInstance {
             DatabaseAction::BackUpLog { path } => {
                 self.back_up(database, path, BackupKind::Log, progress).await
             }
+            DatabaseAction::BackUpTail { path, follows } => {
+                self.back_up_tail(database, path, follows, progress).await
+            }
             DatabaseAction::RestoreDatabase {
                 path,
                 data_directory,
@@ -47,7 +50,9 @@ impl SqlInstance {
                 self.restore_log(database, path, log.as_ref(), progress).await
             }
             DatabaseAction::EndSessions => self.end_sessions(database, progress).await,
-            DatabaseAction::Recover { expect } => self.recover(database, *expect, progress).await,
+            DatabaseAction::Recover { expect } => {
+                self.recover(database, expect.as_ref(), progress).await
+            }
             DatabaseAction::SetPartner { address } => {
                 self.set_partner(database, address, progress).await
             }
@@ -135,11 +140,11 @@ impl SqlInstance {
     async fn recover(
         &self,
         database: &DatabaseName,
-        expect: Option<Lsn>,
+        expect: Option<&LogEnd>,
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         let needed = match expect {
-            Some(lsn) => format!("{database} had to be recovered at log position {lsn}"),
+            Some(at) => format!("{database} had to be recovered {at}"),
             None => format!("{database} had to be recovered"),
         };
         let failed = |error: SqlError| self.error(&error, &needed);
@@ -165,7 +170,11 @@ impl SqlInstance {
                 "remove mirroring first, or fail the mirror over",
             ));
         }
-        if let Some(expected) = expect {
+        if let Some(at) = expect {
+            let expected = match at {
+                LogEnd::Lsn(lsn) => *lsn,
+                LogEnd::EndOf { path } => self.end_of_tail(database, path, &needed).await?,
+            };
             let reached = match standing.redo_start_lsn {
                 Some(lsn) => Some(lsn),
                 // The files of a standby database tell no position; its history does.

@@ -46,6 +46,9 @@ impl SqlInstance {
                     self.add_primary_secondary(database, secondary_server, secondary_database);
                 added.await.map_err(|error| self.error(&error, &needed))
             }
+            LogShippingAction::HoldBackupJob { expect } => {
+                self.hold_backup_job(database, *expect, progress).await
+            }
             LogShippingAction::HoldSecondaryJobs => {
                 let needed = format!("the copy and restore jobs of {database} had to be held");
                 match self.secondary_jobs(database, &needed).await? {
@@ -76,14 +79,7 @@ impl SqlInstance {
             }
             LogShippingAction::RunBackupJob => {
                 let needed = format!("the log backup job of {database} had to run");
-                let entry = async {
-                    let entry = statement::log_shipping::primary(database.as_str())?;
-                    match self.read_row(&entry).await? {
-                        Some(row) => answers::backup_job(&row).map(Some),
-                        None => Ok(None),
-                    }
-                };
-                let job = entry.await.map_err(|error| self.error(&error, &needed))?;
+                let job = self.backup_job(database, &needed).await?;
                 let job = job.ok_or_else(|| self.no_entry(database, "primary", &needed))?;
                 self.run_job(job, &needed, progress).await
             }
@@ -141,6 +137,22 @@ impl SqlInstance {
             )),
             None => Ok(seen),
         }
+    }
+
+    /// The backup job of the primary's entry; `None` without an entry.
+    pub(super) async fn backup_job(
+        &self,
+        database: &DatabaseName,
+        needed: &str,
+    ) -> Result<Option<Guid>, InstanceError> {
+        let entry = async {
+            let entry = statement::log_shipping::primary(database.as_str())?;
+            match self.read_row(&entry).await? {
+                Some(row) => answers::backup_job(&row).map(Some),
+                None => Ok(None),
+            }
+        };
+        entry.await.map_err(|error: SqlError| self.error(&error, needed))
     }
 
     async fn secondary_jobs(

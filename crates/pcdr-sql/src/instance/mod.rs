@@ -10,6 +10,7 @@ mod mirroring;
 mod reading;
 mod restore;
 mod sessions;
+mod tail;
 mod work;
 
 use std::time::Duration;

@@ -41,6 +41,8 @@ pub(super) struct Standing {
     pub(super) is_in_standby: bool,
     pub(super) is_recovery_full: bool,
     pub(super) redo_start_lsn: Option<Lsn>,
+    /// Where the log begins that no log backup holds.
+    pub(super) last_log_backup_lsn: Option<Lsn>,
     pub(super) redo_start_fork: Option<Guid>,
     pub(super) family: Option<Guid>,
     pub(super) mirroring: Option<MirroringStanding>,
@@ -103,6 +105,7 @@ pub(super) fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
         is_in_standby: row.optional("is_in_standby")?.unwrap_or(false),
         is_recovery_full: row.optional::<i32>("recovery_model")? == Some(1),
         redo_start_lsn: row.optional("redo_start_lsn")?,
+        last_log_backup_lsn: row.optional("last_log_backup_lsn")?,
         redo_start_fork: row.optional("redo_start_fork_guid")?,
         family: row.optional("family_guid")?,
         mirroring,

@@ -19,6 +19,7 @@ pub fn state(database: &str) -> Result<Statement, QuoteError> {
          WHERE s.session_id = @@SPID) AS login_time, \
          d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
          CAST(d.recovery_model AS int) AS recovery_model, f.redo_start_lsn, f.redo_start_fork_guid, r.family_guid, \
+         r.last_log_backup_lsn, \
          CAST(m.mirroring_role AS int) AS mirroring_role, CAST(m.mirroring_state AS int) AS mirroring_state, \
          CAST(m.mirroring_safety_level AS int) AS mirroring_safety, m.mirroring_partner_name, m.mirroring_witness_name \
          FROM (SELECT 1 AS one) AS pcdr_one \
@@ -59,6 +60,14 @@ pub fn back_up_log(database: &str, path: &str) -> Result<Statement, QuoteError> 
     let (database, path) = (quote::identifier(database)?, quote::path(path)?);
     Ok(Statement::long(format!(
         "BACKUP LOG {database} TO DISK = {path} WITH NOFORMAT, NOINIT, CHECKSUM, STATS = 5;"
+    )))
+}
+
+/// The tail of the log into a new file; the database is RESTORING after it.
+pub fn back_up_tail(database: &str, path: &str) -> Result<Statement, QuoteError> {
+    let (database, path) = (quote::identifier(database)?, quote::path(path)?);
+    Ok(Statement::long(format!(
+        "BACKUP LOG {database} TO DISK = {path} WITH NOFORMAT, NOINIT, CHECKSUM, NORECOVERY, STATS = 5;"
     )))
 }
 
@@ -241,6 +250,7 @@ pub(super) fn samples(
         ("set recovery full", set_recovery_full(database)?),
         ("back up database", back_up_database(database, path)?),
         ("back up log", back_up_log(database, path)?),
+        ("back up tail", back_up_tail(database, path)?),
         ("restore database", restore_database(database, path, &[], false)?),
         ("restore database elsewhere", restore_database(database, path, &moves, true)?),
         ("restore log", restore_log(database, path)?),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pcdr_core::backup::BackupKind;
 use pcdr_core::observation::DatabaseState;
 use pcdr_core::ports::Progress;
-use pcdr_core::step::{DatabaseAction, LogRange};
+use pcdr_core::step::{DatabaseAction, LogEnd, LogRange};
 use pcdr_core::{ErrorCode, Lsn};
 
 use crate::check::{Check, check};
@@ -130,7 +130,7 @@ async fn a_standby_copy_tells_its_position_by_history(servers: &Servers) {
     let next = servers.back_up_log("primary", "2").await;
     servers.restore_log("secondary", &next).await;
     let last_lsn = servers.header("secondary", &next).await.last_lsn;
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(last_lsn) }).await;
+    servers.act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(last_lsn)) }).await;
     assert_eq!(servers.read("secondary").await.last(), Some(&21));
 }
 
@@ -162,7 +162,9 @@ async fn the_history_of_a_recovered_copy_still_ends_with_its_last_log_backup(ser
     let path = servers.back_up_log("primary", "1").await;
     let header = servers.header("secondary", &path).await;
     servers.restore_log("secondary", &path).await;
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(header.last_lsn) }).await;
+    servers
+        .act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(header.last_lsn)) })
+        .await;
     let copy = servers.copy("secondary").await;
     assert!(copy.is_writable());
     let position = copy.log_position.known().copied().unwrap();
@@ -275,7 +277,7 @@ async fn everything_committed_before_a_log_backup_began_is_in_it(servers: &Serve
         last_lsn = header.last_lsn;
     }
     let committed = servers.read("primary").await;
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(last_lsn) }).await;
+    servers.act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(last_lsn)) }).await;
     assert_eq!(servers.read("secondary").await, committed);
 }
 

@@ -2,8 +2,10 @@
 
 use pcdr_core::chain::{self, Start};
 use pcdr_core::observation::DatabaseState;
-use pcdr_core::step::DatabaseAction;
+use pcdr_core::step::{DatabaseAction, LogEnd};
+use pcdr_sql::statement::database;
 
+use super::statements::carry_out;
 use crate::check::{Check, check};
 use crate::servers::Servers;
 
@@ -12,6 +14,12 @@ pub const CHECKS: &[Check] = &[
     check!(the_chain_that_is_resolved_can_be_restored, needs: [Folders], decides: ["A11"]),
     check!(recovery_begins_a_fork_and_the_first_log_backup_after_it_spans_both, needs: [Folders], decides: ["A12"]),
     check!(the_old_primary_takes_the_log_of_the_new_one, needs: [Folders], decides: ["A13"]),
+    check!(
+        a_tail_follows_the_last_log_backup_and_its_copy_stands_where_it_ends,
+        needs: [Folders],
+        decides: ["A38"],
+        carries_out: &["database::back_up_tail"]
+    ),
     check!(log_of_the_fork_that_was_left_is_refused, needs: [Folders], decides: ["A14"]),
 ];
 
@@ -40,7 +48,9 @@ async fn the_chain_that_is_resolved_can_be_restored(servers: &Servers) {
     let after = servers.copy("secondary").await.log_position.known().copied().unwrap();
     assert_eq!(after.redo_start_lsn, Some(chain.reaches));
     assert_eq!(after.fork, chain.fork);
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(chain.reaches) }).await;
+    servers
+        .act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(chain.reaches)) })
+        .await;
     assert_eq!(servers.read("secondary").await, servers.read("primary").await);
 }
 
@@ -57,7 +67,9 @@ async fn fail_over(servers: &Servers) -> String {
     let header = servers.header("secondary", &tail).await;
     assert!(header.is_tail, "IsForceOffline tells a tail");
     servers.restore_log("secondary", &tail).await;
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(header.last_lsn) }).await;
+    servers
+        .act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(header.last_lsn)) })
+        .await;
     tail
 }
 
@@ -109,8 +121,36 @@ async fn the_old_primary_takes_the_log_of_the_new_one(servers: &Servers) {
     }
     let reached = servers.copy("primary").await.log_position.known().copied().unwrap();
     assert_eq!((reached.redo_start_lsn, reached.fork), (Some(chain.reaches), chain.fork));
-    servers.act("primary", DatabaseAction::Recover { expect: Some(chain.reaches) }).await;
+    servers
+        .act("primary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(chain.reaches)) })
+        .await;
     assert_eq!(servers.read("primary").await, servers.read("secondary").await);
+}
+
+async fn a_tail_follows_the_last_log_backup_and_its_copy_stands_where_it_ends(servers: &Servers) {
+    servers.initialise("secondary").await;
+    servers.write("primary", 10..13).await;
+    let last = servers.back_up_log("primary", "1").await;
+    servers.restore_log("secondary", &last).await;
+    let last = servers.header("primary", &last).await;
+    let before = servers.copy("primary").await.log_position.known().copied().unwrap();
+    assert_eq!(before.last_log_backup_lsn, Some(last.last_lsn));
+    servers.write("primary", 20..23).await;
+    let written = servers.read("primary").await;
+
+    let path = servers.backup("1_tail.trn");
+    carry_out!(servers, "primary", database::back_up_tail(servers.scratch.as_str(), &path));
+    let tail = servers.header("secondary", &path).await;
+    assert!(tail.is_tail, "IsForceOffline tells a tail");
+    assert_eq!(tail.first_lsn, last.last_lsn);
+    let fenced = servers.copy("primary").await;
+    assert_eq!(fenced.state, DatabaseState::Restoring);
+    servers.restore_log("secondary", &path).await;
+    let after = servers.copy("secondary").await.log_position.known().copied().unwrap();
+    assert_eq!(after.redo_start_lsn, Some(tail.last_lsn));
+    let end = Some(LogEnd::EndOf { path });
+    servers.act("secondary", DatabaseAction::Recover { expect: end }).await;
+    assert_eq!(servers.read("secondary").await, written, "nothing is lost");
 }
 
 async fn log_of_the_fork_that_was_left_is_refused(servers: &Servers) {

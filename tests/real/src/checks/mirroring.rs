@@ -1,7 +1,7 @@
 //! Mirroring: endpoints, the session, its failover.
 
 use pcdr_core::observation::{DatabaseState, MirroringRole, MirroringState};
-use pcdr_core::step::DatabaseAction;
+use pcdr_core::step::{DatabaseAction, LogEnd};
 use pcdr_sql::statement::database;
 
 use super::statements::carry_out;
@@ -182,7 +182,9 @@ async fn the_log_chain_goes_on_over_a_mirroring_failover(servers: &Servers) {
     for path in [&one, &two] {
         servers.restore_log("secondary", path).await;
     }
-    servers.act("secondary", DatabaseAction::Recover { expect: Some(second.last_lsn) }).await;
+    servers
+        .act("secondary", DatabaseAction::Recover { expect: Some(LogEnd::Lsn(second.last_lsn)) })
+        .await;
     assert_eq!(servers.read("secondary").await, servers.read("mirror").await);
 }
 
