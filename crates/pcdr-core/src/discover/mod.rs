@@ -1,7 +1,7 @@
 //! From instances that nobody has described to a topology file.
 //!
 //! What log shipping, mirroring, endpoints and jobs say of themselves becomes a topology that
-//! [`configure`](crate::configure) finds nothing to change in. What they do not say is never guessed: it is
+//! [`configure`] finds nothing to change in. What they do not say is never guessed: it is
 //! asked for, or left open in the file, which then does not validate.
 
 mod draft;
