@@ -17,7 +17,7 @@ pub const CHECKS: &[Check] = &[
     check!(
         a_tail_follows_the_last_log_backup_and_its_copy_stands_where_it_ends,
         needs: [Folders],
-        decides: ["A38"],
+        decides: ["A39"],
         carries_out: &["database::back_up_tail"]
     ),
     check!(log_of_the_fork_that_was_left_is_refused, needs: [Folders], decides: ["A14"]),
