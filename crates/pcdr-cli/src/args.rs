@@ -104,6 +104,15 @@ pub enum Command {
         For review by another person: pcdr plan configure -o plan.json, then pcdr apply plan.json.")]
     Configure(Configure),
 
+    /// Write the T-SQL that gives pcdr's login the rights that a command needs; runs none of it
+    #[command(after_long_help = "Examples:\n  \
+        pcdr rights --topology prod.toml --login pcdr > rights.sql\n  \
+        pcdr rights failover --topology prod.toml --login 'EXAMPLE\\pcdr' --windows\n  \
+        pcdr rights configure --topology prod.toml --login pcdr --json | jq '.instances[].needs'\n\n\
+        For each instance by its role: every right with what needs it, its source, and what stays \
+        unknown although it is given. There is no password in it.")]
+    Rights(Rights),
+
     /// Make a verified plan; changes nothing
     Plan {
         /// What for.
@@ -277,6 +286,29 @@ impl RunbookIntent {
             RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
         }
     }
+}
+
+/// Options of `rights`.
+#[derive(Debug, Args)]
+pub struct Rights {
+    /// What pcdr shall be able to do; plan, preflight and discover need what status needs
+    #[arg(default_value = "status", value_name = "COMMAND", value_parser = rights_commands())]
+    pub command: pcdr_core::rights::Command,
+
+    /// The login that pcdr uses
+    #[arg(long, value_name = "NAME")]
+    pub login: String,
+
+    /// It is a Windows account (DOMAIN\name), whose login the script creates; otherwise a SQL login that exists
+    #[arg(long)]
+    pub windows: bool,
+}
+
+fn rights_commands() -> impl clap::builder::TypedValueParser<Value = pcdr_core::rights::Command> {
+    use clap::builder::TypedValueParser;
+    use pcdr_core::rights::Command;
+    clap::builder::PossibleValuesParser::new(Command::ALL.map(Command::as_str))
+        .try_map(|name| name.parse::<Command>())
 }
 
 /// Options of `configure`.
@@ -500,6 +532,8 @@ pub enum SchemaOf {
     Validate,
     /// `pcdr status --json`
     Status,
+    /// `pcdr rights … --json`
+    Rights,
     /// `pcdr configure --diff --json`
     Diff,
     /// `pcdr plan … --json` and the file that `pcdr plan … -o` writes

@@ -12,6 +12,7 @@ pub mod meter;
 pub mod output;
 pub mod plan;
 pub mod rehearse;
+pub mod rights;
 pub mod runbook;
 pub mod sim;
 pub mod sim_shell;
@@ -130,6 +131,7 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Status(wanted) => {
             several_threads()?.block_on(status::run(&wanted, &global, output))
         }
+        Command::Rights(wanted) => rights::run(&wanted, &global, output),
         Command::Plan { intent } => {
             let (intent, wanted) = intent.wanted();
             several_threads()?.block_on(plan::plan(intent, wanted, &global, output))

@@ -438,6 +438,64 @@ pub struct RunbookDocument {
     pub markdown: String,
 }
 
+/// `pcdr rights … --json`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RightsDocument {
+    /// What pcdr shall be able to do.
+    pub command: String,
+    /// The login.
+    pub login: String,
+    /// Every instance of the topology.
+    pub instances: Vec<InstanceRightsView>,
+    /// What is needed beside rights on instances.
+    pub beside: Vec<String>,
+    /// The whole script, as the command prints it without `--json`.
+    pub script: String,
+}
+
+/// What a login needs on one instance.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct InstanceRightsView {
+    /// Name in the topology.
+    pub instance: String,
+    /// Role in the topology.
+    pub role: String,
+    /// The rights; where one of them is `member of sysadmin`, it includes the others.
+    pub needs: Vec<NeedView>,
+    /// Facts that stay unknown although everything is given.
+    pub stays_unknown: Vec<UnknownView>,
+    /// The script for this instance, batches ended by lines `GO`.
+    pub script: String,
+}
+
+/// A right and what needs it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct NeedView {
+    /// The right.
+    pub right: String,
+    /// What needs it.
+    pub why: Vec<String>,
+    /// The documents that say so.
+    pub sources: Vec<String>,
+    /// What was not confirmed on a server; null when nothing is in doubt.
+    pub unconfirmed: Option<String>,
+    /// When it is needed; null: always.
+    pub only: Option<String>,
+    /// The batch that gives it.
+    pub statement: String,
+}
+
+/// A fact that an instance does not tell to a login with these rights.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct UnknownView {
+    /// The fact as an observation calls it.
+    pub fact: String,
+    /// When, and why.
+    pub why: String,
+    /// The document that says so.
+    pub source: String,
+}
+
 /// The first line of `pcdr sim`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SimDocument {
@@ -525,6 +583,7 @@ pub fn schema(what: SchemaOf) -> Schema {
         SchemaOf::Discover => schemars::schema_for!(DiscoverDocument),
         SchemaOf::Validate => schemars::schema_for!(ValidateDocument),
         SchemaOf::Status => schemars::schema_for!(StatusDocument),
+        SchemaOf::Rights => schemars::schema_for!(RightsDocument),
         SchemaOf::Diff => schemars::schema_for!(DiffDocument),
         SchemaOf::Plan => schemars::schema_for!(PlanDocument),
         SchemaOf::Apply => schemars::schema_for!(ApplyDocument),

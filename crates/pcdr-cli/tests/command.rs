@@ -137,9 +137,30 @@ fn completions_exist_for_every_shell() {
 }
 
 #[test]
+fn rights_are_a_script_for_each_instance_and_ask_no_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let topology = topology(folder.path(), &stretched());
+    let told = run(&["rights", "failover", "--topology", &topology, "--login", "pcdr", "--json"]);
+    assert_eq!(status(&told), 0, "{}", stderr(&told));
+    let document = json(&told);
+    assert_schema("rights", &document);
+    assert_eq!(document["instances"].as_array().unwrap().len(), 5);
+    let text = stdout(&run(&["rights", "failover", "--topology", &topology, "--login", "pcdr"]));
+    assert_eq!(text, document["script"].as_str().unwrap());
+    assert_eq!(
+        text.matches("ALTER SERVER ROLE [sysadmin] ADD MEMBER [pcdr];").count(),
+        1,
+        "{text}"
+    );
+    let wrong = run(&["rights", "--topology", &topology, "--login", "pcdr", "--windows"]);
+    assert_eq!(status(&wrong), 2, "a Windows account has a domain");
+    assert_eq!(status(&run(&["rights", "rehearse", "--topology", &topology, "--login", "p"])), 2);
+}
+
+#[test]
 fn every_schema_is_json_with_a_title() {
     for what in
-        ["discover", "validate", "status", "plan", "apply", "runbook", "rehearse", "sim", "failure"]
+        ["discover", "validate", "status", "rights", "plan", "apply", "runbook", "rehearse", "sim", "failure"]
     {
         let schema = json(&run(&["schema", what]));
         assert!(schema["title"].is_string(), "{what}");

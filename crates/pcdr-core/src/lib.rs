@@ -57,6 +57,7 @@ pub mod plan;
 pub mod ports;
 pub mod refusal;
 pub mod remove;
+pub mod rights;
 pub mod run;
 pub mod schedule;
 pub mod settings;

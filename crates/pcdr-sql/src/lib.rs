@@ -19,6 +19,7 @@ pub mod instance;
 mod observation;
 pub mod pool;
 pub mod quote;
+pub mod rights;
 pub mod statement;
 pub mod trace;
 

@@ -87,7 +87,7 @@ impl SessionHost {
         let database = self.database_of(name);
         self.view(|view| {
             let own = access::check(view.instance, &database, me, &self.login)?;
-            security::may(view.instance, &self.login, Action::Data(&own.name, false))?;
+            security::may(view.instance, &self.login, Action::Data(&own.name, &name.name, false))?;
             let file = own.files.first().map_or("", |file| file.physical.as_str());
             if let Some(os) = own.condition.unreadable {
                 return Err(errors::io_failed(file, os).into());
@@ -412,27 +412,31 @@ impl Host for SessionHost {
         let database = self.database_of(table);
         let named = full_name(table);
         self.check_room(&database, &named)?;
-        self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
-            let target = table_of(database, key, &named, Some(transaction))?;
-            let mut identity = target.next_identity;
-            let mut records = Vec::with_capacity(rows.len());
-            for (row_id, mut row) in (target.next_row..).zip(rows) {
-                if let Some((column, _, increment)) = target.definition.identity
-                    && row.get(column).is_some_and(Value::is_null)
-                    && let Some(ty) = target.definition.columns.get(column).map(|c| c.ty)
-                {
-                    row[column] = integer(ty, identity);
-                    identity = identity.saturating_add(increment);
+        self.write(
+            table,
+            Action::Data(&database, &table.name, true),
+            |database, key, transaction, now| {
+                let target = table_of(database, key, &named, Some(transaction))?;
+                let mut identity = target.next_identity;
+                let mut records = Vec::with_capacity(rows.len());
+                for (row_id, mut row) in (target.next_row..).zip(rows) {
+                    if let Some((column, _, increment)) = target.definition.identity
+                        && row.get(column).is_some_and(Value::is_null)
+                        && let Some(ty) = target.definition.columns.get(column).map(|c| c.ty)
+                    {
+                        row[column] = integer(ty, identity);
+                        identity = identity.saturating_add(increment);
+                    }
+                    check_nulls(target, &row)?;
+                    records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
                 }
-                check_nulls(target, &row)?;
-                records.push(LogOp::Insert { table: key.to_owned(), row_id, row });
-            }
-            let count = records.len() as u64;
-            for op in records {
-                database.append(now, transaction, op);
-            }
-            Ok(count)
-        })
+                let count = records.len() as u64;
+                for op in records {
+                    database.append(now, transaction, op);
+                }
+                Ok(count)
+            },
+        )
     }
 
     fn insert_minimally(&mut self, table: &ObjectName, rows: Vec<Row>) -> Result<u64, SqlFailure> {
@@ -571,37 +575,41 @@ impl Host for SessionHost {
         }
         let database = self.database_of(table);
         let named = full_name(table);
-        self.write(table, Action::Data(&database, true), |database, key, transaction, now| {
-            let target = table_of(database, key, &named, Some(transaction))?;
-            let mut used = std::collections::BTreeSet::new();
-            let mut records = Vec::with_capacity(changes.len());
-            for (before, after) in changes {
-                let found = target
-                    .rows_for(Some(transaction))
-                    .find(|(id, row)| !used.contains(id) && **row == before)
-                    .map(|(id, _)| id);
-                // A row that is gone was changed by someone else since it was read.
-                let Some(row_id) = found else {
-                    continue;
-                };
-                if locked(target, row_id, transaction) {
-                    return Err(errors::lock_timeout());
-                }
-                used.insert(row_id);
-                records.push(match after {
-                    Some(after) => {
-                        check_nulls(target, &after)?;
-                        LogOp::Update { table: key.to_owned(), row_id, after }
+        self.write(
+            table,
+            Action::Data(&database, &table.name, true),
+            |database, key, transaction, now| {
+                let target = table_of(database, key, &named, Some(transaction))?;
+                let mut used = std::collections::BTreeSet::new();
+                let mut records = Vec::with_capacity(changes.len());
+                for (before, after) in changes {
+                    let found = target
+                        .rows_for(Some(transaction))
+                        .find(|(id, row)| !used.contains(id) && **row == before)
+                        .map(|(id, _)| id);
+                    // A row that is gone was changed by someone else since it was read.
+                    let Some(row_id) = found else {
+                        continue;
+                    };
+                    if locked(target, row_id, transaction) {
+                        return Err(errors::lock_timeout());
                     }
-                    None => LogOp::Delete { table: key.to_owned(), row_id },
-                });
-            }
-            let count = records.len() as u64;
-            for op in records {
-                database.append(now, transaction, op);
-            }
-            Ok(count)
-        })
+                    used.insert(row_id);
+                    records.push(match after {
+                        Some(after) => {
+                            check_nulls(target, &after)?;
+                            LogOp::Update { table: key.to_owned(), row_id, after }
+                        }
+                        None => LogOp::Delete { table: key.to_owned(), row_id },
+                    });
+                }
+                let count = records.len() as u64;
+                for op in records {
+                    database.append(now, transaction, op);
+                }
+                Ok(count)
+            },
+        )
     }
 
     fn create_table(
@@ -614,8 +622,11 @@ impl Host for SessionHost {
         let schema = if name.schema.is_empty() { "dbo".to_owned() } else { name.schema.clone() };
         let is_global = name.name.starts_with("##");
         // Everybody may make temporary tables.
-        let action =
-            if is_global { Action::Data("tempdb", false) } else { Action::Schema(&database) };
+        let action = if is_global {
+            Action::Data("tempdb", &name.name, false)
+        } else {
+            Action::Schema(&database)
+        };
         self.write(name, action, |database, key, transaction, now| {
             let taken = super::modules::named(database, Some(transaction), &schema, &name.name);
             if database.storage.tables.contains_key(key) || taken.is_some() {

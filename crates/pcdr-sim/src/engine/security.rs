@@ -112,7 +112,7 @@ const FIRST_LOGIN_ID: i32 = 256;
 
 /// The fixed server roles with their `principal_id`, and the permissions that they carry.
 pub const SERVER_ROLES: &[(&str, i32, &[&str])] = &[
-    ("public", 2, &["VIEW ANY DATABASE", "CONNECT SQL"]),
+    ("public", 2, &["CONNECT SQL"]),
     ("sysadmin", 3, &["CONTROL SERVER"]),
     ("securityadmin", 4, &["ALTER ANY LOGIN"]),
     (
@@ -181,6 +181,13 @@ impl Security {
             sa.id = 1;
             sa.roles.insert("sysadmin".to_owned());
         }
+        // What public has by a grant, an administrator may take back.
+        security.grants.push(Grant {
+            permission: "VIEW ANY DATABASE".to_owned(),
+            securable: None,
+            grantee: "public".to_owned(),
+            denied: false,
+        });
         // The services' own logins, as set-up creates them.
         for (i, service) in [ENGINE_SERVICE, AGENT_SERVICE].into_iter().enumerate() {
             let tail = i as u8 + 1;
@@ -390,8 +397,8 @@ pub enum Action<'a> {
     Use(&'a str),
     /// Ignoring RESTRICTED_USER (923).
     UseRestricted(&'a str),
-    /// Reading (`false`) or changing (`true`) the user tables of a database.
-    Data(&'a str, bool),
+    /// Reading (`false`) or changing (`true`) a user table of a database: database, table.
+    Data(&'a str, &'a str, bool),
     /// CREATE and DROP TABLE.
     Schema(&'a str),
     /// CHECKPOINT of a database.
@@ -444,7 +451,7 @@ fn is_allowed(instance: &InstanceState, login: &str, action: Action<'_>) -> bool
         Action::UseRestricted(db) => {
             role(db, "db_owner") || instance.security.in_role(login, "dbcreator")
         }
-        Action::Data(db, write) => {
+        Action::Data(db, table, write) => {
             let (reader, denied, permissions): (_, _, &[&str]) = if write {
                 ("db_datawriter", "db_denydatawriter", &["INSERT", "UPDATE", "DELETE"])
             } else {
@@ -452,7 +459,10 @@ fn is_allowed(instance: &InstanceState, login: &str, action: Action<'_>) -> bool
             };
             role(db, "db_owner")
                 || (!role(db, denied)
-                    && (role(db, reader) || permissions.iter().any(|p| granted(db, p))))
+                    && (role(db, reader)
+                        || permissions
+                            .iter()
+                            .any(|p| has_database_permission(instance, login, db, p, Some(table)))))
         }
         Action::Schema(db) => {
             role(db, "db_owner") || role(db, "db_ddladmin") || granted(db, "CREATE TABLE")

@@ -137,7 +137,7 @@ impl Run<'_> {
         given: Vec<Given>,
     ) -> Result<(Flow, i32, Vec<Final>), Raised> {
         if path.last().eq_ignore_ascii_case("sp_executesql") {
-            return self.execute_sql(given).await;
+            return self.execute_sql_in(path, given).await;
         }
         let name = object_name(path);
         let system = self.host.procedure(&name);
@@ -212,6 +212,25 @@ impl Run<'_> {
         let mut raised = self.raised(failure.in_procedure(procedure, 0));
         raised.level += 1;
         raised
+    }
+
+    /// `sp_executesql` as the procedure of a database: it runs there, and the session is back here after.
+    async fn execute_sql_in(
+        &mut self,
+        path: &Path,
+        given: Vec<Given>,
+    ) -> Result<(Flow, i32, Vec<Final>), Raised> {
+        let here = self.host.database();
+        let there = object_name(path).database;
+        let elsewhere = !there.is_empty() && !there.eq_ignore_ascii_case(&here);
+        if elsewhere && let Err(failure) = self.host.use_database(&there) {
+            return Err(self.raised(failure));
+        }
+        let result = self.execute_sql(given).await;
+        if elsewhere {
+            let _gone = self.host.use_database(&here);
+        }
+        result
     }
 
     /// `sp_executesql @stmt, @params, …`.

@@ -2,7 +2,7 @@
 
 use pcdr_core::Guid;
 
-use super::{REDO_START, Statement};
+use super::{REDO_START, SEES_SESSIONS, Statement, unless_hidden};
 use crate::quote::{self, QuoteError};
 
 /// Where a database stands, in one row that is always there, and who asks.
@@ -117,8 +117,9 @@ pub fn recover(database: &str) -> Result<Statement, QuoteError> {
 /// User sessions in a database, by current database; not the asking one, not pcdr's.
 pub fn sessions(database: &str) -> Result<Statement, QuoteError> {
     let name = quote::name(database)?;
+    let guard = unless_hidden(&SEES_SESSIONS, "sessions of others are not shown.");
     Ok(Statement::query(format!(
-        "SELECT CAST(s.session_id AS int) AS session_id, CONVERT(nvarchar(30), s.login_time, 121) AS login_time, \
+        "{guard}SELECT CAST(s.session_id AS int) AS session_id, CONVERT(nvarchar(30), s.login_time, 121) AS login_time, \
          s.login_name, s.program_name FROM sys.dm_exec_sessions AS s \
          JOIN sys.databases AS d ON d.database_id = s.database_id \
          WHERE s.is_user_process = 1 AND s.session_id <> @@SPID AND d.name = {name} ORDER BY s.session_id;"

@@ -6,6 +6,21 @@
 /// The error that pcdr's own observation raises where a login may not see every database.
 pub(crate) const HIDDEN: i32 = 50_229;
 
+/// Refuses to look where a missing permission would hide rows, so that none are shown for lack of a
+/// right: THROW, unless the login has one of these server permissions. One that a release does not know
+/// counts as missing.
+pub(crate) fn unless_hidden(permissions: &[&str], hidden: &str) -> String {
+    let missing: Vec<String> = permissions
+        .iter()
+        .map(|one| format!("ISNULL(HAS_PERMS_BY_NAME(NULL, NULL, N'{one}'), 0) = 0"))
+        .collect();
+    let first = permissions.first().copied().unwrap_or_default();
+    format!("IF {} THROW {HIDDEN}, N'{first} is missing: {hidden}', 1; ", missing.join(" AND "))
+}
+
+/// What shows the sessions of others; the second came with SQL Server 2022.
+pub(crate) const SEES_SESSIONS: [&str; 2] = ["VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE"];
+
 /// Where redo of the database `d` starts, as `f`: the data file that is furthest behind decides.
 pub(crate) const REDO_START: &str = "OUTER APPLY (SELECT TOP (1) x.redo_start_lsn, x.redo_start_fork_guid \
     FROM sys.master_files AS x WHERE x.database_id = d.database_id AND x.type = 0 AND x.redo_start_lsn IS NOT NULL \
@@ -16,6 +31,7 @@ pub mod files;
 pub mod jobs;
 pub mod log_shipping;
 pub mod observe;
+pub mod rights;
 pub mod survey;
 
 use crate::quote::QuoteError;
@@ -72,6 +88,7 @@ pub fn samples(database: &str, path: &str) -> Result<Vec<(&'static str, Statemen
     all.extend(files::samples(path)?);
     all.extend(jobs::samples()?);
     all.extend(log_shipping::samples(database, path)?);
+    all.extend(rights::samples(database)?);
     Ok(all)
 }
 
@@ -130,6 +147,7 @@ mod tests {
             include_str!("files.rs"),
             include_str!("jobs.rs"),
             include_str!("log_shipping.rs"),
+            include_str!("rights.rs"),
         ] {
             let (builders, samples) = file.split_once("pub(super) fn samples(").unwrap();
             for line in builders.lines().filter_map(|line| line.strip_prefix("pub fn ")) {

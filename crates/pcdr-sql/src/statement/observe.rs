@@ -6,8 +6,11 @@
 //! level.
 
 use super::jobs::FREQUENCY;
-use super::{HIDDEN, REDO_START, Statement};
+use super::{HIDDEN, REDO_START, SEES_SESSIONS, Statement, unless_hidden};
 use crate::quote::{self, QuoteError};
+
+/// What shows what is there, whether the login may use it or not.
+const SEES_DEFINITIONS: &str = "VIEW ANY DEFINITION";
 
 /// The column that a failed section has.
 pub(crate) const ERROR: &str = "error";
@@ -79,18 +82,19 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
     vec![
         (
             "pcdr_agent",
-            "SELECT 1 AS pcdr_agent, CAST(s.status AS int) AS status FROM sys.dm_server_services AS s \
-             WHERE s.servicename LIKE N'SQL Server Agent%';"
-                .to_owned(),
+            unless_hidden(
+                &["VIEW SERVER STATE", "VIEW SERVER SECURITY STATE"],
+                "the services are not shown.",
+            ) + "SELECT 1 AS pcdr_agent, CAST(s.status AS int) AS status FROM sys.dm_server_services AS s \
+                 WHERE s.servicename LIKE N'SQL Server Agent%';",
         ),
         (
             "pcdr_databases",
             format!(
-                "IF HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW ANY DATABASE') = 0 \
-                 THROW {HIDDEN}, N'VIEW ANY DATABASE is missing: a database that is not shown may exist.', 1; \
-                 SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
+                "{guard}SELECT 1 AS pcdr_databases, d.name, CAST(d.state AS int) AS state, d.is_in_standby, d.is_read_only, \
                  CAST(d.user_access AS int) AS user_access, CAST(d.recovery_model AS int) AS recovery_model \
-                 FROM sys.databases AS d WHERE {d_name};"
+                 FROM sys.databases AS d WHERE {d_name};",
+                guard = unless_hidden(&["VIEW ANY DATABASE"], "a database that is not shown may exist.")
             ),
         ),
         (
@@ -128,11 +132,12 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
         (
             "pcdr_sessions",
             format!(
-                "SELECT 1 AS pcdr_sessions, d.name, CAST(s.session_id AS int) AS session_id, \
+                "{guard}SELECT 1 AS pcdr_sessions, d.name, CAST(s.session_id AS int) AS session_id, \
                  CONVERT(nvarchar(30), s.login_time, 121) AS login_time, s.login_name, s.program_name \
                  FROM sys.dm_exec_sessions AS s JOIN sys.databases AS d ON d.database_id = s.database_id \
                  WHERE s.is_user_process = 1 AND s.session_id <> @@SPID AND {d_name} \
-                 ORDER BY s.session_id;"
+                 ORDER BY s.session_id;",
+                guard = unless_hidden(&SEES_SESSIONS, "sessions of others are not shown.")
             ),
         ),
         (
@@ -222,10 +227,10 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
         ),
         (
             "pcdr_endpoint",
-            "SELECT 1 AS pcdr_endpoint, e.name, t.port, CAST(e.state AS int) AS state, CAST(e.role AS int) AS role \
-             FROM sys.database_mirroring_endpoints AS e \
-             LEFT JOIN sys.tcp_endpoints AS t ON t.endpoint_id = e.endpoint_id;"
-                .to_owned(),
+            unless_hidden(&[SEES_DEFINITIONS], "an endpoint that is not shown may exist.")
+                + "SELECT 1 AS pcdr_endpoint, e.name, t.port, CAST(e.state AS int) AS state, \
+                   CAST(e.role AS int) AS role FROM sys.database_mirroring_endpoints AS e \
+                   LEFT JOIN sys.tcp_endpoints AS t ON t.endpoint_id = e.endpoint_id;",
         ),
     ]
 }
@@ -244,9 +249,15 @@ pub(super) fn pings(database: &str) -> Result<String, QuoteError> {
     let name = quote::name(database)?;
     let identifier = quote::identifier(database)?;
     let table = quote::literal(&format!("{identifier}.dbo.tblServerIdentity"))?;
+    let open =
+        format!("EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND d.state = 0)");
     let query = format!(
-        "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND d.state = 0) \
-         AND OBJECT_ID({table}) IS NOT NULL \
+        "IF {open} AND ISNULL(HAS_DBACCESS({name}), 0) = 0 \
+         THROW {HIDDEN}, N'a user in the database is missing, or it takes no session now.', 1; \
+         IF {open} AND OBJECT_ID({table}) IS NULL \
+         AND ISNULL(HAS_PERMS_BY_NAME(NULL, NULL, N'{SEES_DEFINITIONS}'), 0) = 0 \
+         THROW {HIDDEN}, N'SELECT on dbo.tblServerIdentity is missing: a table that is not shown may exist.', 1; \
+         IF {open} AND OBJECT_ID({table}) IS NOT NULL \
          SELECT 1 AS pcdr_pings, {name} AS name, i.serverAddress AS address, i.serverLastPingTime AS pinged_at \
          FROM {identifier}.dbo.tblServerIdentity AS i;"
     );

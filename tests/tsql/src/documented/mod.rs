@@ -116,6 +116,10 @@ impl<'a> Check<'a> {
             | "CreateEndpointStatement"
             | "AlterEndpointStatement"
             | "CreateLoginStatement"
+            | "UseStatement"
+            | "CreateUserStatement"
+            | "AlterRoleStatement"
+            | "AlterServerRoleStatement"
             | "GrantStatement" => {}
             other => self.problem(format!("{other} is a statement that the check does not know")),
         }

@@ -49,7 +49,9 @@ fn known(name: &str) -> Option<Typed> {
         "COUNT" => of(int, false),
         "ERROR_NUMBER" => of(int, true),
         "ERROR_MESSAGE" => of(nvarchar(4000), true),
-        "IS_SRVROLEMEMBER" | "HAS_PERMS_BY_NAME" | "OBJECT_ID" => of(int, true),
+        "IS_SRVROLEMEMBER" | "HAS_PERMS_BY_NAME" | "HAS_DBACCESS" | "OBJECT_ID" | "SUSER_ID" => {
+            of(int, true)
+        }
         "SUSER_SNAME" => of(nvarchar(128), true),
         "@@SPID" => of(plain(Base::SmallInt), false),
         "@@TRANCOUNT" => of(int, false),

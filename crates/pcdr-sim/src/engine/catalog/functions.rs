@@ -194,11 +194,10 @@ fn has_permission(view: View<'_>, arguments: &[Value]) -> Option<bool> {
     let class = argument(arguments, 1).map(|c| c.to_uppercase());
     let permission = argument(arguments, 2)?.to_uppercase();
     match class.as_deref() {
-        None | Some("SERVER") => Some(if permission == "ANY" {
-            true
-        } else {
-            has_server_permission(view.instance, login, &permission)
-        }),
+        None | Some("SERVER") if is_newer(view, &permission) => None,
+        None | Some("SERVER") => {
+            Some(permission == "ANY" || has_server_permission(view.instance, login, &permission))
+        }
         Some("DATABASE") => {
             let name = securable.unwrap_or_else(|| view.session.database.clone());
             let database = view.instance.database(name.trim_matches(['[', ']']))?;
@@ -245,6 +244,34 @@ fn has_permission(view: View<'_>, arguments: &[Value]) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+/// Whether a server permission came with release 16 and this one is older.
+fn is_newer(view: View<'_>, permission: &str) -> bool {
+    view.major() < 16
+        && matches!(
+            permission,
+            "VIEW SERVER PERFORMANCE STATE"
+                | "VIEW SERVER SECURITY STATE"
+                | "VIEW ANY SECURITY DEFINITION"
+                | "CREATE LOGIN"
+        )
+}
+
+/// Whether the login sees that a table of a database is there: it has a permission on it.
+///
+/// Source: "Metadata Visibility Configuration".
+fn sees_table(view: View<'_>, database: &Database, table: &str) -> bool {
+    let login = &view.session.login;
+    let role = |r: &str| is_database_role_member(view.instance, login, &database.name, r);
+    let granted =
+        |p: &str| has_database_permission(view.instance, login, &database.name, p, Some(table));
+    security::user_of(view.instance, login, database).is_some()
+        && (view.has("VIEW ANY DEFINITION")
+            || ["db_datareader", "db_datawriter", "db_ddladmin"].into_iter().any(role)
+            || ["SELECT", "INSERT", "UPDATE", "DELETE", "ALTER", "VIEW DEFINITION"]
+                .into_iter()
+                .any(granted))
 }
 
 /// Splits a name at its dots outside brackets: database, schema, name.
@@ -299,7 +326,8 @@ fn object_id(view: View<'_>, name: &str, wanted: Option<&str>) -> Option<i32> {
     let own = view.instance.database(&own)?;
     let dotted = format!("{}.{object}", schema.as_deref().unwrap_or("dbo"));
     let is = |found: &str| wanted.is_none_or(|wanted| wanted.trim().eq_ignore_ascii_case(found));
-    let table = super::objects::object_id(own, &dotted).filter(|_| is("U"));
+    let table = super::objects::object_id(own, &dotted)
+        .filter(|_| is("U") && sees_table(view, own, &object));
     let module = || super::objects::module_id(view, &own.name, &dotted);
     table
         .or_else(|| module().filter(|(_, kind)| is(kind)).map(|(id, _)| id))

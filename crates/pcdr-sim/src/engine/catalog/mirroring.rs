@@ -152,9 +152,29 @@ fn tsql(&(name, id, protocol, text): &(&'static str, i32, u8, &'static str)) -> 
     ]
 }
 
+/// The mirroring endpoint, for a login that owns it or has a permission on it or over all of them.
+///
+/// Source: "Metadata Visibility Configuration".
+fn visible(view: View<'_>) -> impl Iterator<Item = &EndpointState> {
+    let login = &view.session.login;
+    let all = view.has("VIEW ANY DEFINITION") || view.has("ALTER ANY ENDPOINT");
+    let given = move |e: &EndpointState| {
+        view.instance.security.grants.iter().any(|g| {
+            let on_it = g.securable.as_ref().is_some_and(|(class, name)| {
+                class == "ENDPOINT" && name.eq_ignore_ascii_case(&e.definition.name)
+            });
+            let to_me = g.grantee.eq_ignore_ascii_case(login)
+                || view.instance.security.in_role(login, &g.grantee);
+            on_it && to_me && !g.denied
+        })
+    };
+    let endpoint = view.instance.endpoint.iter();
+    endpoint.filter(move |e| all || e.owner.eq_ignore_ascii_case(login) || given(e))
+}
+
 /// `sys.endpoints`.
 pub(super) fn endpoints(view: View<'_>) -> Relation {
-    let own = view.instance.endpoint.iter().map(|e| inherited(view, e));
+    let own = visible(view).map(|e| inherited(view, e));
     let named = TSQL.iter().map(tsql).chain(own).collect();
     rows(columns::ENDPOINTS, view.major(), named)
 }
@@ -162,7 +182,7 @@ pub(super) fn endpoints(view: View<'_>) -> Relation {
 /// `sys.tcp_endpoints`.
 pub(super) fn tcp_endpoints(view: View<'_>) -> Relation {
     let tcp = TSQL.iter().filter(|e| e.2 == 2).map(tsql);
-    let own = view.instance.endpoint.iter().map(|e| {
+    let own = visible(view).map(|e| {
         let mut row = inherited(view, e);
         row.push(("port", Value::Int(i32::from(e.definition.port))));
         row
@@ -215,10 +235,7 @@ fn encryption(words: &[String], major: u8) -> (u8, &'static str) {
 
 /// `sys.database_mirroring_endpoints`: none or one.
 pub(super) fn mirroring_endpoints(view: View<'_>) -> Relation {
-    let named = view
-        .instance
-        .endpoint
-        .iter()
+    let named = visible(view)
         .map(|e| {
             let (role, role_desc) = match e.definition.role.to_uppercase().as_str() {
                 "PARTNER" => (1, "PARTNER"),

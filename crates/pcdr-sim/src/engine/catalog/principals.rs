@@ -154,14 +154,8 @@ pub(super) fn server_permissions(view: View<'_>) -> Relation {
         grantee: l.name.clone(),
         denied: false,
     });
-    let public = Grant {
-        permission: "VIEW ANY DATABASE".to_owned(),
-        securable: None,
-        grantee: "public".to_owned(),
-        denied: false,
-    };
     let mut named = Vec::new();
-    for grant in connect.chain([public]).chain(security.grants.iter().cloned()) {
+    for grant in connect.chain(security.grants.iter().cloned()) {
         let seen = all || grant.grantee.eq_ignore_ascii_case(&view.session.login);
         let Some(grantee) = id_of(&grant.grantee).filter(|_| seen) else {
             continue;

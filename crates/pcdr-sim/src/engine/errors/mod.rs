@@ -165,12 +165,12 @@ pub fn permission(_instance: &InstanceState, action: Action<'_>) -> SqlMessage {
         Action::Endpoint | Action::Maintenance => {
             error(297, 16, 1, "The user does not have permission to perform this action.")
         }
-        Action::Data(database, write) => error(
+        Action::Data(database, table, write) => error(
             229,
             14,
             5,
             format!(
-                "The {} permission was denied on the object in database '{database}'.",
+                "The {} permission was denied on the object '{table}', database '{database}', schema 'dbo'.",
                 if write { "UPDATE" } else { "SELECT" }
             ),
         ),

@@ -156,6 +156,16 @@ fn must_own(msdb: &Msdb, around: &dyn Surroundings, job: Uuid) -> Result<(), Sql
     ))
 }
 
+/// Whether a call of `sp_update_job` says nothing but which job, and whether it is enabled: this much
+/// members of SQLAgentOperatorRole may do to jobs of others.
+///
+/// Source: "SQL Server Agent Fixed Database Roles".
+fn only_enables(a: Arguments<'_>) -> bool {
+    let names = ["@job_id", "@job_name", "@enabled"];
+    let said = |given: &&crate::tsql::host::Argument| !given.value.is_null();
+    a.0.iter().filter(said).all(|given| names.iter().any(|n| given.name.eq_ignore_ascii_case(n)))
+}
+
 fn may_start(msdb: &Msdb, around: &dyn Surroundings, job: Uuid) -> Result<(), SqlFailure> {
     if owns(msdb, around, job) || around.caller().agent_role >= AgentRole::Operator {
         return Ok(());
@@ -394,7 +404,9 @@ pub fn update(
     a: Arguments<'_>,
 ) -> Result<Outcome, SqlFailure> {
     let job = identify(msdb, around, a)?;
-    must_own(msdb, around, job)?;
+    if !(only_enables(a) && around.caller().agent_role >= AgentRole::Operator) {
+        must_own(msdb, around, job)?;
+    }
     let mut values: Vec<(&str, Value)> = Vec::new();
     if let Some(name) = a.text("@new_name") {
         let other = msdb[MsdbTable::Jobs]

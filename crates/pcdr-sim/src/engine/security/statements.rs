@@ -223,7 +223,7 @@ fn change(
         }
         Admin::Grant { verb, permissions, securable, grantees } => grant(
             instance,
-            (is_sysadmin, secures),
+            (is_sysadmin || controls_endpoint(instance, login, securable.as_ref()), secures),
             database,
             (verb, permissions, securable.as_ref()),
             grantees,
@@ -242,9 +242,26 @@ fn is_server_permission(name: &str) -> bool {
         )
 }
 
+/// Whether what a permission is given on is the endpoint, and the login owns it or may alter any.
+///
+/// Source: "GRANT Endpoint Permissions (Transact-SQL)", Permissions.
+fn controls_endpoint(
+    instance: &InstanceState,
+    login: &str,
+    securable: Option<&(String, String)>,
+) -> bool {
+    let Some((class, name)) = securable else { return false };
+    let own = instance.endpoint.as_ref().is_some_and(|endpoint| {
+        endpoint.definition.name.eq_ignore_ascii_case(name)
+            && endpoint.owner.eq_ignore_ascii_case(login)
+    });
+    class.eq_ignore_ascii_case("ENDPOINT")
+        && (own || has_server_permission(instance, login, "ALTER ANY ENDPOINT"))
+}
+
 fn grant(
     instance: &mut InstanceState,
-    (is_sysadmin, secures): (bool, bool),
+    (controls, secures): (bool, bool),
     database: &str,
     (verb, permissions, securable): (&str, &[String], Option<&(String, String)>),
     grantees: &[String],
@@ -258,7 +275,7 @@ fn grant(
         }
         _ => false,
     };
-    if !(is_sysadmin || (!on_server && secures)) {
+    if !(controls || (!on_server && secures)) {
         return Err(principal_error(4613, "Grantor does not have GRANT permission.".to_owned()));
     }
     if on_server && securable.is_none() && !database.eq_ignore_ascii_case("master") {
