@@ -10,6 +10,7 @@ use pcdr_cli::plan;
 use pcdr_core::observe::observe;
 use pcdr_core::plan::FailoverBy;
 use pcdr_core::ports::Owner;
+use pcdr_core::preflight::{Outcome, ask, check};
 use pcdr_core::rights::{Command, InstanceRights, Right, rights};
 use pcdr_core::run::{self, RunError};
 use pcdr_core::step::NewPrincipal;
@@ -253,6 +254,31 @@ fn a_step_that_lacks_its_right_stops_the_run_as_permission_denied() {
         let (code, action) = step_code(&error);
         assert_eq!(code, "permission_denied", "{error}");
         assert!(action.contains("sql-n3"), "{action}");
+    });
+}
+
+#[test]
+fn preflight_names_the_right_that_is_missing_and_none_that_is_given() {
+    virtually(async {
+        let stage = Stage::bare(STRETCHED).await;
+        create(&stage, "configures").await;
+        let (witness, left_out) = (name("sql-n3"), Right::Server("CREATE ENDPOINT"));
+        for mut of in rights(Command::Configure, stage.topology()).instances {
+            of.needs.retain(|need| of.instance != witness || need.right != left_out);
+            give(&stage, &of, "configures").await;
+        }
+        let (topology, connected) = connect(&stage, "configures");
+        let ports = &connected.ports;
+        let seen = observe(&topology, ports, "test", None).await;
+        let clock = ports.clock.as_ref();
+        let answers = ask(Command::Configure, &topology, &connected.preflight, clock).await;
+        let report = check(Command::Configure, &topology, &seen, &answers);
+        let failed: Vec<(&str, &str)> = report
+            .checks()
+            .filter(|(_, check)| matches!(check.outcome, Outcome::Failed { .. }))
+            .map(|(instance, check)| (instance.as_str(), check.subject.as_str()))
+            .collect();
+        assert_eq!(failed, [("sql-n3", "right: CREATE ENDPOINT")]);
     });
 }
 

@@ -173,6 +173,7 @@ pub(crate) fn question(of: &str, kind: Kind) -> String {
         (Kind::Function, "sys.dm_os_enumerate_filesystem") => {
             format!("SELECT * FROM {of}(N'D:\\', N'*');")
         }
+        (Kind::Function, "sys.dm_os_volume_stats") => format!("SELECT * FROM {of}(1, 1);"),
         (Kind::Function, _) => format!("SELECT * FROM {of}(N'D:\\shipped.bak');"),
         (Kind::Procedure, "xp_dirtree") => "EXEC master.sys.xp_dirtree N'D:\\', 1, 1;".to_owned(),
         (Kind::Procedure, "xp_fileexist" | "xp_subdirs") => {

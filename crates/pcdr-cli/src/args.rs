@@ -104,6 +104,15 @@ pub enum Command {
         For review by another person: pcdr plan configure -o plan.json, then pcdr apply plan.json.")]
     Configure(Configure),
 
+    /// Check everything that a command needs before it is given: rights, folders, space, clocks and more
+    #[command(after_long_help = "Examples:\n  \
+        pcdr preflight --topology prod.toml\n  \
+        pcdr preflight configure --topology prod.toml\n  \
+        pcdr preflight failover --topology prod.toml --json | jq '.instances[].checks[]'\n  \
+        pcdr preflight mirror-failover --topology prod.toml --exit-status || notify\n\n\
+        Changes nothing. Every check passes, fails, or says why it could not be made.")]
+    Preflight(Preflight),
+
     /// Write the T-SQL that gives pcdr's login the rights that a command needs; runs none of it
     #[command(after_long_help = "Examples:\n  \
         pcdr rights --topology prod.toml --login pcdr > rights.sql\n  \
@@ -286,6 +295,27 @@ impl RunbookIntent {
             RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
         }
     }
+}
+
+/// Options of `preflight`.
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// Before what
+    #[arg(default_value = "failover", value_name = "COMMAND", value_parser = preflight_commands())]
+    pub command: pcdr_core::rights::Command,
+
+    /// End with a status for scripts: 0 all passed, 4 some could not be checked, 5 some failed
+    #[arg(long)]
+    pub exit_status: bool,
+}
+
+fn preflight_commands() -> impl clap::builder::TypedValueParser<Value = pcdr_core::rights::Command>
+{
+    use clap::builder::TypedValueParser;
+    use pcdr_core::rights::Command;
+    let changing = Command::ALL.into_iter().filter(|command| !command.only_reads());
+    clap::builder::PossibleValuesParser::new(changing.map(Command::as_str))
+        .try_map(|name| name.parse::<Command>())
 }
 
 /// Options of `rights`.
@@ -532,6 +562,8 @@ pub enum SchemaOf {
     Validate,
     /// `pcdr status --json`
     Status,
+    /// `pcdr preflight … --json`
+    Preflight,
     /// `pcdr rights … --json`
     Rights,
     /// `pcdr configure --diff --json`

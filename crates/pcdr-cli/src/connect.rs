@@ -1,12 +1,14 @@
 //! From a topology to the ports of a run: connections, Management Shell, files, lock and journal.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pcdr_core::ports::{Clock, PoolControl, Ports};
-use pcdr_core::{Timestamp, Topology};
+use pcdr_core::preflight::Preflight;
+use pcdr_core::{InstanceName, Timestamp, Topology};
 use pcdr_skype::{CommandTransport, Product, Shell, ShellPool, ShellTransport};
 use pcdr_sql::{Dialer, Fleet, FleetOptions, TcpDialer, Trace};
 
@@ -20,6 +22,8 @@ use crate::topology_file::TopologyFile;
 pub struct Connected {
     /// The ports.
     pub ports: Ports,
+    /// What asks each instance before a command.
+    pub preflight: BTreeMap<InstanceName, Arc<dyn Preflight>>,
     /// The folder of lock and journal.
     pub folder: PathBuf,
 }
@@ -88,7 +92,7 @@ pub fn connect(topology: &Topology, way: &Way) -> Result<Connected, Failure> {
         store: Arc::new(FileStore::open(&way.folder)?),
         clock: Arc::clone(&way.clock),
     };
-    Ok(Connected { ports, folder: way.folder.clone() })
+    Ok(Connected { ports, preflight: fleet.preflight(), folder: way.folder.clone() })
 }
 
 /// The Management Shell by the topology's command, or Windows PowerShell on this computer.

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod meter;
 pub mod output;
 pub mod plan;
+pub mod preflight;
 pub mod rehearse;
 pub mod rights;
 pub mod runbook;
@@ -130,6 +131,9 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         }
         Command::Status(wanted) => {
             several_threads()?.block_on(status::run(&wanted, &global, output))
+        }
+        Command::Preflight(wanted) => {
+            several_threads()?.block_on(preflight::run(&wanted, &global, output))
         }
         Command::Rights(wanted) => rights::run(&wanted, &global, output),
         Command::Plan { intent } => {

@@ -191,7 +191,7 @@ pub(crate) async fn carry_out(
     if !yes && !plan.steps.is_empty() {
         confirm()?;
     }
-    let Connected { ports, folder } = connected;
+    let Connected { ports, folder, .. } = connected;
     let owner = Owner { who: who(), run: new_run() };
     let watch = Watch::new(Arc::clone(&ports.clock), output.json);
     stop_on_ctrl_c(&watch);

@@ -438,6 +438,55 @@ pub struct RunbookDocument {
     pub markdown: String,
 }
 
+/// `pcdr preflight … --json`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct PreflightDocument {
+    /// Which topology.
+    pub identity: String,
+    /// Before what.
+    pub command: String,
+    /// When the observation began.
+    pub taken_at: String,
+    /// How many checks passed.
+    pub passed: usize,
+    /// How many failed.
+    pub failed: usize,
+    /// How many could not be made.
+    pub not_checked: usize,
+    /// Every instance of the topology.
+    pub instances: Vec<InstanceChecksView>,
+}
+
+/// The checks of one instance.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct InstanceChecksView {
+    /// Name in the topology.
+    pub instance: String,
+    /// Role in the topology.
+    pub role: String,
+    /// The checks, in the order in which a run would meet what they look for.
+    pub checks: Vec<CheckView>,
+}
+
+/// One check.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CheckView {
+    /// Stable, to branch on.
+    pub code: String,
+    /// What was checked.
+    pub subject: String,
+    /// `passed`, `failed` or `not_checked`.
+    pub outcome: String,
+    /// What was found; null where it was not checked.
+    pub found: Option<String>,
+    /// What was needed; null unless it failed.
+    pub needed: Option<String>,
+    /// What to do; null unless it failed.
+    pub remedy: Option<String>,
+    /// Why it was not checked; null where it was.
+    pub why: Option<String>,
+}
+
 /// `pcdr rights … --json`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RightsDocument {
@@ -583,6 +632,7 @@ pub fn schema(what: SchemaOf) -> Schema {
         SchemaOf::Discover => schemars::schema_for!(DiscoverDocument),
         SchemaOf::Validate => schemars::schema_for!(ValidateDocument),
         SchemaOf::Status => schemars::schema_for!(StatusDocument),
+        SchemaOf::Preflight => schemars::schema_for!(PreflightDocument),
         SchemaOf::Rights => schemars::schema_for!(RightsDocument),
         SchemaOf::Diff => schemars::schema_for!(DiffDocument),
         SchemaOf::Plan => schemars::schema_for!(PlanDocument),

@@ -159,9 +159,19 @@ fn rights_are_a_script_for_each_instance_and_ask_no_server() {
 
 #[test]
 fn every_schema_is_json_with_a_title() {
-    for what in
-        ["discover", "validate", "status", "rights", "plan", "apply", "runbook", "rehearse", "sim", "failure"]
-    {
+    for what in [
+        "discover",
+        "validate",
+        "status",
+        "rights",
+        "preflight",
+        "plan",
+        "apply",
+        "runbook",
+        "rehearse",
+        "sim",
+        "failure",
+    ] {
         let schema = json(&run(&["schema", what]));
         assert!(schema["title"].is_string(), "{what}");
         assert_eq!(schema["type"], "object", "{what}");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs};
+use pcdr_core::preflight::Preflight;
 use pcdr_core::{InstanceError, InstanceName, Topology};
 
 use crate::access::Access;
@@ -95,6 +96,14 @@ impl Fleet {
     pub fn log_shipping_jobs(&self) -> BTreeMap<InstanceName, Arc<dyn LogShippingJobs>> {
         let port = |(name, instance): (&InstanceName, &Arc<SqlInstance>)| {
             (name.clone(), Arc::clone(instance) as Arc<dyn LogShippingJobs>)
+        };
+        self.instances.iter().map(port).collect()
+    }
+
+    /// What asks each instance before a command.
+    pub fn preflight(&self) -> BTreeMap<InstanceName, Arc<dyn Preflight>> {
+        let port = |(name, instance): (&InstanceName, &Arc<SqlInstance>)| {
+            (name.clone(), Arc::clone(instance) as Arc<dyn Preflight>)
         };
         self.instances.iter().map(port).collect()
     }

@@ -18,6 +18,7 @@ mod header;
 pub mod instance;
 mod observation;
 pub mod pool;
+mod preflight;
 pub mod quote;
 pub mod rights;
 pub mod statement;

@@ -17,15 +17,15 @@ use crate::error::{SqlError, meaning};
 use crate::statement::observe::ERROR;
 
 /// Rows of a section, or why there are none.
-type Section<'a> = Known<Vec<&'a Row>>;
+pub(crate) type Section<'a> = Known<Vec<&'a Row>>;
 
 /// The answer, by section.
-struct Answer<'a> {
-    sets: &'a [ResultSet],
+pub(crate) struct Answer<'a> {
+    pub(crate) sets: &'a [ResultSet],
 }
 
 impl<'a> Answer<'a> {
-    fn section(&self, tag: &str) -> Section<'a> {
+    pub(crate) fn section(&self, tag: &str) -> Section<'a> {
         let mut rows: Option<Vec<&Row>> = None;
         for set in self.sets.iter().filter(|set| set.tag() == tag) {
             if set.has(ERROR) {
@@ -43,7 +43,7 @@ impl<'a> Answer<'a> {
     }
 
     /// A section that is wholly known or, when one row of it cannot be read, wholly unknown.
-    fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         tag: &str,
         read: impl FnMut(&'a Row) -> Result<T, SqlError>,
@@ -62,7 +62,7 @@ fn known<T>(read: Result<T, SqlError>) -> Known<T> {
     }
 }
 
-fn failed(row: &Row, tag: &str) -> Reason {
+pub(crate) fn failed(row: &Row, tag: &str) -> Reason {
     let number = row.optional::<i32>(tag).ok().flatten().unwrap_or(0);
     let message: Option<String> = row.optional(ERROR).ok().flatten();
     let message = message.unwrap_or_else(|| "the section failed".to_owned());

@@ -4,10 +4,9 @@ use super::Runbook;
 use crate::consent::Consent;
 use crate::known::Known;
 use crate::name::DatabaseName;
-use crate::observation::{
-    DatabaseObservation, DatabaseState, InstanceObservation, PoolState, RecoveryModel,
-};
+use crate::observation::{DatabaseObservation, DatabaseState, PoolState, RecoveryModel};
 use crate::refusal::Refusal;
+use crate::release;
 use crate::settings::{self, Difference, Part, PrimarySettings, RestoreMode, SecondarySettings};
 use crate::topology::{Initialise, Instance, Role};
 
@@ -53,42 +52,21 @@ impl<'a> Runbook<'a> {
             Err(Refusal::CannotPair { one: a.name.clone(), other: b.name.clone(), why })
         };
         let Some(at) = self.seen(primary) else { return Ok(()) };
-        if is_express(at) {
-            return cannot(primary, primary, "Express ships no logs".to_owned());
+        if let Some(why) = release::cannot_ship(at) {
+            return cannot(primary, primary, why);
         }
         for partner in [self.mirror, self.witness].into_iter().flatten() {
             let Some(seen) = self.seen(partner) else { continue };
-            if major(seen) != major(at) {
-                let why = format!(
-                    "mirroring needs one version, found {} and {}",
-                    at.version, seen.version
-                );
-                return cannot(primary, partner, why);
-            }
             let is_witness = partner.role == Role::PrimaryWitness;
-            if !is_witness && edition(seen) != edition(at) {
-                let why = format!(
-                    "mirroring needs one edition, found {} and {}",
-                    at.edition, seen.edition
-                );
+            if let Some(why) = release::cannot_mirror(at, seen, is_witness) {
                 return cannot(primary, partner, why);
             }
         }
         for (design, instance) in self.secondaries() {
             let Some(seen) = self.seen(instance) else { continue };
-            if is_express(seen) {
-                return cannot(primary, instance, "Express ships no logs".to_owned());
-            }
-            if major(seen) < major(at) {
-                let why = format!(
-                    "a secondary must not be older than its primary, found {} and {}",
-                    at.version, seen.version
-                );
-                return cannot(primary, instance, why);
-            }
-            if design.restore_mode == RestoreMode::Standby && major(seen) != major(at) {
-                let why =
-                    format!("standby needs one version, found {} and {}", at.version, seen.version);
+            let is_standby = design.restore_mode == RestoreMode::Standby;
+            let why = release::cannot_ship(seen);
+            if let Some(why) = why.or_else(|| release::cannot_restore(at, seen, is_standby)) {
                 return cannot(primary, instance, why);
             }
         }
@@ -102,7 +80,7 @@ impl<'a> Runbook<'a> {
         .any(Option::is_some);
         for instance in self.topology.instances().filter(|_| has_options) {
             let Some(seen) = self.seen(instance) else { continue };
-            if major(seen).is_some_and(|major| major < CONNECTION_OPTIONS_SINCE) {
+            if release::major(seen).is_some_and(|major| major < CONNECTION_OPTIONS_SINCE) {
                 let why = format!(
                     "connection options of log shipping need SQL Server 2025, found {}",
                     seen.version
@@ -280,19 +258,4 @@ impl<'a> Runbook<'a> {
         }
         Ok(())
     }
-}
-
-/// The first number of `SERVERPROPERTY('ProductVersion')`; `None` when there is none.
-fn major(seen: &InstanceObservation) -> Option<u32> {
-    seen.version.split('.').next()?.parse().ok()
-}
-
-/// The edition without its architecture and licence: `Enterprise Edition: Core-based Licensing
-/// (64-bit)` and `Enterprise Edition (64-bit)` are one.
-fn edition(seen: &InstanceObservation) -> &str {
-    seen.edition.split([' ', ':', '(']).next().unwrap_or_default()
-}
-
-fn is_express(seen: &InstanceObservation) -> bool {
-    edition(seen) == "Express"
 }

@@ -165,7 +165,7 @@ impl SqlInstance {
         }
     }
 
-    async fn read(&self, statement: &Statement) -> Result<Vec<ResultSet>, SqlError> {
+    pub(crate) async fn read(&self, statement: &Statement) -> Result<Vec<ResultSet>, SqlError> {
         self.pool.read(statement, self.limits.query).await
     }
 
@@ -184,7 +184,7 @@ impl SqlInstance {
         answers::returned(self.change(statement).await?, procedure)
     }
 
-    fn error(&self, error: &SqlError, needed: &str) -> InstanceError {
+    pub(crate) fn error(&self, error: &SqlError, needed: &str) -> InstanceError {
         error.at(self.name.as_str(), needed)
     }
 

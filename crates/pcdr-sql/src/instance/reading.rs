@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pcdr_core::preflight::Question;
+use pcdr_core::rights::Right;
 use tiberius::ColumnData;
 use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, Time};
@@ -13,7 +15,7 @@ use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, Time};
 use super::{answers, work};
 use crate::connection::{ResultSet, Row};
 use crate::error::SqlError;
-use crate::{header, observation};
+use crate::{header, observation, preflight};
 
 /// Every text, so that names are those that were asked for.
 const TEXT: &str = "mgc";
@@ -166,6 +168,15 @@ const READERS: &[(&str, Reader)] = &[
             .try_for_each(|row| observation::read_restore(row).map(drop))
     }),
     ("survey", |sets| unreadable(&observation::read_survey(sets)?)),
+    ("preflight", |sets| {
+        let rights = [(); 7].map(|()| Right::SYSADMIN);
+        let question = Question {
+            databases: vec![TEXT.into()],
+            rights: rights.to_vec(),
+            folders: [(); 2].map(|()| TEXT.to_owned()).to_vec(),
+        };
+        unreadable(&preflight::read(sets, &question)?)
+    }),
     ("state", |sets| {
         work::read_standing(first(sets))?;
         answers::session(first(sets)).map(drop)

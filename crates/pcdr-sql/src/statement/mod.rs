@@ -18,6 +18,9 @@ pub(crate) fn unless_hidden(permissions: &[&str], hidden: &str) -> String {
     format!("IF {} THROW {HIDDEN}, N'{first} is missing: {hidden}', 1; ", missing.join(" AND "))
 }
 
+/// What shows what is there, whether the login may use it or not.
+pub(crate) const SEES_DEFINITIONS: &str = "VIEW ANY DEFINITION";
+
 /// What shows the sessions of others; the second came with SQL Server 2022.
 pub(crate) const SEES_SESSIONS: [&str; 2] = ["VIEW SERVER STATE", "VIEW SERVER PERFORMANCE STATE"];
 
@@ -31,6 +34,7 @@ pub mod files;
 pub mod jobs;
 pub mod log_shipping;
 pub mod observe;
+pub mod preflight;
 pub mod rights;
 pub mod survey;
 
@@ -89,6 +93,7 @@ pub fn samples(database: &str, path: &str) -> Result<Vec<(&'static str, Statemen
     all.extend(jobs::samples()?);
     all.extend(log_shipping::samples(database, path)?);
     all.extend(rights::samples(database)?);
+    all.extend(preflight::samples(database, path)?);
     Ok(all)
 }
 
@@ -148,6 +153,7 @@ mod tests {
             include_str!("jobs.rs"),
             include_str!("log_shipping.rs"),
             include_str!("rights.rs"),
+            include_str!("preflight.rs"),
         ] {
             let (builders, samples) = file.split_once("pub(super) fn samples(").unwrap();
             for line in builders.lines().filter_map(|line| line.strip_prefix("pub fn ")) {

@@ -6,11 +6,8 @@
 //! level.
 
 use super::jobs::FREQUENCY;
-use super::{HIDDEN, REDO_START, SEES_SESSIONS, Statement, unless_hidden};
+use super::{HIDDEN, REDO_START, SEES_DEFINITIONS, SEES_SESSIONS, Statement, unless_hidden};
 use crate::quote::{self, QuoteError};
-
-/// What shows what is there, whether the login may use it or not.
-const SEES_DEFINITIONS: &str = "VIEW ANY DEFINITION";
 
 /// The column that a failed section has.
 pub(crate) const ERROR: &str = "error";

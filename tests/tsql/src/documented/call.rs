@@ -47,6 +47,9 @@ impl<'a> Check<'a> {
         self.named(procedure, &parts);
         self.sent(procedure);
         self.arguments(procedure, &arguments);
+        if let Some(answered) = self.facts.result(&procedure.name) {
+            self.answered(answered);
+        }
     }
 
     /// Whether its database and schema are those in which it lives.

@@ -147,6 +147,11 @@ impl<'a> Check<'a> {
         let Some(documented) = self.facts.result(of) else {
             return self.problem(format!("{of} is not documented"));
         };
+        self.answered(documented);
+    }
+
+    /// Takes down a result set that is not made by a query.
+    fn answered(&mut self, documented: &pcdr_facts::ResultSet) {
         let columns = documented.columns.iter().filter(|column| column.is_in(self.year));
         let columns = columns.map(|column| AnswerColumn {
             name: column.name.clone(),

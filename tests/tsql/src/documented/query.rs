@@ -49,9 +49,8 @@ fn known(name: &str) -> Option<Typed> {
         "COUNT" => of(int, false),
         "ERROR_NUMBER" => of(int, true),
         "ERROR_MESSAGE" => of(nvarchar(4000), true),
-        "IS_SRVROLEMEMBER" | "HAS_PERMS_BY_NAME" | "HAS_DBACCESS" | "OBJECT_ID" | "SUSER_ID" => {
-            of(int, true)
-        }
+        "IS_SRVROLEMEMBER" | "IS_ROLEMEMBER" | "HAS_PERMS_BY_NAME" | "HAS_DBACCESS"
+        | "OBJECT_ID" | "SUSER_ID" => of(int, true),
         "SUSER_SNAME" => of(nvarchar(128), true),
         "@@SPID" => of(plain(Base::SmallInt), false),
         "@@TRANCOUNT" => of(int, false),
@@ -172,6 +171,27 @@ impl<'a> Check<'a> {
                         });
                     }
                     Err(problem) => self.problem(problem),
+                }
+            }
+            "SchemaObjectFunctionTableReference" => {
+                for argument in table.nodes("Parameters") {
+                    self.expression(argument, outer);
+                }
+                let parts = table.node("SchemaObject").map(Node::parts).unwrap_or_default();
+                let relation = parts.join(".");
+                match self.facts.result(&relation) {
+                    Some(documented) => {
+                        let columns = documented.columns.iter();
+                        let columns = columns.filter(|column| column.is_in(self.year));
+                        let columns = columns.map(|column| AnswerColumn {
+                            name: column.name.clone(),
+                            ty: column.wire(),
+                            null: column.null,
+                        });
+                        let columns = columns.collect();
+                        scope.sources.push(Source { alias, relation, columns });
+                    }
+                    None => self.problem(format!("{relation} is no function that is known")),
                 }
             }
             "QualifiedJoin" => {
