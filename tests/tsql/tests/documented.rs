@@ -210,11 +210,15 @@ fn mutants(tree: &Value, facts: &Facts) -> Vec<Mutant> {
         let name = name.and_then(|r| r.node("Name")).map(Node::parts).unwrap_or_default();
         let Some(procedure) = name.last().and_then(|name| facts.procedure(name)) else { continue };
         for (number, argument) in call.nodes("Parameters").into_iter().enumerate() {
-            let given = argument.node("Variable").unwrap().text("Name").to_owned();
+            // An extended procedure takes its arguments by their places.
+            let named = argument.node("Variable").map(|variable| variable.text("Name").to_owned());
+            let given = named.clone().unwrap_or_else(|| procedure.parameters[number].name.clone());
             let parameter = procedure.parameter(&given).unwrap();
             let list = format!("{at}/Parameters");
             let here = format!("{list}/{number}");
-            change(&format!("{here}/Variable/Name"), format!("rename {given}"), &rename);
+            if named.is_some() {
+                change(&format!("{here}/Variable/Name"), format!("rename {given}"), &rename);
+            }
             change(&list, format!("give {given} twice"), &|list: &mut Value| {
                 let list = list.as_array_mut().unwrap();
                 list.push(list[number].clone());

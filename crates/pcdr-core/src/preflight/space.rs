@@ -57,14 +57,24 @@ pub(super) fn to_configure(checks: &Checks<'_>, instance: &Instance) -> Vec<Room
     let options = topology.log_shipping();
     let mut all = Vec::new();
     for database in topology.databases() {
-        let Some(principal) = checks.principal(database) else { continue };
-        let is_missing = |instance: &Instance| {
-            matches!(checks.copy(instance, database), Known::Known(None) | Known::Unknown(_))
-        };
         let takes_copies = matches!(
             instance.role,
             Role::Primary | Role::PrimaryMirror | Role::Secondary | Role::FurtherSecondary
         );
+        let Some(principal) = checks.principal(database) else {
+            if takes_copies {
+                let why = "neither the primary nor its mirror is known to serve the database";
+                all.push(Room {
+                    subject: format!("space for {database}"),
+                    path: String::new(),
+                    bytes: Known::unknown("no_principal", why),
+                });
+            }
+            continue;
+        };
+        let is_missing = |instance: &Instance| {
+            matches!(checks.copy(instance, database), Known::Known(None) | Known::Unknown(_))
+        };
         let restores = options.initialise == Initialise::FullBackup;
         if instance.name == principal.name {
             let others = topology.instances().filter(|other| other.name != principal.name);
@@ -118,7 +128,8 @@ pub(super) fn to_fail_over(checks: &Checks<'_>, instance: &Instance) -> Vec<Room
                 }
             }
             Role::SecondaryMirror if topology.pool().is_some() => {
-                if matches!(checks.copy(instance, database), Known::Known(None)) {
+                let copy = checks.copy(instance, database);
+                if matches!(copy, Known::Known(None) | Known::Unknown(_)) {
                     all.extend(to_restore(checks, secondary, instance, database));
                 }
             }
@@ -196,7 +207,10 @@ fn to_restore(
         let folder = if is_log { to.log_directory.as_ref() } else { None };
         let folder = folder.or(to.data_directory.as_ref());
         match folder {
-            Some(folder) => format!("{}\\", folder.trim_end_matches(['\\', '/'])),
+            Some(folder) => {
+                let separator = if folder.starts_with('/') { '/' } else { '\\' };
+                format!("{}{separator}", folder.trim_end_matches(['\\', '/']))
+            }
             None => path, // where the backup says
         }
     };

@@ -157,7 +157,8 @@ fn an_instance_that_does_not_answer_fails_except_where_a_failover_does_without_i
     assert_eq!(ground.ended(Command::Configure, "sql-n1", "answers"), "F");
     // No other check of it is left out, and none passes.
     let all = |code| ground.ended(Command::Configure, "sql-s1", code);
-    for code in ["right", "agent", "edition", "release", "folder", "folder_written", "clock"] {
+    let codes = ["right", "agent", "edition", "release", "folder", "folder_written", "space"];
+    for code in codes.into_iter().chain(["clock", "endpoint"]) {
         assert!(!all(code).is_empty() && all(code).chars().all(|c| c == 'N'), "{code}");
     }
 }

@@ -49,9 +49,9 @@ pub fn duties(action: &Action) -> &'static [Duty] {
             | DatabaseAction::RemoveWitness
             | DatabaseAction::RemoveMirroring => &[Duty::AlterDatabase],
             DatabaseAction::ForceService => &[Duty::AlterClosedDatabase],
-            DatabaseAction::BackUpDatabase { .. } | DatabaseAction::BackUpLog { .. } => {
-                &[Duty::BackUp]
-            }
+            DatabaseAction::BackUpDatabase { .. }
+            | DatabaseAction::BackUpLog { .. }
+            | DatabaseAction::BackUpTail { .. } => &[Duty::BackUp],
             DatabaseAction::RestoreDatabase { replaces_existing: false, .. } => {
                 &[Duty::ReadBackups, Duty::RestoreNew]
             }
@@ -74,6 +74,7 @@ pub fn duties(action: &Action) -> &'static [Duty] {
             | LogShippingAction::RemovePrimary
             | LogShippingAction::RemoveAlertJob => &[Duty::AdministerLogShipping],
             LogShippingAction::HoldSecondaryJobs
+            | LogShippingAction::HoldBackupJob { .. }
             | LogShippingAction::RunBackupJob
             | LogShippingAction::RunCopyJob
             | LogShippingAction::RunRestoreJob => &[Duty::OperateJobs],

@@ -314,7 +314,9 @@ mod tests {
         let configure = steps(&world, &topology, Intent::Configure);
         let removal = steps(&world, &topology, Intent::Remove { mirroring: true });
         world.ship("mgc", 1000, 1100);
-        ["sql-n1", "sql-n2", "sql-n3"].map(|lost| world.lose_instance(lost));
+        for lost in ["sql-n1", "sql-n2", "sql-n3"] {
+            world.lose_instance(lost);
+        }
         let failover = steps(&world, &topology, Intent::DisasterFailover);
         let mut met = BTreeSet::new();
         for (command, steps) in [

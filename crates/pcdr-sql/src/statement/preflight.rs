@@ -81,9 +81,9 @@ fn sections(databases: &[&str]) -> Result<Vec<(&'static str, String)>, QuoteErro
 fn held(number: usize, right: &Right) -> Result<String, QuoteError> {
     let select =
         |held: String| format!("SELECT 1 AS pcdr_right, {number} AS number, {held} AS held;");
-    let permission_in = |database: &str, permission: &str| {
-        let securable = quote::literal(&quote::identifier(database)?)?;
-        Ok(format!("HAS_PERMS_BY_NAME({securable}, N'DATABASE', N'{permission}')"))
+    // Asked inside of the database, which may have a name that has to be quoted.
+    let permission_here = |permission: &str| {
+        format!("HAS_PERMS_BY_NAME(QUOTENAME(DB_NAME()), N'DATABASE', N'{permission}')")
     };
     match right {
         Right::ServerRole(role) => Ok(select(format!("IS_SRVROLEMEMBER(N'{role}')"))),
@@ -97,15 +97,14 @@ fn held(number: usize, right: &Right) -> Result<String, QuoteError> {
         Right::DatabaseRole(database, role) => {
             // A permission says more than the role by which it is given: it may come otherwise.
             let held = match *role {
-                "db_datareader" => permission_in(database.as_str(), "SELECT")?,
-                "db_backupoperator" => permission_in(database.as_str(), "BACKUP DATABASE")?,
+                "db_datareader" => permission_here("SELECT"),
+                "db_backupoperator" => permission_here("BACKUP DATABASE"),
                 role => format!("IS_ROLEMEMBER(N'{role}')"),
             };
             inside(database.as_str(), &select(held))
         }
         Right::Database(database, permission) => {
-            let held = permission_in(database.as_str(), permission)?;
-            inside(database.as_str(), &select(held))
+            inside(database.as_str(), &select(permission_here(permission)))
         }
         Right::Select(database, table) => {
             let table = quote::literal(&format!("dbo.{}", quote::identifier(table)?))?;

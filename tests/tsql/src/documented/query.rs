@@ -51,7 +51,8 @@ fn known(name: &str) -> Option<Typed> {
         "ERROR_MESSAGE" => of(nvarchar(4000), true),
         "IS_SRVROLEMEMBER" | "IS_ROLEMEMBER" | "HAS_PERMS_BY_NAME" | "HAS_DBACCESS"
         | "OBJECT_ID" | "SUSER_ID" => of(int, true),
-        "SUSER_SNAME" => of(nvarchar(128), true),
+        "QUOTENAME" => of(nvarchar(258), true),
+        "DB_NAME" | "SUSER_SNAME" => of(nvarchar(128), true),
         "@@SPID" => of(plain(Base::SmallInt), false),
         "@@TRANCOUNT" => of(int, false),
         "@@SERVERNAME" => of(nvarchar(128), true),
