@@ -38,7 +38,8 @@ impl Preflight for SqlInstance {
 ///
 /// # Errors
 ///
-/// Only when the instance does not tell its time; everything else becomes unknown by itself.
+/// When the instance does not tell its time, or whether the login has a right is no number; everything
+/// else becomes unknown by itself.
 pub(crate) fn read(sets: &[ResultSet], question: &Question) -> Result<Answer, SqlError> {
     let sections = observation::Answer { sets };
     let now: ServerTime = match sections.section("pcdr_server") {
@@ -105,13 +106,12 @@ fn rights(sets: &[ResultSet], asked: &[Right]) -> Result<BTreeMap<Right, Known<b
                     _ => Known::Unknown(failed(row, "pcdr_right")),
                 }
             } else {
-                match row.optional::<i32>("held") {
-                    Ok(Some(held)) => Known::Known(held == 1),
-                    Ok(None) => Known::unknown(
+                match row.optional::<i32>("held")? {
+                    Some(held) => Known::Known(held == 1),
+                    None => Known::unknown(
                         "not_there",
                         "the instance knows nothing of that name, or does not show it",
                     ),
-                    Err(error) => Known::unknown("protocol", error.to_string()),
                 }
             };
             all.insert(right.clone(), held);

@@ -354,7 +354,7 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 25] = [
+const UNREAD: [(&str, &str); 27] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
@@ -370,6 +370,8 @@ const UNREAD: [(&str, &str); 25] = [
     ("job step messages", "sql_message_id"),
     ("observe: pings", "name"),
     ("observe: restores", "name"),
+    ("preflight", "File Exists"),
+    ("preflight", "Parent Directory Exists"),
     ("primary entry", "primary_id"),
     ("primary's secondary", "secondary_server"),
     ("progress", "remaining_ms"),
