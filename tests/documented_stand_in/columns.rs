@@ -82,7 +82,7 @@ pub(crate) fn differences(
     }
     let known: BTreeSet<&str> = documented.iter().map(|column| column.name.as_str()).collect();
     if !(part || grows && year >= 2019) {
-        let more = found.iter().filter(|one| !known.contains(one.name.as_str()));
+        let more = found.iter().filter(|one| !known.contains(&*one.name));
         wrong.extend(more.map(|one| format!("{} is not documented", one.name)));
     }
     wrong

@@ -3,6 +3,7 @@
 //! A [`Value`] knows its own shape; a [`SqlType`] is what a column, variable or parameter declares.
 //! Numerics are exact (`i128` and a scale): an LSN is `numeric(25,0)` and must never pass a float.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::civil;
@@ -151,8 +152,8 @@ impl Value {
 /// A column of a result set, table or view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Empty for an expression without an alias.
-    pub name: String,
+    /// Empty for an expression without an alias. Names of the catalogue are not copied.
+    pub name: Cow<'static, str>,
     /// Declared type.
     pub ty: SqlType,
     /// Whether NULL may occur.
@@ -161,7 +162,7 @@ pub struct Column {
 
 impl Column {
     /// A column that may be NULL.
-    pub fn new(name: impl Into<String>, ty: SqlType) -> Column {
+    pub fn new(name: impl Into<Cow<'static, str>>, ty: SqlType) -> Column {
         Column { name: name.into(), ty, nullable: true }
     }
 }

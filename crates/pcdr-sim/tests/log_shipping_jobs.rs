@@ -113,7 +113,7 @@ impl Client {
     fn rows(&self, table: &str) -> Vec<BTreeMap<String, Value>> {
         let relation =
             self.host.relation(&name(table), None).unwrap_or_else(|e| panic!("{table}: {e}"));
-        let names: Vec<String> = relation.columns.iter().map(|c| c.name.clone()).collect();
+        let names: Vec<String> = relation.columns.iter().map(|c| c.name.to_string()).collect();
         relation.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect()
     }
 

@@ -241,7 +241,7 @@ fn header_columns(version: (u8, u8, u16)) -> Vec<Column> {
     columns(&list)
 }
 
-fn columns(list: &[(&str, SqlType)]) -> Vec<Column> {
+fn columns(list: &[(&'static str, SqlType)]) -> Vec<Column> {
     list.iter().map(|(name, ty)| Column::new(*name, *ty)).collect()
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Shown {
 }
 
 fn columns() -> Vec<Column> {
-    let column = |name: &str, ty| Column { name: name.to_owned(), ty, nullable: false };
+    let column = |name: &'static str, ty| Column { name: name.into(), ty, nullable: false };
     vec![
         column("schema", SqlType::SYSNAME),
         column("name", SqlType::SYSNAME),

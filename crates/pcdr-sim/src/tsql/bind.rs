@@ -4,6 +4,7 @@ mod typing;
 
 use self::typing::{binary, invalid_operand};
 pub(super) use self::typing::{coerce, compare, to_text, unify};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::bound::{Bound, Node};
@@ -28,7 +29,7 @@ pub(super) type Binding<T> = Result<T, SqlFailure>;
 pub(super) struct ScopeColumn {
     /// The alias, or all parts of the table's name.
     pub(super) table: Arc<[String]>,
-    pub(super) name: String,
+    pub(super) name: Cow<'static, str>,
     pub(super) ty: SqlType,
     pub(super) nullable: bool,
 }

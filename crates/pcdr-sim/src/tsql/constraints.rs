@@ -297,7 +297,7 @@ fn require_no_orphans(
         };
         if held {
             let column = match columns.as_slice() {
-                [one] => relation.columns.get(*one).map(|c| c.name.as_str()),
+                [one] => relation.columns.get(*one).map(|c| &*c.name),
                 _ => None,
             };
             let what = if itself { "SAME TABLE REFERENCE" } else { "REFERENCE" };
@@ -515,7 +515,7 @@ pub(super) fn parent_key(
     let found = rules.constraints.iter().find_map(|constraint| match &constraint.rule {
         ConstraintRule::Key { columns, kind } if *kind != KeyKind::Plain => {
             let names: Vec<String> =
-                columns.iter().map(|i| relation.columns[*i].name.clone()).collect();
+                columns.iter().map(|i| relation.columns[*i].name.to_string()).collect();
             let wanted = if referenced.is_empty() {
                 *kind == KeyKind::Primary
             } else {

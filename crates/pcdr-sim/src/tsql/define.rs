@@ -38,7 +38,7 @@ impl Run<'_> {
         let mut columns: Vec<Column> = shape
             .columns
             .iter()
-            .map(|d| Column { name: d.name.clone(), ty: d.ty, nullable: d.nullable })
+            .map(|d| Column { name: d.name.clone().into(), ty: d.ty, nullable: d.nullable })
             .collect();
         let mut rules = TableRules::default();
         for (i, definition) in shape.columns.iter().enumerate() {
@@ -297,7 +297,7 @@ impl Run<'_> {
                 .columns
                 .iter()
                 .map(|c| ColumnDefinition {
-                    name: c.name.clone(),
+                    name: c.name.to_string(),
                     ty: c.ty,
                     nullable: c.nullable,
                     identity: None,

@@ -1,5 +1,6 @@
 //! MERGE: rows of a source against the rows of a table.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -108,7 +109,7 @@ impl Run<'_> {
             let mut extra = source_columns;
             extra.push(ScopeColumn {
                 table: Arc::from([]),
-                name: "$action".to_owned(),
+                name: Cow::Borrowed("$action"),
                 ty: SqlType::nvarchar(10),
                 nullable: false,
             });

@@ -349,7 +349,7 @@ impl Binder<'_> {
                             continue;
                         }
                         any = true;
-                        let expr = Expr::Column(Path { parts: vec![column.name.clone()] });
+                        let expr = Expr::Column(Path { parts: vec![column.name.to_string()] });
                         if collector.grouped && !collector.keys.contains(&expr) {
                             // Raises 8120 for a column that is no key.
                             self.expr(&expr, &scope, &mut collector)?;
@@ -389,7 +389,7 @@ impl Binder<'_> {
                         Node::Constant(value) => value.is_null(),
                         _ => true,
                     };
-                    output.push(Column { name, ty: bound.ty, nullable });
+                    output.push(Column { name: name.into(), ty: bound.ty, nullable });
                     items.push(bound);
                 }
                 Item::Assign(name, expr) => {
@@ -545,9 +545,8 @@ impl Binder<'_> {
                 let (plan, mut found) = match arguments {
                     Some(arguments) => self.function_source(name, arguments, outer)?,
                     None => {
-                        let relation = self.table(name)?;
-                        let columns = relation.columns.clone();
-                        (SourcePlan::Rows(Arc::new(relation.rows)), columns)
+                        let Relation { columns, rows } = self.table(name)?;
+                        (SourcePlan::Rows(Arc::new(rows)), columns)
                     }
                 };
                 if !columns.is_empty() {
@@ -781,7 +780,7 @@ pub(super) fn rename(columns: &mut [Column], names: &[String], table: &str) -> B
         ));
     }
     for (column, name) in columns.iter_mut().zip(names) {
-        column.name.clone_from(name);
+        column.name = name.clone().into();
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ fn xml_row(element: &str, columns: &[Column], row: &[Value]) -> String {
             matches!(column.ty, SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_))
                 .then_some(126);
         let text = escape_xml(&to_text(value, column.ty, style));
-        match column.name.as_str() {
+        match &*column.name {
             "" | "*" | "text()" => body += &text,
             name => match name.strip_prefix('@') {
                 Some(name) => attributes += &format!(" {name}=\"{text}\""),

@@ -24,7 +24,15 @@ impl PartialEq for Path {
 
 /// Whether two identifiers name the same thing under a case-insensitive collation.
 pub(super) fn same_name(a: &str, b: &str) -> bool {
-    // Every name of a query meets every column in sight: most pairs are ASCII and differ.
+    // Every name of a query meets every column in sight: most pairs differ in their first letter, and
+    // an ASCII letter is the same letter whatever comes after it.
+    if let ([a, ..], [b, ..]) = (a.as_bytes(), b.as_bytes())
+        && a.is_ascii()
+        && b.is_ascii()
+        && !a.eq_ignore_ascii_case(b)
+    {
+        return false;
+    }
     a.eq_ignore_ascii_case(b)
         || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
 }

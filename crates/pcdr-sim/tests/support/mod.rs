@@ -77,7 +77,7 @@ impl Client {
                     columns
                         .iter()
                         .zip(&row)
-                        .map(|(column, value)| (column.name.clone(), cell(value, column.ty)))
+                        .map(|(column, value)| (column.name.to_string(), cell(value, column.ty)))
                         .collect(),
                 ),
                 Reply::Message(message) if message.is_error() => panic!("{batch}\n{message}"),

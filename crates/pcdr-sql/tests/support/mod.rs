@@ -246,7 +246,7 @@ pub fn null(ty: SqlType) -> (SqlType, Value) {
 }
 
 /// A result set of one row.
-pub fn row(cells: Vec<(&str, (SqlType, Value))>) -> Vec<Act> {
+pub fn row(cells: Vec<(&'static str, (SqlType, Value))>) -> Vec<Act> {
     let columns = cells.iter().map(|(name, (ty, _))| Column::new(*name, *ty)).collect();
     let values = cells.into_iter().map(|(_, (_, value))| value).collect();
     vec![Act::Send(Reply::Columns(columns)), Act::Send(Reply::Row(values)), done(Some(1))]

@@ -23,7 +23,7 @@ use super::state::{InstanceState, SessionState, WorldState};
 use super::world::World;
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::ObjectName;
-use crate::value::{Relation, SqlType, Value};
+use crate::value::{Relation, Row, SqlType, Value};
 
 pub use files::{FileEntry, entries};
 pub(crate) use files::{drives, existence, matches};
@@ -63,8 +63,8 @@ impl<'a> View<'a> {
 
     /// A time as this server's `datetime`.
     pub fn local(&self, at: Timestamp) -> Value {
-        let moment = super::msdb::around::moment(at, self.instance.config.utc_offset_minutes);
-        Value::DateTime(moment.local)
+        let minutes = self.instance.config.utc_offset_minutes;
+        Value::DateTime(super::msdb::around::local(at, minutes))
     }
 
     /// The database that a name means: its own, else the current one.
@@ -102,24 +102,23 @@ pub fn rows(defs: &[ColumnDef], major: u8, rows: Vec<Named>) -> Relation {
         rows.iter().flatten().all(|(name, _)| defs.iter().any(|d| d.name == *name)),
         "a row names a column that its view does not have"
     );
-    // Rows of one view name the same columns in the same order, so that where a value belongs is
-    // where it belonged in the row before, and found by one comparison.
-    let mut places: Vec<usize> = Vec::new();
+    let empty: Row = kept.iter().map(|column| nothing(column)).collect();
+    // Rows of one view name the same columns in the same order: where a value belongs is where one of
+    // that name belonged in the row before, and the names are even the same bytes.
+    let mut places: Vec<(&'static str, Option<usize>)> = Vec::new();
     let rows = rows.into_iter().map(|row| {
-        let mut filled: Vec<Option<Value>> = vec![None; kept.len()];
-        for (i, (name, value)) in row.into_iter().enumerate() {
-            let known = places.get(i).copied().filter(|at| kept[*at].name == name);
-            let found = known.or_else(|| kept.iter().position(|c| c.name == name));
-            let Some(at) = found else { continue };
-            if known.is_none() {
-                places.resize(places.len().max(i + 1), 0);
-                places[i] = at;
+        let mut filled = empty.clone();
+        places.resize(places.len().max(row.len()), ("", None));
+        // Backwards, because the first of two values of one column counts.
+        for (place, (name, value)) in places.iter_mut().zip(row).rev() {
+            if !std::ptr::eq(place.0, name) {
+                *place = (name, kept.iter().position(|column| column.name == name));
             }
-            // The first of two values of one column counts.
-            filled[at].get_or_insert_with(|| shaped(kept[at].ty, value));
+            if let Some(at) = place.1 {
+                filled[at] = shaped(kept[at].ty, value);
+            }
         }
-        let row = filled.into_iter().zip(&kept);
-        row.map(|(value, column)| value.unwrap_or_else(|| nothing(column))).collect()
+        filled
     });
     let rows = rows.collect();
     Relation { columns: of_release(defs, major), rows }

@@ -175,14 +175,14 @@ pub fn reaches(state: &WorldState, from: &str, to: &str) -> bool {
 
 /// A time as a server shows it, in whole milliseconds as `datetime` keeps it.
 pub fn moment(now: jiff::Timestamp, utc_offset_minutes: i16) -> Moment {
-    let cut = |at: jiff::civil::DateTime| {
-        let ms = at.subsec_nanosecond() / 1_000_000 * 1_000_000;
-        at.with().subsec_nanosecond(ms).build().unwrap_or(at)
-    };
-    Moment {
-        local: cut(crate::engine::state::local(now, utc_offset_minutes)),
-        utc: cut(crate::engine::state::local(now, 0)),
-    }
+    Moment { local: local(now, utc_offset_minutes), utc: local(now, 0) }
+}
+
+/// A time as a server's local `datetime`: whole milliseconds.
+pub fn local(at: jiff::Timestamp, utc_offset_minutes: i16) -> jiff::civil::DateTime {
+    let at = crate::engine::state::local(at, utc_offset_minutes);
+    let ms = at.subsec_nanosecond() / 1_000_000 * 1_000_000;
+    at.with().subsec_nanosecond(ms).build().unwrap_or(at)
 }
 
 /// Runs a system procedure for a session.

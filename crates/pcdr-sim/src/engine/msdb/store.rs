@@ -195,7 +195,7 @@ pub fn shaped(ty: SqlType, value: Value) -> Value {
                 SqlType::NVarChar(crate::value::Length::Up(n))
                 | SqlType::VarChar(crate::value::Length::Up(n)),
                 Value::String(text),
-            ) if text.chars().count() > usize::from(n) => {
+            ) if text.len() > usize::from(n) && text.chars().count() > usize::from(n) => {
                 Value::string(text.chars().take(usize::from(n)).collect::<String>())
             }
             (_, value) => value,

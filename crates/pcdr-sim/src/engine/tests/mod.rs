@@ -137,7 +137,7 @@ impl Lab {
             .unwrap();
         host.create_table(
             &table(),
-            vec![Column { name: "id".to_owned(), ty: SqlType::Int, nullable: false }],
+            vec![Column { name: "id".into(), ty: SqlType::Int, nullable: false }],
             Default::default(),
         )
         .unwrap();

@@ -523,8 +523,8 @@ const RESERVED: &[&str] = &[
 ];
 
 fn is_reserved(word: &str) -> bool {
-    let upper = word.to_ascii_uppercase();
-    RESERVED.binary_search(&upper.as_str()).is_ok()
+    let upper = || word.bytes().map(|byte| byte.to_ascii_uppercase());
+    RESERVED.binary_search_by(|reserved| reserved.bytes().cmp(upper())).is_ok()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(super) struct Memory {
     transactions: u64,
 }
 
-fn column(name: &str, ty: SqlType) -> Column {
+fn column(name: &'static str, ty: SqlType) -> Column {
     Column::new(name, ty)
 }
 

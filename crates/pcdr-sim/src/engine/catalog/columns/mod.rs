@@ -58,6 +58,6 @@ pub fn of_release(columns: &[ColumnDef], major: u8) -> Vec<Column> {
     columns
         .iter()
         .filter(|c| c.since <= major)
-        .map(|c| Column { name: c.name.to_owned(), ty: c.ty, nullable: c.nullable })
+        .map(|c| Column { name: c.name.into(), ty: c.ty, nullable: c.nullable })
         .collect()
 }
