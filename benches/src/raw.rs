@@ -165,10 +165,10 @@ pub fn login(user: &str, password: &str, database: &str) -> Vec<u8> {
 }
 
 /// The message without its packets' headers.
-fn payload(mut bytes: &[u8]) -> Vec<u8> {
+pub fn payload(mut bytes: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     while let Some(header) = bytes.get(..HEADER) {
-        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]])).max(HEADER);
         payload.extend_from_slice(&bytes[HEADER..length.min(bytes.len())]);
         bytes = &bytes[length.min(bytes.len())..];
     }

@@ -11,7 +11,8 @@ use pcdr_core::{Consent, Guid, Intent, Lsn, Observation, Situation, Timestamp, T
 use pcdr_tests::Random;
 
 use crate::bytes::{damage, damage_text, pick};
-use crate::{Tally, case, guarded};
+use crate::tally::{Layer, Tally};
+use crate::{case, guarded};
 
 /// A topology whose primary site is lost after a few log backups, and what was seen of it.
 fn struck() -> (Topology, Observation) {
@@ -38,7 +39,7 @@ pub(crate) fn round(random: &mut Random, cases: u64, tally: &mut Tally) {
     let document = serde_json::to_string(&document).unwrap();
     let observation = serde_json::to_string(&seen).unwrap();
     for _ in 0..cases {
-        tally.documents += 1;
+        tally.count(Layer::Documents);
         let seed = random.below(u64::MAX);
         let mut own = Random(seed);
         let random = &mut own;

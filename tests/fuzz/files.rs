@@ -7,7 +7,8 @@ use pcdr_tests::{Random, virtually};
 
 use crate::bytes::{below, damage, damage_text};
 use crate::statements::{SET_UP, run, session, world};
-use crate::{Tally, case, guarded};
+use crate::tally::{Layer, Tally};
+use crate::{case, guarded};
 
 /// Files of one world.
 const WORLD: u64 = 100;
@@ -110,7 +111,7 @@ async fn in_one_world(
     let mut own = session(&instance).await;
     for number in from..to {
         *done = number + 1;
-        tally.files += 1;
+        tally.count(Layer::Files);
         case(format!("files, world {seed}, file {number}"));
         let mut random = Random(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let original = &originals[below(&mut random, originals.len())];

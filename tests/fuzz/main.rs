@@ -1,173 +1,110 @@
-//! What no client sends, no file holds and no operator writes: nothing panics, nothing grows.
+//! What no client sends, no server answers, no file holds and no operator writes: nothing panics, nothing
+//! grows.
 //!
-//! Packets over a pipe into a served engine, statements into its sessions, backup files into its
-//! reader, and documents into pcdr's own. A run is one seed; the seed is printed, `PCDR_SEED` repeats
-//! it, `PCDR_FUZZ_CASES` says how many cases there are, and `PCDR_FUZZ_EACH=1` names each before it runs. `cargo xtask fuzz` builds this with
-//! optimisation and with every check for overflow left in.
+//! Packets over a pipe into a served engine, statements into its sessions, answers into the driver and
+//! into pcdr's cells, backup files into the reader, and documents into pcdr's own. A run is one seed; the
+//! seed is printed, `PCDR_SEED` repeats it, `PCDR_FUZZ_CASES` says how many cases there are, and
+//! `PCDR_FUZZ_EACH=1` names each before it runs. `cargo xtask fuzz` and every run of all tests do a
+//! million, with every check for overflow on.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that unwraps fails with the place")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the seed and the figures of a run")]
 
+mod answers;
 mod bytes;
 mod documents;
 mod files;
 mod grammar;
+mod memory;
 mod packets;
+mod running;
 mod statements;
+mod tally;
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pcdr_tests::Random;
 
-/// Cases of a run that nobody sized: small enough for a build without optimisation.
-const CASES: u64 = 6_000;
+use crate::memory::Memory;
+use crate::running::{case, guarded, panics, summary};
+use crate::tally::{Layer, Tally};
+
+/// Cases of a run that nobody sized.
+const CASES: u64 = 1_000_000;
 /// A run is cut into rounds; each builds its worlds anew, so that what a server keeps by right (its log,
 /// its history) goes with the world that kept it.
-const ROUNDS: u64 = 25;
-/// Rounds after which allocator and caches have taken what they need.
-const WARM_UP: u64 = 10;
-/// Growth of the resident size that the allocator's own fragments explain, in MiB: 1,000,000 cases of
-/// which each lost 40 bytes would be more.
-const GROWTH_MIB: f64 = 32.0;
-/// No single case may take longer, in real time, on a machine that is busy with others.
-const LONGEST_CASE: Duration = Duration::from_secs(20);
-
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// The case that runs and since when, for the report of its panic.
-static CASE: Mutex<Option<(String, Instant)>> = Mutex::new(None);
-
-/// Names the case that runs from now on.
-pub(crate) fn case(what: impl Into<String>) {
-    let what = what.into();
-    // What overflows the stack leaves no report.
-    if std::env::var_os("PCDR_FUZZ_EACH").is_some() {
-        println!("{what}");
-    }
-    *CASE.lock().unwrap() = Some((what, Instant::now()));
-}
-
-fn current() -> (String, Instant) {
-    CASE.lock().unwrap().clone().unwrap_or_else(|| (String::new(), Instant::now()))
-}
-
-/// Ends the process, naming the case, when one does not end.
-fn watch() {
-    loop {
-        std::thread::sleep(Duration::from_secs(1));
-        let (what, since) = current();
-        if since.elapsed() > 3 * LONGEST_CASE {
-            eprintln!("fuzz: does not end: {what}");
-            std::process::exit(1);
-        }
-    }
-}
-
-/// What was done, and how often something happened that shows that the cases get anywhere.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) packets: u64,
-    pub(crate) statements: u64,
-    pub(crate) files: u64,
-    pub(crate) documents: u64,
-    pub(crate) sometimes: BTreeMap<&'static str, u64>,
-}
-
-impl Tally {
-    pub(crate) fn note(&mut self, what: &'static str) {
-        *self.sometimes.entry(what).or_default() += 1;
-    }
-}
-
-/// Runs one case. A panic is kept by the hook, and the run goes on.
-pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
-}
-
-/// The resident size of this process in MiB; `None` where the system does not tell.
-/// Source: proc(5), `/proc/pid/statm`, second field, in pages of 4 KiB on x86-64.
-fn resident_mib() -> Option<f64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: f64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * 4096.0 / f64::from(1 << 20))
-}
+const ROUNDS: usize = 48;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-#[test]
-fn no_packet_statement_file_or_document_panics_or_grows_the_process() {
-    let seed = number("PCDR_SEED", 0x5EED);
-    let cases = number("PCDR_FUZZ_CASES", CASES);
-    println!("PCDR_SEED={seed} PCDR_FUZZ_CASES={cases}");
-    std::thread::spawn(watch);
-    std::panic::set_hook(Box::new(|info| {
-        let (what, _) = current();
-        PANICS.lock().unwrap().push(format!("{info}\n  case: {what}"));
-    }));
+/// One round of every layer.
+fn round(seed: u64, cases: u64) -> Tally {
     let mut tally = Tally::default();
-    let mut after_warm_up = None;
     let mut random = Random(seed);
-    for round in 0..ROUNDS {
-        if round == WARM_UP {
-            after_warm_up = resident_mib();
+    for layer in Layer::ALL {
+        let share = (cases * layer.percent()).div_ceil(100 * ROUNDS as u64);
+        let mut own = Random(random.below(u64::MAX));
+        let began = Instant::now();
+        match layer {
+            Layer::Packets => packets::round(&mut own, share, &mut tally),
+            Layer::Statements => statements::round(&mut own, share, &mut tally),
+            Layer::Answers => answers::round(&mut own, share, &mut tally),
+            Layer::Files => files::round(&mut own, share, &mut tally),
+            Layer::Documents => documents::round(&mut own, share, &mut tally),
         }
-        let share = |percent: u64| (cases * percent / 100 / ROUNDS).max(1);
-        let mut own = || Random(random.below(u64::MAX));
-        packets::round(&mut own(), share(60), &mut tally);
-        statements::round(&mut own(), share(30), &mut tally);
-        files::round(&mut own(), share(2), &mut tally);
-        documents::round(&mut own(), share(8), &mut tally);
+        tally.took(layer, began.elapsed());
     }
-    let _default = std::panic::take_hook();
-    let panics = std::mem::take(&mut *PANICS.lock().unwrap());
-    let (before, after) = (after_warm_up.unwrap_or(f64::NAN), resident_mib().unwrap_or(f64::NAN));
-    println!("fuzz: sometimes {:?}", tally.sometimes);
-    println!(
-        "fuzz: {} packets, {} statements, {} files, {} documents, {} panics, memory {before:.0} → {after:.0} MiB",
-        tally.packets,
-        tally.statements,
-        tally.files,
-        tally.documents,
-        panics.len(),
-    );
-    assert!(panics.is_empty(), "PCDR_SEED={seed}\n{}", summary(&panics));
-    if !before.is_nan() {
-        assert!(
-            after - before < GROWTH_MIB,
-            "PCDR_SEED={seed}: memory grew {before} → {after} MiB"
-        );
-    }
-    for what in [
-        "logged in",
-        "answered with rows",
-        "attention acknowledged",
-        "transaction begun",
-        "connection closed as malformed",
-        "statement succeeded",
-        "statement refused while compiling",
-        "statement failed while running",
-        "nesting refused",
-        "cancelled",
-        "file restored",
-        "file refused",
-        "topology read",
-        "observation planned",
-        "observation refused",
-    ] {
-        assert!(tally.sometimes.contains_key(what), "never: {what}; {:?}", tally.sometimes);
-    }
+    tally
 }
 
-/// The panics by their place, each with one case.
-fn summary(panics: &[String]) -> String {
-    let mut places: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
-    for panic in panics {
-        places.entry(panic.lines().next().unwrap_or_default()).or_insert((0, panic)).0 += 1;
+#[test]
+#[ignore = "a million cases take minutes: cargo xtask fuzz, and cargo xtask test"]
+fn no_packet_statement_answer_file_or_document_panics_or_grows_the_process() {
+    let seed = number("PCDR_SEED", 0x5EED);
+    let cases = number("PCDR_FUZZ_CASES", CASES);
+    let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    println!("fuzz: PCDR_SEED={seed} PCDR_FUZZ_CASES={cases}, {ROUNDS} rounds, {lanes} at a time");
+    running::prepare();
+    let began = Instant::now();
+    // Every round's seed is drawn here, so that what it does is the same whatever runs beside it.
+    let mut random = Random(seed);
+    let seeds: Vec<u64> = (0..ROUNDS).map(|_| random.below(u64::MAX)).collect();
+    let mut tally = Tally::default();
+    let mut memory = Memory::default();
+    let mut done = 0;
+    for side_by_side in seeds.chunks(lanes) {
+        std::thread::scope(|scope| {
+            let rounds: Vec<_> =
+                side_by_side.iter().map(|seed| scope.spawn(move || round(*seed, cases))).collect();
+            for round in rounds {
+                tally.add(round.join().unwrap());
+            }
+        });
+        done += side_by_side.len();
+        // Nothing of a world is left here: what is still held is kept by nobody's right.
+        if let Some(line) = memory.look(done, ROUNDS) {
+            println!(
+                "fuzz: {} cases after {:.0} s, {line}",
+                tally.cases(),
+                began.elapsed().as_secs_f64()
+            );
+        }
     }
-    places.values().map(|(count, panic)| format!("{count} × {panic}\n")).collect()
+    let panics = panics();
+    for line in tally.lines() {
+        println!("fuzz: {line}");
+    }
+    println!(
+        "fuzz: {} cases in {:.0} s, {} panics, {memory}",
+        tally.cases(),
+        began.elapsed().as_secs_f64(),
+        panics.len()
+    );
+    assert!(panics.is_empty(), "PCDR_SEED={seed}\n{}", summary(&panics));
+    assert!(!memory.grew(), "PCDR_SEED={seed}: {memory}");
+    for (layer, what) in tally::SOMETIMES {
+        assert!(tally.has(what), "{layer:?} never: {what}");
+    }
 }

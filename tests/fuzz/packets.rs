@@ -1,10 +1,10 @@
 //! Packets in every state of a connection, over a pipe into a served engine.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pcdr_benches::raw;
 use pcdr_sim::engine::session::Instance;
+use pcdr_sim::engine::state::Costs;
 use pcdr_sim::wire::{WireConfig, WireError, serve};
 use pcdr_tests::{Random, virtually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -13,15 +13,20 @@ use tokio::task::JoinHandle;
 use crate::bytes::{below, damage, pick};
 use crate::grammar;
 use crate::statements::{SET_UP, run, session, world};
-use crate::{Tally, case, guarded};
+use crate::tally::{Layer, Tally};
+use crate::{case, guarded};
 
 /// Packets of one world.
 const WORLD: u64 = 5_000;
-/// Longer than any small batch takes in the server's time, so that whoever waits so long has it all.
-const QUIET: Duration = Duration::from_millis(20);
+
+/// Turns that the server has before a request counts as one that does not end by itself.
+const TURNS: u32 = 64;
+/// Turns that it has after the end of an answer, for the answer to another request.
+const TURNS_AFTER: u32 = 8;
 
 /// One connection.
-struct Connection {
+pub(crate) struct Connection {
+    config: Arc<WireConfig>,
     stream: DuplexStream,
     served: JoinHandle<Result<(), WireError>>,
     /// It was logged in to.
@@ -29,16 +34,35 @@ struct Connection {
 }
 
 impl Connection {
-    fn open(instance: &Instance, config: &Arc<WireConfig>) -> Connection {
+    pub(crate) fn open(instance: &Instance, config: &Arc<WireConfig>) -> Connection {
         let (stream, far) = tokio::io::duplex(1 << 16);
         let served = tokio::spawn(serve(far, Arc::new(instance.clone()), Arc::clone(config)));
-        Connection { stream, served, logged_in: false }
+        Connection { config: Arc::clone(config), stream, served, logged_in: false }
     }
 
-    /// Sends bytes and receives until the server is quiet; `None` when it has closed the connection.
-    async fn ask(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (mut read, mut write) = tokio::io::split(&mut self.stream);
+    /// Sends bytes and receives what the server has to say; `None` when it has closed the connection.
+    /// A request that still runs then is told to stop.
+    pub(crate) async fn ask(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (open, answer) = self.ask_to_the_end(bytes).await;
+        open.then_some(answer)
+    }
+
+    /// As [`Connection::ask`], with what a server says before it closes the connection.
+    pub(crate) async fn ask_to_the_end(&mut self, bytes: &[u8]) -> (bool, Vec<u8>) {
+        let before = self.config.metrics.requests();
         let mut answer = Vec::new();
+        let mut open = self.hear(bytes, &mut answer).await;
+        if open && self.config.metrics.requests() > before && !is_whole(&answer) {
+            open = self.hear(&raw::packet(0x06, &[]), &mut answer).await;
+        }
+        (open, answer)
+    }
+
+    /// Sends bytes and receives for as many turns of the server as a small request needs. No timer is
+    /// waited for: time that is virtual does not pass while a loop runs. `false` when the connection
+    /// was closed.
+    async fn hear(&mut self, bytes: &[u8], answer: &mut Vec<u8>) -> bool {
+        let (mut read, mut write) = tokio::io::split(&mut self.stream);
         let mut part = vec![0; 4096];
         // A server that answers before it has read everything must not wait for a client that writes.
         let sent = async {
@@ -46,20 +70,41 @@ impl Connection {
             std::future::pending::<()>().await;
         };
         let received = async {
-            loop {
-                match tokio::time::timeout(QUIET, read.read(&mut part)).await {
-                    Ok(Ok(0) | Err(_)) => return false,
-                    Ok(Ok(count)) => answer.extend_from_slice(&part[..count]),
-                    Err(_quiet) => return true,
+            let mut left = TURNS;
+            while left > 0 {
+                tokio::select! {
+                    biased;
+                    more = read.read(&mut part) => match more {
+                        Ok(0) | Err(_) => return false,
+                        Ok(count) => {
+                            answer.extend_from_slice(&part[..count]);
+                            if is_whole(answer) {
+                                left = left.min(TURNS_AFTER);
+                            }
+                        }
+                    },
+                    () = tokio::task::yield_now() => left -= 1,
                 }
             }
+            true
         };
-        let open = tokio::select! {
-            open = received => open,
+        tokio::select! {
+            biased;
             () = sent => false,
-        };
-        open.then_some(answer)
+            open = received => open,
+        }
     }
+}
+
+/// Whether the last packet of an answer says that it is the last.
+fn is_whole(mut answer: &[u8]) -> bool {
+    let mut last = false;
+    while let Some(header) = answer.get(..8) {
+        last = header[1] & 0x01 != 0;
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        answer = answer.get(length.max(8)..).unwrap_or_default();
+    }
+    last
 }
 
 fn parameters(random: &mut Random) -> Vec<u8> {
@@ -220,7 +265,9 @@ pub(crate) fn round(random: &mut Random, cases: u64, tally: &mut Tally) {
 }
 
 async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut Tally) {
-    let (_world, instance, _folder) = world(seed);
+    let (world, instance, _folder) = world(seed);
+    // A small batch then needs no timer to end.
+    world.set_costs(Costs::in_real_time());
     let password = instance.with(|state| state.config.sa_password.clone()).unwrap();
     let mut first = session(&instance).await;
     for text in SET_UP {
@@ -231,7 +278,7 @@ async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut
     let mut connection: Option<Connection> = None;
     for number in from..to {
         *done = number + 1;
-        tally.packets += 1;
+        tally.count(Layer::Packets);
         case(format!("packets, world {seed}, packet {number}"));
         let mut own = Random(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let random = &mut own;
@@ -255,7 +302,11 @@ async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut
             }
         };
         let message = message(random, &password);
-        let bytes = changed(random, message);
+        let mut bytes = changed(random, message);
+        if random.below(16) == 0 {
+            // The next request before the answer to this one.
+            bytes.extend(self::message(random, &password));
+        }
         match open.ask(&bytes).await {
             Some(answer) => {
                 if open.logged_in && answer.len() >= 21 {
@@ -263,6 +314,7 @@ async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut
                     let status = u16::from_le_bytes([ends[1], ends[2]]);
                     match ends[0] {
                         0xFD | 0xFE if status & 0x20 != 0 => tally.note("attention acknowledged"),
+                        0xFD | 0xFE if status & 0x02 != 0 => tally.note("answered with an error"),
                         0xFD | 0xFE if status & 0x10 != 0 => tally.note("answered with rows"),
                         _ => {}
                     }

@@ -11,7 +11,9 @@ use pcdr_tests::{Random, virtually};
 use tokio_util::sync::CancellationToken;
 
 use crate::grammar;
-use crate::{Tally, case, guarded};
+use crate::running::LONGEST_CASE;
+use crate::tally::{Layer, Tally};
+use crate::{case, guarded};
 
 /// Batches of one session, and of one world.
 const SESSION: u64 = 50;
@@ -122,7 +124,7 @@ async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut
     let mut own: Option<Box<dyn FrontSession>> = None;
     for number in from..to {
         *done = number + 1;
-        tally.statements += 1;
+        tally.count(Layer::Statements);
         let text = grammar::batch(&mut Random(seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         let shown: String = text.chars().take(600).collect();
         case(format!("statements, world {seed}, batch {number}: {shown}"));
@@ -140,7 +142,10 @@ async fn in_one_world(seed: u64, from: u64, to: u64, done: &mut u64, tally: &mut
         }
         let began = std::time::Instant::now();
         let ended = run(session, &text).await;
-        assert!(began.elapsed() < crate::LONGEST_CASE, "took {:?}", began.elapsed());
+        assert!(began.elapsed() < LONGEST_CASE, "took {:?}", began.elapsed());
+        if ended.rows > 0 {
+            tally.note("statement with rows");
+        }
         match ended.errors.first() {
             None if ended.cancelled => tally.note("cancelled"),
             None => tally.note("statement succeeded"),

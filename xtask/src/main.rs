@@ -72,7 +72,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         criterion: Vec<String>,
     },
-    /// Hostile packets, statements, files and documents: nothing may panic and nothing may grow
+    /// Hostile packets, statements, answers, files and documents: nothing may panic, nothing may grow
     Fuzz {
         /// Cases of the run
         #[arg(long, default_value_t = fuzz::CASES)]
@@ -130,7 +130,8 @@ fn main() -> ExitCode {
         Chore::Bench { criterion } => bench::run(&shell, &criterion),
         Chore::Fuzz { cases, seed } => {
             let mut report = report::Report::new();
-            fuzz::run(&shell, &mut report, cases, Some(seed.unwrap_or_else(fuzz::fresh_seed)));
+            let seed = seed.unwrap_or_else(fuzz::fresh_seed);
+            fuzz::run(&shell, &mut report, cases, Some(seed));
             report.finish()
         }
         Chore::Ci { skip_official_parser, skip_clients } => {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 
 use crate::report::{Checked, Report};
-use crate::{clients, official_parser, setup};
+use crate::{clients, fuzz, official_parser, setup};
 
 /// What `cargo test` counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(crate) struct Skip {
     /// What needs TDS clients written by others.
     pub(crate) clients: bool,
 }
+
+/// Tests that cross crates spend their time in the stand-in, which is compiled for that.
+pub(crate) const QUICK: &str = "profile.dev.package.pcdr-sim.opt-level=1";
 
 /// Steps of which the model and the stand-in are compared: enough to get everywhere.
 const STEPS_COMPARED: &str = "2000";
@@ -45,10 +48,8 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
                 std::fs::remove_dir_all(&traces).map_err(cannot)?;
             }
             std::fs::create_dir_all(&traces).map_err(cannot)?;
-            // Tests that cross crates spend their time in the stand-in.
-            let quick = "profile.dev.package.pcdr-sim.opt-level=1";
             let all =
-                cmd!(shell, "cargo test --config {quick} --workspace --locked --no-fail-fast");
+                cmd!(shell, "cargo test --config {QUICK} --workspace --locked --no-fail-fast");
             let all = all.env("PCDR_CASES", STEPS_COMPARED).env("PCDR_TRACES", &traces);
             cargo_test(all.into(), &mut counts)
         },
@@ -59,6 +60,7 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
     }
 
     for part in [
+        fuzz::run(shell, &mut report, fuzz::CASES, None),
         official_parser::run(shell, &mut report, skip.parser),
         clients::run(shell, &mut report, skip.clients),
     ] {
