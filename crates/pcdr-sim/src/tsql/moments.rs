@@ -25,7 +25,7 @@ fn nanos(moment: DateTime) -> i128 {
 fn from_nanos(nanos: i128) -> Option<DateTime> {
     // Two steps: jiff counts days from 1970, and refuses what from 1900 is more than it can count there.
     const DAYS_TO_1970: i128 = 25_567;
-    let nanos = nanos - DAYS_TO_1970 * NANOS_PER_DAY;
+    let nanos = nanos.checked_sub(DAYS_TO_1970 * NANOS_PER_DAY)?;
     let seconds = i64::try_from(nanos.div_euclid(NANOS_PER_SECOND)).ok()?;
     let rest = nanos.rem_euclid(NANOS_PER_SECOND) as i32;
     let since_1970 = SignedDuration::new(seconds, rest);

@@ -52,6 +52,9 @@ fn the_whole_calendar_can_be_written() {
         "9999|365"
     );
     assert_eq!(first_error("SELECT CAST('9999-12-31 23:59:59.9999999' AS datetime)").0, 242);
+    for days in ["-1e308", "1e308", "-1e6", "1e7"] {
+        assert_eq!(first_error(&format!("SELECT CAST({days} AS datetime)")).0, 8115, "{days}");
+    }
 }
 
 #[test]
