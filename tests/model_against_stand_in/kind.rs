@@ -22,6 +22,7 @@ kinds! {
     ForceService, RemoveWitness, RemoveMirroring, AddPrimary,
     AddSecondary, ChangePrimary, ChangeSecondary, AddAlertJob, AddPrimarySecondary, HoldBackupJob, HoldSecondaryJobs, RemoveSecondary,
     RemoveSecondaryPrimary, RemovePrimarySecondary, RemovePrimary, RemoveAlertJob, RunBackupJob, RunCopyJob,
+    DropMirroringEndpoint, StopMirroringEndpoint, SetRecoveryBack, DropRestoring,
     RunRestoreJob, Copy, SetState, InstallMirror, FailOverDatabase, ClearActiveServers, AddActiveServer, AwaitServers,
 }
 
@@ -45,6 +46,10 @@ impl Kind {
                 DatabaseAction::ForceService => Kind::ForceService,
                 DatabaseAction::RemoveWitness => Kind::RemoveWitness,
                 DatabaseAction::RemoveMirroring => Kind::RemoveMirroring,
+                DatabaseAction::DropMirroringEndpoint { .. } => Kind::DropMirroringEndpoint,
+                DatabaseAction::StopMirroringEndpoint { .. } => Kind::StopMirroringEndpoint,
+                DatabaseAction::SetRecoveryBack { .. } => Kind::SetRecoveryBack,
+                DatabaseAction::DropRestoring => Kind::DropRestoring,
             },
             Action::LogShipping(_, _, action) => match action {
                 LogShippingAction::AddPrimary(_) => Kind::AddPrimary,

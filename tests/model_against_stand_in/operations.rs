@@ -147,6 +147,21 @@ impl Walk {
                 self.sql(at.as_str(), format!("DROP DATABASE [{DATABASE}]")).await;
             }
             Kind::AwaitServers => self.serve_again().await,
+            Kind::DropRestoring => {
+                let at = if self.one_in(3) { "sql-s1" } else { "sql-n2" };
+                self.sql(at, format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF")).await;
+                self.seed(at).await;
+            }
+            Kind::SetRecoveryBack => {
+                let off = format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF");
+                self.sql("sql-n1", off).await;
+            }
+            Kind::DropMirroringEndpoint | Kind::StopMirroringEndpoint => {
+                for at in ["sql-n1", "sql-n2"] {
+                    let off = format!("ALTER DATABASE [{DATABASE}] SET PARTNER OFF");
+                    self.sql(at, off).await;
+                }
+            }
             Kind::CreateMirroringEndpoint => {
                 let at = self.instance();
                 self.lose_or_return(at.as_str()).await;

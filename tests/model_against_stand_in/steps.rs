@@ -1,7 +1,7 @@
 //! A random step of a given kind, with arguments that make sense, and some that do not.
 
 use pcdr_core::model::{Model, Taken};
-use pcdr_core::observation::PoolState;
+use pcdr_core::observation::{PoolState, RecoveryModel};
 use pcdr_core::schedule::Schedule;
 use pcdr_core::settings::{
     PrimarySettings, SecondarySettings, primary_differences, secondary_differences,
@@ -58,7 +58,11 @@ impl Walk {
             | Kind::FailOverMirror
             | Kind::ForceService
             | Kind::RemoveWitness
-            | Kind::RemoveMirroring => {
+            | Kind::RemoveMirroring
+            | Kind::DropMirroringEndpoint
+            | Kind::StopMirroringEndpoint
+            | Kind::SetRecoveryBack
+            | Kind::DropRestoring => {
                 let action = self.on_database(kind, &at, model);
                 Action::Database(at, database, action)
             }
@@ -167,6 +171,20 @@ impl Walk {
             Kind::ForceService => DatabaseAction::ForceService,
             Kind::RemoveWitness => DatabaseAction::RemoveWitness,
             Kind::RemoveMirroring => DatabaseAction::RemoveMirroring,
+            Kind::DropMirroringEndpoint => {
+                DatabaseAction::DropMirroringEndpoint { name: self.endpoint_name() }
+            }
+            Kind::StopMirroringEndpoint => {
+                DatabaseAction::StopMirroringEndpoint { name: self.endpoint_name() }
+            }
+            Kind::SetRecoveryBack => DatabaseAction::SetRecoveryBack {
+                model: match self.random.below(5) {
+                    0 => RecoveryModel::Full,
+                    1 => RecoveryModel::BulkLogged,
+                    _ => RecoveryModel::Simple,
+                },
+            },
+            Kind::DropRestoring => DatabaseAction::DropRestoring,
             _ => unreachable!("{kind:?} is no action on a database"),
         }
     }
@@ -179,6 +197,10 @@ impl Walk {
             Some(position) if !self.one_in(6) => position.lsn,
             _ => Lsn::new(u128::from(self.random.below(1 << 40))).unwrap_or_default(),
         }
+    }
+
+    fn endpoint_name(&mut self) -> String {
+        if self.one_in(3) { "Mirroring" } else { "by hand" }.to_owned()
     }
 
     /// A new file, or one that is there.

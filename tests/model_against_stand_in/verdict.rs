@@ -326,7 +326,12 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         {
             Some(LeftOut::ShareAway)
         }
-        (Kind::CreateMirroringEndpoint, ErrorCode::Mirroring) => Some(LeftOut::Endpoint),
+        (
+            Kind::CreateMirroringEndpoint
+            | Kind::DropMirroringEndpoint
+            | Kind::StopMirroringEndpoint,
+            ErrorCode::Mirroring,
+        ) => Some(LeftOut::Endpoint),
         (Kind::AddPrimary, ErrorCode::LogShipping)
             if number == 0 && before("log shipping primary") == "true" =>
         {

@@ -139,7 +139,9 @@ impl Walk {
         let sent = self.stage.workload.send(&instance.into(), batch.clone()).await;
         let result = match &sent {
             Ok(_) => "done".to_owned(),
-            Err(error) => error.number.map_or_else(|| error.to_string(), |n| format!("error {n}")),
+            Err(error) => error
+                .number
+                .map_or_else(|| error.code.as_str().to_owned(), |n| format!("error {n}")),
         };
         self.note(format!("  by hand on {instance}: {batch} -- {result}"));
         sent.is_ok()

@@ -464,6 +464,31 @@ impl Stage {
         assert_eq!(before.observation, after.observation);
     }
 
+    /// Everything is as before, but for the backup files that were taken, and what tells of them.
+    pub async fn taken_back_to(&self, before: &Snapshot, context: &str) {
+        let after = self.snapshot().await;
+        assert_eq!(before.engine, after.engine, "{context}");
+        let names = |snapshot: &Snapshot| {
+            let kept = |path: &&PathBuf| {
+                path.extension().is_none_or(|ending| ending != "bak" && ending != "trn")
+            };
+            snapshot.files.keys().filter(kept).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(names(before), names(&after), "{context}");
+        let [before, after] = [before, &after].map(|snapshot| {
+            let mut observation = snapshot.observation.clone();
+            // A schedule that is set back is a new one; jobs run on time.
+            let run = ["last_run_at", "last_run_status"];
+            strip_of(&mut observation, &run);
+            strip_of(&mut observation, &["log_backups", "last_log_backup_lsn", "id"]);
+            serde_json::to_string_pretty(&observation).unwrap()
+        });
+        for (was, is) in before.lines().zip(after.lines()) {
+            assert_eq!(was, is, "{context}\nbefore: {before}\nafter: {after}");
+        }
+        assert_eq!(before.lines().count(), after.lines().count(), "{context}\n{after}");
+    }
+
     /// What every failover ends in: no shipped record is missing, none is invented, one copy takes
     /// writes, the pool is failed over, its active servers are those of the topology, the new primary
     /// is mirrored, and planning again finds nothing to do.
@@ -530,17 +555,21 @@ pub struct Snapshot {
 
 /// What passes without anybody's doing: the time, and who is connected.
 fn strip(value: &mut serde_json::Value) {
+    // Chat servers and checkpoints write log.
+    strip_of(value, &["taken_at", "observed_at", "sessions", "server_pings", "end_of_log_lsn"]);
+}
+
+/// Removes members of these names, however deep.
+fn strip_of(value: &mut serde_json::Value, passing: &[&str]) {
     use serde_json::Value;
     match value {
         Value::Object(members) => {
-            // Chat servers and checkpoints write log.
-            let passing = ["taken_at", "observed_at", "sessions", "server_pings", "end_of_log_lsn"];
             for passing in passing {
-                members.remove(passing);
+                members.remove(*passing);
             }
-            members.values_mut().for_each(strip);
+            members.values_mut().for_each(|value| strip_of(value, passing));
         }
-        Value::Array(items) => items.iter_mut().for_each(strip),
+        Value::Array(items) => items.iter_mut().for_each(|value| strip_of(value, passing)),
         _ => {}
     }
 }

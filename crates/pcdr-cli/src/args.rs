@@ -101,6 +101,8 @@ pub enum Command {
         pcdr configure --topology prod.toml --yes --json\n\n\
         What is as designed is left alone; run again, it changes nothing. A database that exists under \
         the name and takes no log of the primary is never overwritten without consent.\n\
+        When a step fails, what this run created is taken back, and what was there before stays as it \
+        was; --keep leaves it, and the next run goes on from there.\n\
         For review by another person: pcdr plan configure -o plan.json, then pcdr apply plan.json.")]
     Configure(Configure),
 
@@ -352,6 +354,10 @@ pub struct Configure {
     #[arg(long)]
     pub yes: bool,
 
+    /// When a step fails, keep what is done and go on later, instead of taking it back
+    #[arg(long)]
+    pub keep: bool,
+
     /// Accept by name what would be refused otherwise; may be repeated
     #[arg(long, value_name = "NAME", value_parser = consents())]
     pub consent: Vec<Consent>,
@@ -472,6 +478,10 @@ pub struct Apply {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+
+    /// When a step of a configuration fails, keep what is done instead of taking it back
+    #[arg(long)]
+    pub keep: bool,
 }
 
 /// Options of `rehearse`.

@@ -34,7 +34,8 @@ pub async fn run(arguments: &Configure, global: &Global, output: Output) -> Resu
         return Ok(0);
     }
     output.text(&text::plan(&made))?;
-    plan::carry_out(&made, topology, &connected, arguments.yes, output).await
+    let how = plan::How { yes: arguments.yes, keep: arguments.keep };
+    plan::carry_out(&made, topology, &connected, how, output).await
 }
 
 fn difference(drift: &Drift) -> Difference {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use pcdr_core::observe::observe;
 use pcdr_core::ports::{Owner, Ports};
-use pcdr_core::run::{self, RunError};
+use pcdr_core::run::{self, OnFailure, RunError, TakenBack};
 use pcdr_core::{Consent, Intent, Observation, Plan, PlanContent, Situation, Topology};
 
 use crate::args::{Apply, Global, Planned};
@@ -177,7 +177,17 @@ pub async fn apply(arguments: &Apply, global: &Global, output: Output) -> Result
     }
     let connected = connect::to_servers(&file, global)?;
     output.text(&text::plan(&document.plan))?;
-    carry_out(&document.plan, &file.topology, &connected, arguments.yes, output).await
+    let how = How { yes: arguments.yes, keep: arguments.keep };
+    carry_out(&document.plan, &file.topology, &connected, how, output).await
+}
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Nobody is asked.
+    pub yes: bool,
+    /// What a configuration that fails did is kept.
+    pub keep: bool,
 }
 
 /// Asks, runs the plan and tells how it ended.
@@ -185,17 +195,18 @@ pub(crate) async fn carry_out(
     plan: &PlanContent,
     topology: &Topology,
     connected: &Connected,
-    yes: bool,
+    how: How,
     output: Output,
 ) -> Result<u8, Failure> {
-    if !yes && !plan.steps.is_empty() {
+    if !how.yes && !plan.steps.is_empty() {
         confirm()?;
     }
     let Connected { ports, folder, .. } = connected;
     let owner = Owner { who: who(), run: new_run() };
     let watch = Watch::new(Arc::clone(&ports.clock), output.json);
     stop_on_ctrl_c(&watch);
-    let ended = run::apply(plan, topology, ports, &owner, &watch).await;
+    let on_failure = if how.keep { OnFailure::Keep } else { OnFailure::TakeBack };
+    let ended = run::apply_or(on_failure, plan, topology, ports, &owner, &watch).await;
     let journal = folder.join("journal.jsonl").display().to_string();
     let steps = watch.steps();
     let seconds = watch.elapsed().as_secs_f64();
@@ -215,17 +226,23 @@ pub(crate) async fn carry_out(
         }
         Err(RunError::Refused(refusal)) => Err(refusal.into()),
         Err(RunError::Store(error)) => Err(error.into()),
-        Err(RunError::Step { step, action, error, succeeded, world: _ }) => {
+        Err(RunError::Step { step, action, error, succeeded, world: _, taken_back }) => {
+            let then = match &taken_back {
+                Some(taken_back) => text::taken_back(topology, taken_back),
+                None => format!(
+                    "{succeeded} of {} steps are done and stay done. Then plan again: the new plan \
+                     starts from what is there.",
+                    plan.steps.len()
+                ),
+            };
+            let taken_back = taken_back.as_deref().map(|found| took_back(topology, found));
             let trouble = Trouble {
                 code: error.code.as_str().to_owned(),
                 message: format!("step {} failed: {action}: {error}", step.0),
-                remedy: format!(
-                    "{} {succeeded} of {} steps are done and stay done. Then plan again: the new \
-                     plan starts from what is there.",
-                    error.remedy,
-                    plan.steps.len()
-                ),
-                details: serde_json::json!({ "at": error.at, "number": error.number }),
+                remedy: format!("{} {then}", error.remedy),
+                details: serde_json::json!({
+                    "at": error.at, "number": error.number, "taken_back": taken_back,
+                }),
             };
             if output.json {
                 let body = ErrorBody {
@@ -240,6 +257,27 @@ pub(crate) async fn carry_out(
             Err(Failure::Failed(trouble))
         }
     }
+}
+
+/// What was taken back, for programs.
+fn took_back(topology: &Topology, taken_back: &TakenBack) -> serde_json::Value {
+    let left: Vec<serde_json::Value> = taken_back
+        .left
+        .iter()
+        .map(|action| {
+            serde_json::json!({
+                "what": action.to_string(),
+                "command": crate::runbook::command(topology, action),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "is_complete": taken_back.is_complete(),
+        "done": taken_back.done,
+        "left": left,
+        "notes": taken_back.notes,
+        "stopped_by": taken_back.stopped_by,
+    })
 }
 
 /// What a run did, for people.
@@ -297,7 +335,10 @@ fn stop_on_ctrl_c(watch: &Watch) {
             if cancelled.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
-            output::complain("\nStopping after the running steps; Ctrl-C again ends at once.\n");
+            output::complain(
+                "\nStopping after the running steps; what a configuration created is then taken back. \
+                 Ctrl-C again ends at once.\n",
+            );
         }
     });
 }

@@ -151,6 +151,14 @@ pub fn statement(action: &Action) -> Option<Result<String, QuoteError>> {
     }
 }
 
+/// Where an action is carried out by hand and with which commands; why there are none otherwise.
+pub fn command(topology: &Topology, action: &Action) -> String {
+    match instruction(topology, action) {
+        Ok(Instruction { place, code, .. }) => format!("-- {place}\n{}", code.trim_end()),
+        Err(error) => format!("-- no statement can carry this name: {error}"),
+    }
+}
+
 fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, QuoteError> {
     match action {
         Action::Database(instance, name, action) => {
@@ -179,6 +187,9 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                 }
                 DatabaseAction::AwaitSynchronized => {
                     "`sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
+                }
+                DatabaseAction::DropRestoring => {
+                    "it was RESTORING or in standby before, and `sys.databases` has no such row any more."
                 }
                 _ => "the statement ends without an error.",
             };
@@ -322,6 +333,10 @@ fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError
         DatabaseAction::ForceService => database::force_service(name)?,
         DatabaseAction::RemoveWitness => database::remove_witness(name)?,
         DatabaseAction::RemoveMirroring => database::remove_mirroring(name)?,
+        DatabaseAction::DropMirroringEndpoint { name } => database::drop_endpoint(name)?,
+        DatabaseAction::StopMirroringEndpoint { name } => database::stop_endpoint(name)?,
+        DatabaseAction::SetRecoveryBack { model } => database::set_recovery(name, *model)?,
+        DatabaseAction::DropRestoring => database::drop_database(name)?,
     };
     Ok(batch(&statement))
 }

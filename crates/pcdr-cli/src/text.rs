@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use pcdr_core::evidence::{Evidence, Says};
+use pcdr_core::run::TakenBack;
 use pcdr_core::time::readable;
-use pcdr_core::{Action, PlanContent, Step};
+use pcdr_core::{Action, PlanContent, Step, Topology};
 
 use crate::runbook;
 
@@ -141,4 +142,27 @@ fn list<T: std::fmt::Display>(
 /// Seconds with three decimals.
 pub fn seconds(seconds: f64) -> String {
     format!("{seconds:.3} s")
+}
+
+/// How far a configuration that failed was taken back, and the commands for what is left.
+pub fn taken_back(topology: &Topology, taken_back: &TakenBack) -> String {
+    let TakenBack { done, left, notes, stopped_by } = taken_back;
+    let mut text = format!(
+        "What this run created was {}taken back, in {} steps; what was there before it was not touched. \
+         Backup files stay.",
+        if taken_back.is_complete() { "" } else { "partly " },
+        done.len()
+    );
+    for note in notes {
+        let _infallible = write!(text, "\nNot taken back: {note}.");
+    }
+    if let Some(why) = stopped_by {
+        let _infallible = write!(text, "\nTaking back stopped: {why}.");
+    }
+    for action in left {
+        let command = runbook::command(topology, action);
+        let _infallible = write!(text, "\nLeft: {action}. By hand:\n{command}");
+    }
+    text.push_str("\nThen configure again: it starts from what is there.");
+    text
 }

@@ -49,8 +49,15 @@ pub fn effect(
                 let started = endpoint.is_some_and(|endpoint| endpoint.is_started);
                 return Effect::when(started, || "no started mirroring endpoint".into());
             }
+            if let DatabaseAction::DropMirroringEndpoint { name } = action {
+                return endpoint_gone(name, true, seen);
+            }
+            if let DatabaseAction::StopMirroringEndpoint { name } = action {
+                return endpoint_gone(name, false, seen);
+            }
             match observation.database(instance, database) {
                 Known::Known(Some(copy)) => on_database(action, copy),
+                Known::Known(None) if *action == DatabaseAction::DropRestoring => Effect::Seen,
                 Known::Known(None) => Effect::NotSeen(format!("{instance} has no {database}")),
                 Known::Unknown(reason) => {
                     Effect::NotSeen(format!("{database} on {instance} is unknown: {reason}"))
@@ -78,7 +85,16 @@ pub fn effect(
 fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
     let state = || format!("the database is {}", copy.state);
     match action {
-        DatabaseAction::CreateMirroringEndpoint { .. } => Effect::Seen,
+        // Read back by the caller, from the instance.
+        DatabaseAction::CreateMirroringEndpoint { .. }
+        | DatabaseAction::DropMirroringEndpoint { .. }
+        | DatabaseAction::StopMirroringEndpoint { .. } => Effect::Seen,
+        DatabaseAction::SetRecoveryBack { model } => {
+            Effect::when(copy.recovery_model == *model, || {
+                format!("the recovery model is {}", copy.recovery_model)
+            })
+        }
+        DatabaseAction::DropRestoring => Effect::NotSeen(state()),
         DatabaseAction::SetRecoveryFull => {
             Effect::when(copy.recovery_model == RecoveryModel::Full, || {
                 format!("the recovery model is {:?}", copy.recovery_model)
@@ -152,6 +168,19 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
             Known::Known(session) => Effect::when(session.is_none(), || "it is mirrored".into()),
             Known::Unknown(reason) => Effect::NotSeen(format!("its mirroring: {reason}")),
         },
+    }
+}
+
+/// Whether an instance has no endpoint of this name any more, or none that is started.
+fn endpoint_gone(name: &str, is_drop: bool, seen: &InstanceObservation) -> Effect {
+    match &seen.mirroring_endpoint {
+        Known::Known(None) => Effect::Seen,
+        Known::Known(Some(endpoint)) if endpoint.name != *name => Effect::Seen,
+        Known::Known(Some(endpoint)) => Effect::when(!is_drop && !endpoint.is_started, || {
+            let state = if endpoint.is_started { "started" } else { "there" };
+            format!("mirroring endpoint {} is {state}", endpoint.name)
+        }),
+        Known::Unknown(reason) => Effect::NotSeen(format!("the mirroring endpoint: {reason}")),
     }
 }
 

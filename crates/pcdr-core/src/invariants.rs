@@ -16,7 +16,7 @@ pub struct Invariant {
 }
 
 /// Every invariant, in the order checked.
-pub const ALL: [Invariant; 11] = [
+pub const ALL: [Invariant; 12] = [
     Invariant { name: "at most one writable copy serves", check: at_most_one_writable_copy_serves },
     Invariant {
         name: "a database is recovered only when no log backup that applies is left",
@@ -51,6 +51,10 @@ pub const ALL: [Invariant; 11] = [
     Invariant {
         name: "service is forced only where the principal does not answer",
         check: service_is_forced_only_without_the_principal,
+    },
+    Invariant {
+        name: "a copy is dropped only while another one serves",
+        check: copies_are_dropped_only_beside_one_that_serves,
     },
 ];
 
@@ -286,4 +290,20 @@ pub fn service_is_forced_only_without_the_principal(
         Some(former) => Err(format!("{} answers", former.name)),
         None => Err(format!("{address} is no instance of the topology")),
     }
+}
+
+/// What a dropped copy holds is in one that takes writes.
+pub fn copies_are_dropped_only_beside_one_that_serves(
+    _topology: &Topology,
+    model: &Model<'_>,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, database, DatabaseAction::DropRestoring) = last else {
+        return Ok(());
+    };
+    let copies = model.copies.get(database).into_iter().flatten();
+    if copies.clone().any(|(_, copy)| copy.state == CopyState::Online) {
+        return Ok(());
+    }
+    Err(format!("{database} on {instance} was dropped, and no copy that is known serves"))
 }

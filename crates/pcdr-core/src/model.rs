@@ -169,6 +169,11 @@ impl<T> ByDatabase<T> {
         Some(index)
     }
 
+    /// Everything, in the order of first use.
+    fn iter(&self) -> impl Iterator<Item = &(DatabaseName, T)> {
+        self.all.iter()
+    }
+
     /// What there is for a database.
     pub fn get(&self, database: &DatabaseName) -> Option<&T> {
         self.all.get(self.index(database)?).map(|(_, value)| value)
@@ -593,6 +598,20 @@ impl<'a> Model<'a> {
             DatabaseAction::ForceService => self.force_service(topology, instance, database),
             DatabaseAction::RemoveWitness => self.remove_witness(topology, instance, database),
             DatabaseAction::RemoveMirroring => self.remove_mirroring(topology, instance, database),
+            DatabaseAction::DropMirroringEndpoint { .. }
+            | DatabaseAction::StopMirroringEndpoint { .. } => self.close_endpoint(instance),
+            DatabaseAction::SetRecoveryBack { model } => {
+                let copy = self.copy_in(instance, database, CopyState::Online)?;
+                if copy.mirroring.is_some() && *model != RecoveryModel::Full {
+                    return Err(Impossible(format!("{database} on {instance} is mirrored")));
+                }
+                copy.recovery_model = Some(*model);
+                if *model == RecoveryModel::Simple {
+                    copy.position = None; // the log chain ends
+                }
+                Ok(())
+            }
+            DatabaseAction::DropRestoring => self.drop_restoring(instance, database),
         }
     }
 
@@ -627,6 +646,32 @@ impl<'a> Model<'a> {
         copy.state = CopyState::Restoring;
         copy.position = None;
         self.taken.insert(path.to_owned(), Taken::Tail { follows: follows.clone() });
+        Ok(())
+    }
+
+    /// The copy goes; its log shipping entries stay.
+    fn drop_restoring(
+        &mut self,
+        instance: &InstanceName,
+        database: &DatabaseName,
+    ) -> Result<(), Impossible> {
+        let copy = self.copy_in(instance, database, CopyState::Restoring)?;
+        if copy.mirroring.is_some() {
+            return Err(Impossible(format!("{database} on {instance} is mirrored")));
+        }
+        if copy.has_sessions {
+            return Err(Impossible(format!("sessions are in {database} on {instance}")));
+        }
+        let left = Entries {
+            secondary: copy.secondary_entry.take(),
+            is_primary: copy.is_log_shipping_primary,
+            backup_job_may_run: copy.backup_job_may_run,
+            registered_secondaries: std::mem::take(&mut copy.registered_secondaries),
+        };
+        self.copies.of(database).remove(instance);
+        if left != Entries::default() {
+            self.entries_left.of(database).insert(instance.clone(), left);
+        }
         Ok(())
     }
 

@@ -43,6 +43,9 @@ pub enum Intent {
         /// Whether mirroring is removed too.
         mirroring: bool,
     },
+    /// Take back what a configuration created that failed half way; only ever made by the run that
+    /// failed.
+    TakeBack,
 }
 
 /// How principal and mirror swap.
@@ -66,6 +69,7 @@ impl Intent {
             Intent::Failback => "failback",
             Intent::MirrorFailover { .. } => "mirror-failover",
             Intent::Remove { .. } => "remove",
+            Intent::TakeBack => "take-back",
         }
     }
 }
@@ -81,9 +85,10 @@ pub struct Situation<'a> {
     pub consents: &'a BTreeSet<Consent>,
     /// When planning.
     pub now: Timestamp,
-    /// The time that new backup files are named after: `now` for a new plan, the time of the first
-    /// planning when a reviewed plan is carried out, so that its files keep their names.
-    pub files_named_after: Timestamp,
+    /// The plan that was reviewed and is carried out now; `None` for a new plan. New backup files are named
+    /// after the time of its planning, so that they keep their names, and what its run left half done is
+    /// finished by the same steps.
+    pub reviewed: Option<&'a PlanContent>,
 }
 
 impl<'a> Situation<'a> {
@@ -94,7 +99,7 @@ impl<'a> Situation<'a> {
         consents: &'a BTreeSet<Consent>,
         now: Timestamp,
     ) -> Situation<'a> {
-        Situation { topology, observation, consents, now, files_named_after: now }
+        Situation { topology, observation, consents, now, reviewed: None }
     }
 
     /// The name of a new backup file: the database's, `before` and `after` the time, the extension.
@@ -105,7 +110,8 @@ impl<'a> Situation<'a> {
         after: &str,
         extension: &str,
     ) -> String {
-        let stamp = self.files_named_after.to_string();
+        let named_after = self.reviewed.map_or(self.now, |reviewed| reviewed.planned_at);
+        let stamp = named_after.to_string();
         let stamp: String = stamp.chars().filter(char::is_ascii_digit).take(14).collect();
         // A database may be called anything; a file may not.
         let safe = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
@@ -371,6 +377,12 @@ impl Draft {
 
     pub(crate) fn fact(&mut self, name: impl Into<String>, value: impl ToString) {
         self.content.facts.insert(name.into(), value.to_string());
+    }
+
+    /// What is left to a person, then the actions of its steps; nothing proves them.
+    pub(crate) fn into_actions(self) -> Vec<Action> {
+        let steps = self.content.steps.into_iter().map(|step| step.action);
+        self.content.left_behind.into_iter().chain(steps).collect()
     }
 
     /// Replays the steps on the model and checks every invariant after each one.

@@ -212,6 +212,10 @@ pub enum Refusal {
     )]
     MirrorNotSynchronized { database: DatabaseName, found: String },
 
+    /// Somebody paused mirroring, or an error did.
+    #[error("mirroring of {database} was needed going on, but on {instance} it is SUSPENDED")]
+    MirroringSuspended { instance: InstanceName, database: DatabaseName },
+
     /// The principal cannot be reached, so it cannot hand over.
     #[error(
         "{principal} was needed to hand {database} over to {mirror}, but it cannot be reached, and \
@@ -251,6 +255,10 @@ pub enum Refusal {
     /// The facts are not those that the plan was made from.
     #[error("the facts of the plan were needed unchanged, but {}", differences.join("; "))]
     FactsChanged { differences: Vec<String> },
+
+    /// Taking back rests on what one run did, which no other can know.
+    #[error("the run that failed was needed to take back what it created, but it has ended")]
+    TakeBackNeedsItsRun,
 
     /// The draft breaks an invariant when it is replayed on the model.
     #[error("step {step} ({action}) was needed to keep “{invariant}”, but {found}")]
@@ -293,12 +301,14 @@ impl Refusal {
             Refusal::MirrorNotAvailable { .. } => "mirror_not_available",
             Refusal::NotMirrored { .. } => "not_mirrored",
             Refusal::MirrorNotSynchronized { .. } => "mirror_not_synchronized",
+            Refusal::MirroringSuspended { .. } => "mirroring_suspended",
             Refusal::PrincipalLost { .. } => "principal_lost",
             Refusal::ServiceCannotBeForced { .. } => "service_cannot_be_forced",
             Refusal::LogShippingWouldStop { .. } => "log_shipping_would_stop",
             Refusal::CmdletNotUsable { .. } => "cmdlet_not_usable",
             Refusal::EntriesNotReachable { .. } => "entries_not_reachable",
             Refusal::FactsChanged { .. } => "facts_changed",
+            Refusal::TakeBackNeedsItsRun => "take_back_needs_its_run",
             Refusal::NotProvable { .. } => "not_provable",
         }
     }
@@ -410,6 +420,10 @@ impl Refusal {
                 synchronized. A SUSPENDED session goes on with SET PARTNER RESUME on its principal, \
                 SAFETY OFF is changed with SET PARTNER SAFETY FULL; then plan again."
                 .into(),
+            Refusal::MirroringSuspended { .. } => "Find out why: the error logs of both partners tell. \
+                Then SET PARTNER RESUME on the principal, or SET PARTNER OFF and pcdr mirrors it again; \
+                then plan again."
+                .into(),
             Refusal::PrincipalLost { principal, .. } => format!(
                 "Repair {principal}; mirroring goes on by itself when it comes back. If it stays \
                  lost, make sure that it serves nobody (stop its SQL Server service, or cut it off), \
@@ -431,6 +445,9 @@ impl Refusal {
             Refusal::FactsChanged { .. } => {
                 "Read the differences, make a new plan and review it.".into()
             }
+            Refusal::TakeBackNeedsItsRun => "Let `pcdr configure` finish what that run began, or remove \
+                it with `pcdr plan remove`."
+                .into(),
             Refusal::NotProvable { .. } => {
                 "This plan is not safe to carry out from the observed state. Report it with the \
                  observation; nothing was changed."
@@ -505,6 +522,7 @@ impl Refusal {
             Refusal::PrimaryAlive { .. }
             | Refusal::NotMirrored { .. }
             | Refusal::MirrorNotSynchronized { .. }
+            | Refusal::MirroringSuspended { .. }
             | Refusal::ServiceCannotBeForced { .. }
             | Refusal::CmdletNotUsable { .. }
             | Refusal::ObservationTooOld { .. }
@@ -527,6 +545,7 @@ impl Refusal {
             | Refusal::CopyNameTaken { .. }
             | Refusal::ConfigurationStoreNotWritable
             | Refusal::FactsChanged { .. }
+            | Refusal::TakeBackNeedsItsRun
             | Refusal::NotProvable { .. } => return None,
         };
         Some(way_out)

@@ -6,12 +6,13 @@
 //! what a crash does; a new plan from a new observation finishes the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use crate::configure::take_back::{self, Begun};
 use crate::consent::Consent;
 use crate::effect::{Effect, effect};
 use crate::error::{ErrorCode, InstanceError};
@@ -23,7 +24,7 @@ use crate::observe::{concerned, observe, observe_again};
 use crate::plan::{Intent, Plan, PlanContent, Situation};
 use crate::ports::{Owner, Ports, Progress};
 use crate::refusal::Refusal;
-use crate::step::{Action, PoolAction, Step, StepId};
+use crate::step::{Action, DatabaseAction, PoolAction, Step, StepId};
 use crate::time::Timestamp;
 use crate::topology::Topology;
 
@@ -43,6 +44,7 @@ pub fn plan(intent: Intent, situation: &Situation<'_>) -> Result<Plan, Refusal> 
             crate::failover::mirror::plan(situation, new_principal, by)
         }
         Intent::Remove { mirroring } => crate::remove::plan(situation, mirroring),
+        Intent::TakeBack => Err(Refusal::TakeBackNeedsItsRun),
     }
 }
 
@@ -54,9 +56,44 @@ pub trait Watcher: Send + Sync {
     fn progressed(&self, step: &Step, percent: f32, detail: &str);
     /// A step's effect was observed, or it failed.
     fn ended(&self, step: &Step, result: Result<(), &InstanceError>);
+    /// A configuration failed half way, and this is done to take back what it created. Each of these
+    /// steps is then told as started and ended; their numbers begin anew.
+    fn takes_back(&self, _plan: &PlanContent) {}
     /// Whether the operator asked to stop; running steps are cancelled.
     fn is_cancelled(&self) -> bool {
         false
+    }
+}
+
+/// What becomes of a configuration that fails half way. Other intents keep what they did: each of their
+/// steps is one that a new plan goes on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// What the run created is taken back; what was there before is not touched.
+    #[default]
+    TakeBack,
+    /// What was done stays done; the same plan, or a new one, goes on from there.
+    Keep,
+}
+
+/// How far a configuration that failed was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenBack {
+    /// What was done, by its wording; each effect was observed.
+    pub done: Vec<String>,
+    /// What this run created and is still there, as the actions that take it back, in order. Empty when
+    /// everything was taken back.
+    pub left: Vec<Action>,
+    /// What does not go back, and why, for people.
+    pub notes: Vec<String>,
+    /// What kept the rest from being taken back; `None` when nothing is left.
+    pub stopped_by: Option<String>,
+}
+
+impl TakenBack {
+    /// Whether nothing is left of what the run created, backup files apart.
+    pub fn is_complete(&self) -> bool {
+        self.left.is_empty() && self.stopped_by.is_none()
     }
 }
 
@@ -108,6 +145,8 @@ pub enum RunError {
         succeeded: usize,
         /// What was seen last: what a new plan would start from.
         world: Box<Observation>,
+        /// How far what the run created was taken back; `None` when it was kept.
+        taken_back: Option<Box<TakenBack>>,
     },
 }
 
@@ -115,12 +154,29 @@ pub enum RunError {
 ///
 /// Takes the lock, observes again and plans again from what it sees, with the plan's own consents. When
 /// that leads to anything but the reviewed steps or a remainder of them, it refuses and names the
-/// difference. Then it runs the steps. Running the same plan again after a crash finishes it.
+/// difference. Then it runs the steps. Running the same plan again after a crash finishes it. A
+/// configuration that fails half way is taken back.
 ///
 /// # Errors
 ///
 /// See [`RunError`].
 pub async fn apply(
+    reviewed: &PlanContent,
+    topology: &Topology,
+    ports: &Ports,
+    owner: &Owner,
+    watcher: &dyn Watcher,
+) -> Result<Report, RunError> {
+    apply_or(OnFailure::TakeBack, reviewed, topology, ports, owner, watcher).await
+}
+
+/// As [`apply`], with the choice of what becomes of a configuration that fails half way.
+///
+/// # Errors
+///
+/// See [`RunError`].
+pub async fn apply_or(
+    on_failure: OnFailure,
     reviewed: &PlanContent,
     topology: &Topology,
     ports: &Ports,
@@ -135,7 +191,7 @@ pub async fn apply(
         observation: &observation,
         consents: &consents,
         now: ports.clock.now(),
-        files_named_after: reviewed.planned_at,
+        reviewed: Some(reviewed),
     };
     let plan = plan(reviewed.intent, &situation)?;
     let entries = ports.store.entries().await.map_err(RunError::Store)?;
@@ -143,11 +199,22 @@ pub async fn apply(
     if !differences.is_empty() {
         return Err(Refusal::FactsChanged { differences }.into());
     }
-    Run { plan: &plan, topology, ports, owner, watcher }.carry_out(observation).await
+    let run = Run { plan: &plan, topology, ports, owner, watcher };
+    let takes_back = plan.intent == Intent::Configure && on_failure == OnFailure::TakeBack;
+    let before = takes_back.then(|| observation.clone());
+    let mut begun = Vec::new();
+    let mut ended = run.carry_out(observation, &mut begun).await;
+    if let (Err(RunError::Step { taken_back, world, .. }), Some(before)) = (&mut ended, &before) {
+        let begun = Begun { before, actions: &begun };
+        let (result, seen) = run.take_back(begun).await;
+        *taken_back = Some(Box::new(result));
+        **world = seen;
+    }
+    ended
 }
 
 /// The reviewed plan as it may go on after runs of it: a mirror whose installation was begun and not
-/// finished leaves a copy behind, which is the plan's own to drop.
+/// finished leaves a copy behind, which is the plan's own to drop; so does a restore, to restore over.
 fn as_begun(reviewed: &PlanContent, entries: &[Entry]) -> PlanContent {
     let mut begun = reviewed.clone();
     let since = entries.iter().filter(|entry| entry.at >= reviewed.planned_at);
@@ -159,8 +226,23 @@ fn as_begun(reviewed: &PlanContent, entries: &[Entry]) -> PlanContent {
         .collect();
     for step in &reviewed.steps {
         let mut again = step.clone();
+        if !started.contains(step.to_string().as_str()) {
+            continue;
+        }
+        if let Action::Database(
+            instance,
+            database,
+            DatabaseAction::RestoreDatabase { replaces_existing, .. },
+        ) = &mut again.action
+        {
+            *replaces_existing = true;
+            let mut alone = step.clone();
+            let end = DatabaseAction::EndSessions;
+            alone.action = Action::Database(instance.clone(), database.clone(), end);
+            begun.steps.extend([alone, again]);
+            continue;
+        }
         if let Action::Pool(_, PoolAction::InstallMirror { drops_existing, .. }) = &mut again.action
-            && started.contains(step.to_string().as_str())
         {
             *drops_existing = true;
             begun.steps.push(again);
@@ -178,7 +260,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn carry_out(&self, mut observation: Observation) -> Result<Report, RunError> {
+    /// `begun` gets the action of every step that is started.
+    async fn carry_out(
+        &self,
+        mut observation: Observation,
+        begun: &mut Vec<Action>,
+    ) -> Result<Report, RunError> {
         let entries = self.ports.store.entries().await.map_err(RunError::Store)?;
         let mut journal = Journal { run: self, last: entries.last().cloned() };
         let started_at = self.ports.clock.now();
@@ -205,6 +292,7 @@ impl Run<'_> {
                     failure.get_or_insert((step, error));
                     continue;
                 }
+                begun.push(step.action.clone());
                 self.watcher.started(&step);
                 let about = about(&step.action, &observation);
                 running.push(self.run_step(step, about));
@@ -242,12 +330,64 @@ impl Run<'_> {
                 error,
                 succeeded: execution.succeeded(),
                 world: Box::new(observation),
+                taken_back: None,
             });
         }
         ended.map_err(RunError::Store)?;
         assert!(execution.is_done(), "a run without failure ends when every step succeeded");
         let plan = PlanContent::clone(self.plan);
         Ok(Report { plan, started_at, ended_at: self.ports.clock.now(), steps })
+    }
+
+    /// Takes back what a failed configuration created: looks, plans, carries out, and looks again, until
+    /// nothing is left or no more can be done.
+    async fn take_back(&self, begun: Begun<'_>) -> (TakenBack, Observation) {
+        let Run { topology, ports, owner, .. } = *self;
+        let watcher = Uncancelled { inner: self.watcher, done: Mutex::default() };
+        let began = ports.clock.now();
+        let consents = BTreeSet::new();
+        let mut failures = 0;
+        let mut stopped_by = None;
+        loop {
+            let seen = observe(topology, ports, &owner.who, None).await;
+            let situation = Situation::new(topology, &seen, &consents, ports.clock.now());
+            let is_over =
+                ports.clock.now().since(began) >= TAKE_BACK_LIMIT || failures >= TAKE_BACK_ATTEMPTS;
+            let plan = match take_back::plan(&situation, begun) {
+                Ok(plan) => plan,
+                Err(refusal) if is_over => {
+                    let left = take_back::actions(&situation, begun);
+                    let (done, notes) = (watcher.done(), Vec::new());
+                    let stopped_by = Some(refusal.to_string());
+                    return (TakenBack { done, left, notes, stopped_by }, seen);
+                }
+                Err(_) => {
+                    ports.clock.sleep(TAKE_BACK_PAUSE).await; // for partners to find each other
+                    continue;
+                }
+            };
+            if is_over || (plan.steps.is_empty() && plan.left_behind.is_empty()) {
+                let steps = plan.steps.iter().map(|step| step.action.clone());
+                let left: Vec<Action> = plan.left_behind.iter().cloned().chain(steps).collect();
+                let unreachable = || "an instance that does not answer".to_owned();
+                let stopped_by = (!left.is_empty()).then(|| stopped_by.unwrap_or_else(unreachable));
+                let (done, notes) = (watcher.done(), plan.notes.clone());
+                return (TakenBack { done, left, notes, stopped_by }, seen);
+            }
+            if plan.steps.is_empty() {
+                ports.clock.sleep(TAKE_BACK_PAUSE).await; // for an instance to come back
+                continue;
+            }
+            self.watcher.takes_back(&plan);
+            let run = Run { plan: &plan, watcher: &watcher, ..*self };
+            let so_far = watcher.done().len();
+            if let Err(error) = run.carry_out(seen, &mut Vec::new()).await {
+                // What gets further is not at its end.
+                failures = if watcher.done().len() > so_far { 1 } else { failures + 1 };
+                stopped_by = Some(error.to_string());
+                ports.clock.sleep(TAKE_BACK_PAUSE).await;
+            }
+        }
     }
 
     /// Runs a step and reads its effect back.
@@ -402,6 +542,45 @@ fn merge(topology: &Topology, into: &mut Observation, seen: Seen) {
             into.instances = observation.instances;
         }
         Action::Files(..) => {}
+    }
+}
+
+/// How long an instance is waited for that does not answer while something on it is to be taken back.
+const TAKE_BACK_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often taking back may fail before the rest is left to a person.
+const TAKE_BACK_ATTEMPTS: usize = 3;
+
+/// Between two looks while taking back.
+const TAKE_BACK_PAUSE: Duration = Duration::from_secs(3);
+
+/// A watcher whose operator asked to stop, while what was done is taken back: that is the stopping. It
+/// notes the steps whose effect was observed.
+struct Uncancelled<'a> {
+    inner: &'a dyn Watcher,
+    done: Mutex<Vec<String>>,
+}
+
+impl Uncancelled<'_> {
+    fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Watcher for Uncancelled<'_> {
+    fn started(&self, step: &Step) {
+        self.inner.started(step);
+    }
+
+    fn progressed(&self, step: &Step, percent: f32, detail: &str) {
+        self.inner.progressed(step, percent, detail);
+    }
+
+    fn ended(&self, step: &Step, result: Result<(), &InstanceError>) {
+        if result.is_ok() {
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
+        }
+        self.inner.ended(step, result);
     }
 }
 

@@ -146,6 +146,66 @@ impl SecondarySettings {
     }
 }
 
+impl PrimarySettings {
+    /// The settings that an entry had, to change it back to. What is unknown, and what these settings
+    /// cannot say of a job, stays as it is here.
+    #[must_use]
+    pub fn back_to(&self, found: &LogShippingPrimary) -> PrimarySettings {
+        PrimarySettings {
+            backup_directory: found.backup_directory.clone(),
+            backup_share: found.backup_share.clone(),
+            backup_retention_minutes: found.backup_retention_minutes,
+            backup_compression: found.backup_compression.unwrap_or(self.backup_compression),
+            backup_threshold_minutes: found
+                .backup_threshold_minutes
+                .unwrap_or(self.backup_threshold_minutes),
+            raises_alert: found.raises_alert.unwrap_or(self.raises_alert),
+            history_retention_minutes: found
+                .history_retention_minutes
+                .unwrap_or(self.history_retention_minutes),
+            schedule: only_schedule(&found.backup_job).unwrap_or(self.schedule),
+            ..self.clone()
+        }
+    }
+}
+
+impl SecondarySettings {
+    /// Likewise for a secondary.
+    #[must_use]
+    pub fn back_to(&self, found: &LogShippingSecondary) -> SecondarySettings {
+        SecondarySettings {
+            backup_source_directory: found.backup_source_directory.clone(),
+            backup_destination_directory: found.backup_destination_directory.clone(),
+            file_retention_minutes: found
+                .file_retention_minutes
+                .unwrap_or(self.file_retention_minutes),
+            restore_delay_minutes: found.restore_delay_minutes,
+            restore_mode: found.restore_mode.unwrap_or(self.restore_mode),
+            disconnect_users: found.disconnect_users.unwrap_or(self.disconnect_users),
+            restore_threshold_minutes: found
+                .restore_threshold_minutes
+                .unwrap_or(self.restore_threshold_minutes),
+            raises_alert: found.raises_alert.unwrap_or(self.raises_alert),
+            history_retention_minutes: found
+                .history_retention_minutes
+                .unwrap_or(self.history_retention_minutes),
+            copy_schedule: only_schedule(&found.copy_job).unwrap_or(self.copy_schedule),
+            restore_schedule: only_schedule(&found.restore_job).unwrap_or(self.restore_schedule),
+            ..self.clone()
+        }
+    }
+}
+
+/// The one enabled schedule of a job; `None` where there is none, more than one, or another kind.
+pub(crate) fn only_schedule(job: &Known<Job>) -> Option<Schedule> {
+    let enabled = job.known()?.schedules.iter().filter(|one| one.is_enabled);
+    let mut schedules = enabled.map(|one| one.schedule);
+    match (schedules.next(), schedules.next()) {
+        (Some(only), None) => only,
+        _ => None,
+    }
+}
+
 impl Monitor {
     /// The topology's monitor, if it has one.
     pub fn of(topology: &Topology) -> Option<Monitor> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName};
-use crate::observation::PoolState;
+use crate::observation::{PoolState, RecoveryModel};
 use crate::schedule::Schedule;
 use crate::settings::{Difference, PrimarySettings, SecondarySettings};
 
@@ -165,6 +165,24 @@ pub enum DatabaseAction {
     RemoveWitness,
     /// Remove mirroring. The principal goes on, the former mirror stays RESTORING.
     RemoveMirroring,
+    /// Drop the database mirroring endpoint, and with it everybody's right to connect to it. Only while
+    /// nothing is mirrored or watched through it.
+    DropMirroringEndpoint {
+        /// Its name.
+        name: String,
+    },
+    /// Stop the database mirroring endpoint. Only while nothing is mirrored or watched through it.
+    StopMirroringEndpoint {
+        /// Its name.
+        name: String,
+    },
+    /// Set the recovery model back to what it was.
+    SetRecoveryBack {
+        /// What it was.
+        model: RecoveryModel,
+    },
+    /// Drop a copy that waits for log, is in no mirroring session and was never recovered.
+    DropRestoring,
 }
 
 /// A log position that is required.
@@ -430,6 +448,18 @@ impl fmt::Display for Action {
                     }
                     DatabaseAction::RemoveMirroring => {
                         write!(f, "remove mirroring of {database}")
+                    }
+                    DatabaseAction::DropMirroringEndpoint { name } => {
+                        write!(f, "drop mirroring endpoint {name}")
+                    }
+                    DatabaseAction::StopMirroringEndpoint { name } => {
+                        write!(f, "stop mirroring endpoint {name}")
+                    }
+                    DatabaseAction::SetRecoveryBack { model } => {
+                        write!(f, "set the recovery model of {database} back to {model}")
+                    }
+                    DatabaseAction::DropRestoring => {
+                        write!(f, "drop the copy of {database}, which waits for log")
                     }
                 }
             }

@@ -1,18 +1,20 @@
 //! Level-triggered: a run that dies at any step is finished by a new plan.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeMap;
+
 use pcdr_core::known::Known;
 use pcdr_core::mock::MockWorld;
 use pcdr_core::observation::{
-    DatabaseObservation, DatabaseState, MirroringRole, MirroringState, PoolState,
+    DatabaseObservation, DatabaseState, MirroringRole, MirroringState, PoolState, RecoveryModel,
 };
 use pcdr_core::observe::observe;
 use pcdr_core::plan::FailoverBy;
 use pcdr_core::ports::{Owner, Unwatched};
-use pcdr_core::run::{self, RunError, Watcher};
+use pcdr_core::run::{self, OnFailure, RunError, Watcher};
 use pcdr_core::step::{DatabaseAction, NewPrincipal, Step};
 use pcdr_core::{Consent, Intent, Plan, Situation, Topology};
-use pcdr_core::{ErrorCode, InstanceError};
+use pcdr_core::{ErrorCode, InstanceError, Timestamp};
 
 fn topology() -> Topology {
     Topology::parse(pcdr_core::topology::EXAMPLE).unwrap()
@@ -45,8 +47,26 @@ const fn to_the_mirror(by: FailoverBy) -> Intent {
     Intent::MirrorFailover { new_principal: NewPrincipal::Mirror, by }
 }
 
-const PROCEDURES: [Procedure; 9] = [
+const PROCEDURES: [Procedure; 11] = [
     DISASTER,
+    Procedure {
+        name: "configure",
+        intent: Intent::Configure,
+        consents: &[],
+        world: || MockWorld::new(topology()),
+        prove: prove_configured,
+        steps: 20,
+        crashes: 40,
+    },
+    Procedure {
+        name: "configure from nothing",
+        intent: Intent::Configure,
+        consents: &[Consent::SetRecoveryFull],
+        world: bare,
+        prove: prove_configured,
+        steps: 25,
+        crashes: 50,
+    },
     Procedure {
         name: "fence",
         intent: Intent::Fence,
@@ -184,6 +204,22 @@ fn returned() -> MockWorld {
     world
 }
 
+/// The database on the primary, in recovery model SIMPLE, and nothing else anywhere.
+fn bare() -> MockWorld {
+    let world = MockWorld::new(topology());
+    world.change_instance("sql-n1", |seen| {
+        let Known::Known(databases) = &mut seen.databases else { return };
+        if let Some(copy) = databases.get_mut(&"mgc".into()) {
+            copy.recovery_model = RecoveryModel::Simple;
+        }
+    });
+    world.change_instance("sql-s1", |seen| {
+        seen.databases = Known::Known(BTreeMap::new());
+        seen.log_shipping_secondary = Known::Known(BTreeMap::new());
+    });
+    world
+}
+
 /// Mirrored and log-shipped, as configure leaves it.
 fn configured() -> MockWorld {
     let world = MockWorld::new(topology());
@@ -265,6 +301,16 @@ fn prove_principal(world: &MockWorld, database: &str, state: MirroringState, con
     assert_eq!((session.role, session.state), (MirroringRole::Principal, state), "{context}");
 }
 
+fn prove_configured(world: &MockWorld, context: &str) {
+    let observation = block_on(observe(&topology(), &world.ports(), "test", None));
+    let drift = pcdr_core::drift::drift(&topology(), &observation);
+    assert_eq!(drift, [], "{context}");
+    let primary = copy(world, "sql-n1", "mgc");
+    assert!(primary.is_writable(), "{context}");
+    let session = primary.mirroring.known().unwrap().clone().unwrap();
+    assert_eq!(session.role, MirroringRole::Principal, "{context}");
+}
+
 fn prove_removed(world: &MockWorld, is_mirrored: bool, context: &str) {
     let observation = block_on(observe(&topology(), &world.ports(), "test", None));
     for (name, seen) in &observation.instances {
@@ -282,6 +328,7 @@ fn prove_removed(world: &MockWorld, is_mirrored: bool, context: &str) {
 
 #[test]
 fn a_failure_of_any_step_is_finished_by_a_new_plan() {
+    let mut exact = 0;
     for procedure in &PROCEDURES {
         let steps = procedure.plan(&(procedure.world)()).steps.clone();
         assert!(steps.len() >= procedure.steps, "{}: {} steps", procedure.name, steps.len());
@@ -289,13 +336,56 @@ fn a_failure_of_any_step_is_finished_by_a_new_plan() {
             let world = (procedure.world)();
             let error = InstanceError::new(ErrorCode::Server, "mock", "a", "it failed", "b");
             world.fail_next(&word, error);
+            let before = observed(&world);
             let failed = apply(&world, &procedure.plan(&world)).unwrap_err();
-            assert!(matches!(failed, RunError::Step { .. }), "{word}: {failed}");
+            let RunError::Step { taken_back, .. } = &failed else { panic!("{word}: {failed}") };
+            if procedure.intent == Intent::Configure {
+                let taken_back = taken_back.as_ref().unwrap();
+                assert!(taken_back.is_complete(), "{word}: {taken_back:#?}");
+                if taken_back.notes.is_empty() {
+                    assert_eq!(before, observed(&world), "{word}: {taken_back:#?}");
+                    exact += 1;
+                }
+            } else {
+                assert_eq!(*taken_back, None, "{word}");
+            }
             apply(&world, &procedure.plan(&world))
                 .unwrap_or_else(|error| panic!("{word}: {error}"));
             procedure.prove(&world, &word);
         }
     }
+    assert!(exact >= 25, "only {exact} configurations were taken back to what was there");
+}
+
+/// What is kept of a configuration that failed is finished, too, by the plan that failed.
+#[test]
+fn a_failure_that_is_kept_is_finished_by_the_same_plan() {
+    for procedure in PROCEDURES.iter().filter(|one| one.intent == Intent::Configure) {
+        for word in procedure.plan(&(procedure.world)()).steps.iter().map(Step::to_string) {
+            let world = (procedure.world)();
+            let plan = procedure.plan(&world);
+            let error = InstanceError::new(ErrorCode::Server, "mock", "a", "it failed", "b");
+            world.fail_next(&word, error);
+            let owner = Owner { who: "test".into(), run: "r".into() };
+            let (topology, ports) = (topology(), world.ports());
+            let run = run::apply_or(OnFailure::Keep, &plan, &topology, &ports, &owner, &Quiet);
+            let failed = block_on(run).unwrap_err();
+            let RunError::Step { taken_back: None, .. } = failed else { panic!("{word}") };
+            apply(&world, &plan).unwrap_or_else(|error| panic!("{word}: {error}"));
+            procedure.prove(&world, &word);
+        }
+    }
+}
+
+/// Everything that is seen of the instances, but for when.
+fn observed(world: &MockWorld) -> serde_json::Value {
+    let mut observation = block_on(observe(&topology(), &world.ports(), "test", None));
+    for seen in observation.instances.values_mut() {
+        if let Known::Known(seen) = seen {
+            seen.observed_at = Timestamp::from_unix_millis(0);
+        }
+    }
+    serde_json::to_value(&observation.instances).unwrap()
 }
 
 /// A crash is a future that is never polled again: at every point where a run waits for a port, drop

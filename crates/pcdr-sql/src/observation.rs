@@ -693,7 +693,7 @@ fn user_access(value: i32) -> Result<UserAccess, SqlError> {
 }
 
 /// Source: `sys.databases.recovery_model`.
-fn recovery_model(value: i32) -> Result<RecoveryModel, SqlError> {
+pub(crate) fn recovery_model(value: i32) -> Result<RecoveryModel, SqlError> {
     Ok(match value {
         1 => RecoveryModel::Full,
         2 => RecoveryModel::BulkLogged,

@@ -5,12 +5,12 @@
 //! secondaries. What is there already and as designed is left as it is; what differs is changed in
 //! place. Databases are configured side by side.
 
-mod left_behind;
 mod requirements;
+mod seed;
+pub mod take_back;
 
 use std::time::Duration;
 
-use self::left_behind::Between;
 use crate::estimate::{self, SWAP};
 use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName};
@@ -23,6 +23,8 @@ use crate::refusal::Refusal;
 use crate::settings::{self, PrimarySettings, SecondarySettings, alert_job_differences};
 use crate::step::{Action, DatabaseAction, LogShippingAction, Source, StepId};
 use crate::topology::{Instance, Role, Secondary, Topology};
+
+use seed::Seed;
 
 /// Plans what is missing of the topology's protection, and what differs from it.
 ///
@@ -43,6 +45,7 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
         run.database(database)?;
         run.require_the_recovery_model_full()?;
         run.require_only_what_may_be_replaced()?;
+        run.require_no_suspended_session()?;
         run.require_settings_that_can_change()?;
         if run.needs_backups() {
             run.back_up();
@@ -184,22 +187,21 @@ impl<'a> Runbook<'a> {
 
     // ---- mirroring ----------------------------------------------------------------------------
 
-    /// Where a copy has to be restored: it is missing, may be replaced, or was left behind.
-    fn is_to_restore(&self, instance: &Instance) -> bool {
-        match self.copy(instance, self.current()) {
-            None => true,
-            Some(copy) => self.replaces(instance, copy) || self.is_left_behind(instance, copy),
-        }
-    }
-
     fn needs_backups(&self) -> bool {
-        let needs = |instance: &Instance| self.is_to_restore(instance);
-        self.secondaries().any(|(_, instance)| needs(instance)) || self.mirror.is_some_and(needs)
+        let needs = |instance: &Instance| match self.seed(instance) {
+            Seed::Restore | Seed::RestoreAgain => true,
+            Seed::GoOn { with_full, .. } => with_full,
+            Seed::Ready | Seed::Behind(_) | Seed::LogOnly => false,
+        };
+        self.secondaries().any(|(_, instance)| needs(instance)) || self.partner().is_some_and(needs)
     }
 
     fn back_up(&mut self) {
         let full = self.backup_file("_initial", "bak");
-        let log = self.backup_file("_initial", "trn");
+        // Where others get the log already, it is named as log shipping names its own, so that its jobs
+        // carry this one on too.
+        let is_shipped = self.entry_of_primary(self.principal).is_some();
+        let log = self.backup_file(if is_shipped { "" } else { "_initial" }, "trn");
         let source = Source::new(MIRRORING, "full backup and log backup of the primary");
         let principal = &self.principal.name;
         if self.needs_recovery_full() {
@@ -219,38 +221,50 @@ impl<'a> Runbook<'a> {
         self.topology.backup_share().path_of(&name)
     }
 
-    /// A copy that waits for log, for example one that was the mirror before, needs the log up to a
-    /// backup of the principal before it can be its mirror (again).
-    ///
-    /// Source: "Removing Database Mirroring".
-    fn bring_up(&mut self, mirror: &'a Instance, source: &Source) {
-        let copy = self.copy(mirror, self.current());
-        if let Some(Between::LogBackups(between)) = copy.map(|copy| self.between(copy)) {
-            for (file, log) in between {
-                let path = self.topology.backup_share().path_of(&file);
-                let action = DatabaseAction::RestoreLog { path, log: Some(log) };
-                self.on(&mirror.name, action, source.clone(), UNKNOWN_SIZE);
+    /// Brings the copy on an instance as far as it has to be: restored where it is missing, or on by the
+    /// log that it lacks.
+    fn bring_up(&mut self, instance: &'a Instance, source: &Source) {
+        match self.seed(instance) {
+            Seed::Ready => {}
+            Seed::Restore | Seed::RestoreAgain => return self.restore(instance, source),
+            Seed::Behind(chain) => {
+                for (path, log) in chain {
+                    let action = DatabaseAction::RestoreLog { path, log: Some(log) };
+                    self.on(&instance.name, action, source.clone(), UNKNOWN_SIZE);
+                }
             }
-        }
-        let path = match &self.backup_paths {
-            Some((_, log)) => log.clone(),
-            None => {
+            Seed::GoOn { path, .. } => {
+                if self.backup_paths.is_none() {
+                    self.back_up_log(path.clone(), source);
+                }
+                let action = DatabaseAction::RestoreLog { path, log: None };
+                self.on(&instance.name, action, source.clone(), UNKNOWN_SIZE);
+                return;
+            }
+            Seed::LogOnly if self.backup_paths.is_none() => {
                 // Named as log shipping names its own, so that its jobs carry this one on too.
                 let path = self.backup_file("", "trn");
-                let action = DatabaseAction::BackUpLog { path: path.clone() };
-                let principal = &self.principal.name;
-                self.on(principal, action, source.clone(), UNKNOWN_SIZE);
-                path
+                self.back_up_log(path.clone(), source);
+                let action = DatabaseAction::RestoreLog { path, log: None };
+                self.on(&instance.name, action, source.clone(), UNKNOWN_SIZE);
+                return;
             }
-        };
-        let action = DatabaseAction::RestoreLog { path, log: None };
-        self.on(&mirror.name, action, source.clone(), UNKNOWN_SIZE);
+            Seed::LogOnly => {}
+        }
+        // A backup of this run, for another copy, starts where the log backups before it end.
+        if let Some((_, path)) = self.backup_paths.clone() {
+            let action = DatabaseAction::RestoreLog { path, log: None };
+            self.on(&instance.name, action, source.clone(), UNKNOWN_SIZE);
+        }
     }
 
-    fn restore_to(&mut self, instance: &'a Instance, source: &Source) {
-        if !self.is_to_restore(instance) {
-            return;
-        }
+    fn back_up_log(&mut self, path: String, source: &Source) {
+        let action = DatabaseAction::BackUpLog { path };
+        let principal = &self.principal.name;
+        self.on(principal, action, source.clone(), UNKNOWN_SIZE);
+    }
+
+    fn restore(&mut self, instance: &'a Instance, source: &Source) {
         let Some((full, log)) = self.backup_paths.clone() else { return };
         let replaces_existing = self.copy(instance, self.current()).is_some();
         if replaces_existing {
@@ -269,30 +283,56 @@ impl<'a> Runbook<'a> {
     }
 
     fn mirror(&mut self) {
-        let Some(mirror) = self.mirror else { return };
-        let primary = self.primary;
+        let Some(partner) = self.partner() else { return };
+        let principal = self.principal;
         let is_mirrored = |copy: &DatabaseObservation| {
             copy.mirroring.known().is_none_or(|session| session.is_some())
         };
-        if self.copy(self.principal, self.current()).is_some_and(is_mirrored) {
-            return;
+        if self.copy(principal, self.current()).is_some_and(is_mirrored) {
+            return self.witness_of_a_session();
         }
         let source =
             Source::new(MIRRORING, "restore on the mirror, mirror first, principal second");
-        if self.is_to_restore(mirror) {
-            self.restore_to(mirror, &source);
-        } else {
-            self.bring_up(mirror, &source);
+        let waits = self.waits_for_its_principal(partner);
+        // A run of the reviewed plan has given it that plan's log backup before it was told its principal.
+        let has_the_log = self.backup_paths.is_none() || self.reviewed_log(partner).is_some();
+        let is_ready = waits && has_the_log && self.seed(partner) == Seed::Ready;
+        if waits && !is_ready {
+            // The log went on without it: it takes log only while it waits for nobody.
+            let off = DatabaseAction::RemoveMirroring;
+            self.on(&partner.name, off, source.clone(), estimate::STATEMENT);
         }
-        let to_primary = DatabaseAction::SetPartner { address: primary.mirroring_address() };
-        self.on(&mirror.name, to_primary, source.clone(), estimate::STATEMENT);
-        let to_mirror = DatabaseAction::SetPartner { address: mirror.mirroring_address() };
-        self.on(&primary.name, to_mirror, source.clone(), estimate::STATEMENT);
+        if !is_ready {
+            self.bring_up(partner, &source);
+            let to_principal =
+                DatabaseAction::SetPartner { address: principal.mirroring_address() };
+            self.on(&partner.name, to_principal, source.clone(), estimate::STATEMENT);
+        }
+        let to_partner = DatabaseAction::SetPartner { address: partner.mirroring_address() };
+        self.on(&principal.name, to_partner, source.clone(), estimate::STATEMENT);
         let wait = DatabaseAction::AwaitSynchronized;
-        self.on(&primary.name, wait, source.clone(), UNKNOWN_SIZE);
+        self.on(&principal.name, wait, source.clone(), UNKNOWN_SIZE);
         if let Some(witness) = self.witness {
             let action = DatabaseAction::SetWitness { address: witness.mirroring_address() };
-            self.on(&primary.name, action, source, estimate::STATEMENT);
+            self.on(&principal.name, action, source, estimate::STATEMENT);
+        }
+    }
+
+    /// A session that has no witness gets the designed one; one that has another keeps it.
+    fn witness_of_a_session(&mut self) {
+        let principal = self.principal;
+        let session = self.copy(principal, self.current());
+        let session = session.and_then(|copy| copy.mirroring.known()?.as_ref());
+        if let (Some(witness), Some(session)) = (self.witness, session)
+            && session.witness_address.is_none()
+        {
+            let source = Source::new(MIRRORING, "the witness of the session");
+            if session.state != MirroringState::Synchronized {
+                let wait = DatabaseAction::AwaitSynchronized;
+                self.on(&principal.name, wait, source.clone(), UNKNOWN_SIZE);
+            }
+            let action = DatabaseAction::SetWitness { address: witness.mirroring_address() };
+            self.on(&principal.name, action, source, estimate::STATEMENT);
         }
     }
 
@@ -304,7 +344,13 @@ impl<'a> Runbook<'a> {
         let principal = self.principal;
         let targets: Vec<_> = self.secondaries().collect();
         for (_, instance) in &targets {
-            self.restore_to(instance, &source);
+            match self.seed(instance) {
+                Seed::Restore | Seed::RestoreAgain | Seed::GoOn { .. } => {
+                    self.bring_up(instance, &source);
+                }
+                // Its jobs carry it on.
+                Seed::Ready | Seed::Behind(_) | Seed::LogOnly => {}
+            }
         }
         self.primary_entry_on(principal, &source);
         for (design, instance) in targets {
@@ -314,15 +360,15 @@ impl<'a> Runbook<'a> {
     }
 
     fn ship_the_log_of_the_mirror(&mut self) {
-        let Some(mirror) = self.mirror else { return };
+        let Some(other) = self.partner() else { return };
         let section =
             "Set up SQL Server log shipping between the primary mirror and the secondary database";
         let source = Source::new(CONFIGURE, section);
         let principal = self.principal;
-        let other = if principal.name == mirror.name { self.primary } else { mirror };
         if self.entry_of_primary(other).is_some() {
             self.primary_entry_on(other, &source);
             self.register_secondaries(other, &source);
+            self.swap_back(other, &source);
             return;
         }
         let swap = DatabaseAction::FailOverMirror;
@@ -336,6 +382,34 @@ impl<'a> Runbook<'a> {
         self.register_secondaries(other, &source);
         self.on(&other.name, swap, source.clone(), SWAP);
         self.on(&principal.name, wait, source, SWAP);
+    }
+
+    /// A run of the reviewed plan that died between its two swaps left the mirror as principal: the plan
+    /// ends with the primary, so its next run does. To a new plan it is a mirror failover like any other.
+    fn swap_back(&mut self, other: &Instance, source: &Source) {
+        let mirror = self.principal;
+        if mirror.name == self.primary.name {
+            return;
+        }
+        let database = self.current();
+        let swap = DatabaseAction::FailOverMirror;
+        let back = Action::Database(mirror.name.clone(), database.clone(), swap.clone());
+        let is_reviewed = self
+            .situation
+            .reviewed
+            .is_some_and(|reviewed| reviewed.steps.iter().any(|step| step.action == back));
+        if !is_reviewed {
+            self.draft.note(format!(
+                "{} is principal of {database}, not {}, which the topology names primary: plan a mirror \
+                 failover if that is not meant",
+                mirror.name, other.name
+            ));
+            return;
+        }
+        let wait = DatabaseAction::AwaitSynchronized;
+        self.on(&mirror.name, wait.clone(), source.clone(), SWAP);
+        self.on(&mirror.name, swap, source.clone(), SWAP);
+        self.on(&other.name, wait, source.clone(), SWAP);
     }
 
     fn primary_entry_on(&mut self, instance: &Instance, source: &Source) {
@@ -391,6 +465,12 @@ impl<'a> Runbook<'a> {
     }
 
     // ---- helpers ------------------------------------------------------------------------------
+
+    /// The other of the primary and its mirror than the one that serves.
+    fn partner(&self) -> Option<&'a Instance> {
+        let mirror = self.mirror?;
+        Some(if self.principal.name == mirror.name { self.primary } else { mirror })
+    }
 
     fn current(&self) -> &'a DatabaseName {
         self.database.expect("the runbook names its database before any step")

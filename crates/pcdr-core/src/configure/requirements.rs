@@ -4,7 +4,9 @@ use super::Runbook;
 use crate::consent::Consent;
 use crate::known::Known;
 use crate::name::DatabaseName;
-use crate::observation::{DatabaseObservation, DatabaseState, PoolState, RecoveryModel};
+use crate::observation::{
+    DatabaseObservation, DatabaseState, MirroringState, PoolState, RecoveryModel,
+};
 use crate::refusal::Refusal;
 use crate::release;
 use crate::settings::{self, Difference, Part, PrimarySettings, RestoreMode, SecondarySettings};
@@ -144,6 +146,22 @@ impl<'a> Runbook<'a> {
         }
     }
 
+    /// A session that is SUSPENDED sends nothing and swaps nothing; whoever suspended it had a reason, or a
+    /// partner met an error.
+    ///
+    /// Source: "Pausing and Resuming Database Mirroring (SQL Server)".
+    pub(super) fn require_no_suspended_session(&self) -> Result<(), Refusal> {
+        for instance in [Some(self.primary), self.mirror].into_iter().flatten() {
+            let session = self.copy(instance, self.current());
+            let session = session.and_then(|copy| copy.mirroring.known()?.as_ref());
+            if session.is_some_and(|session| session.state == MirroringState::Suspended) {
+                let (instance, database) = (instance.name.clone(), self.current().clone());
+                return Err(Refusal::MirroringSuspended { instance, database });
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn require_the_recovery_model_full(&mut self) -> Result<(), Refusal> {
         if !self.needs_recovery_full() {
             return Ok(());
@@ -164,7 +182,7 @@ impl<'a> Runbook<'a> {
     /// operator's consent.
     pub(super) fn replaces(&self, instance: &Instance, copy: &DatabaseObservation) -> bool {
         let is_principal = instance.name == self.principal.name;
-        let is_mirror = self.mirror.is_some_and(|mirror| mirror.name == instance.name);
+        let is_mirror = self.partner().is_some_and(|partner| partner.name == instance.name);
         let is_mirrored = is_mirror && copy.mirroring.known().is_some_and(Option::is_some);
         !is_principal && !is_mirrored && !self.can_go_on(copy)
     }
@@ -184,8 +202,7 @@ impl<'a> Runbook<'a> {
     /// a word. A missing one comes from a backup, unless somebody else restores it.
     pub(super) fn require_only_what_may_be_replaced(&mut self) -> Result<(), Refusal> {
         let database = self.current();
-        let targets = self.mirror.into_iter().chain(self.secondaries().map(|(_, i)| i));
-        let others = targets.filter(|instance| instance.name != self.principal.name);
+        let others = self.partner().into_iter().chain(self.secondaries().map(|(_, i)| i));
         let initialise = self.topology.log_shipping().initialise;
         for instance in others.collect::<Vec<_>>() {
             match self.copy(instance, database) {

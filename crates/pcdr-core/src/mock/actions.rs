@@ -47,7 +47,29 @@ pub(super) fn act(
         }));
         return Ok(());
     }
+    if let DatabaseAction::DropMirroringEndpoint { .. } = action {
+        instance.mirroring_endpoint = Known::Known(None);
+        return Ok(());
+    }
+    if let DatabaseAction::StopMirroringEndpoint { .. } = action {
+        if let Known::Known(Some(endpoint)) = &mut instance.mirroring_endpoint {
+            endpoint.is_started = false;
+        }
+        return Ok(());
+    }
     let Known::Known(databases) = &mut instance.databases else { return Ok(()) };
+    if *action == DatabaseAction::DropRestoring {
+        return match databases.get(database) {
+            Some(copy) if !copy.is_waiting_for_log() || copy.mirroring != Known::Known(None) => {
+                let needed = "a copy that waits for log and is not mirrored was needed";
+                Err(wrong_state(name, needed, copy.state))
+            }
+            _ => {
+                databases.remove(database);
+                Ok(())
+            }
+        };
+    }
     if let DatabaseAction::RestoreDatabase { path, replaces_existing, .. } = action {
         if *replaces_existing {
             databases.remove(database);
@@ -65,6 +87,9 @@ pub(super) fn act(
     };
     match action {
         DatabaseAction::CreateMirroringEndpoint { .. }
+        | DatabaseAction::DropMirroringEndpoint { .. }
+        | DatabaseAction::StopMirroringEndpoint { .. }
+        | DatabaseAction::DropRestoring
         | DatabaseAction::RestoreDatabase { .. }
         | DatabaseAction::BackUpTail { .. } => {}
         // Nothing is written in between, so full and log backup end at the same position.
@@ -73,6 +98,7 @@ pub(super) fn act(
             taken.extend(position.map(|position| (path.clone(), position)));
         }
         DatabaseAction::SetRecoveryFull => found.recovery_model = RecoveryModel::Full,
+        DatabaseAction::SetRecoveryBack { model } => found.recovery_model = *model,
         DatabaseAction::RestoreLog { path, log } => {
             let Known::Known(position) = &mut found.log_position else { return Ok(()) };
             let (first, last) = match (log, at_path(path)) {

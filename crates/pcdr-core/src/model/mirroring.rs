@@ -158,9 +158,16 @@ impl Model<'_> {
         database: &DatabaseName,
     ) -> Result<(), Impossible> {
         self.session(instance, database)?;
+        // A mirror whose principal never joined was brought nowhere.
+        let has_joined = match self.partner(topology, instance, database) {
+            Ok(partner) => {
+                self.unseen.contains(&partner) || self.session(&partner, database).is_ok()
+            }
+            Err(_) => true,
+        };
         for side in self.connected(topology, instance, database) {
             let copy = self.copy(&side, database)?;
-            if copy.mirroring.take().is_some_and(|session| !session.is_principal) {
+            if copy.mirroring.take().is_some_and(|session| !session.is_principal) && has_joined {
                 copy.position = None;
             }
         }
@@ -186,6 +193,17 @@ impl Model<'_> {
             sides.push(partner);
         }
         sides
+    }
+
+    /// An endpoint goes only while no session that is known goes through it.
+    pub(super) fn close_endpoint(&mut self, instance: &InstanceName) -> Result<(), Impossible> {
+        self.require_seen(instance)?;
+        let mut here =
+            self.copies.iter().filter_map(|(name, all)| Some((name, all.get(instance)?)));
+        match here.find(|(_, copy)| copy.mirroring.is_some()) {
+            Some((name, _)) => Err(Impossible(format!("{name} on {instance} is mirrored"))),
+            None => Ok(()),
+        }
     }
 
     /// Principal and mirror swap: SAFETY FULL, SYNCHRONIZED, given on the principal.

@@ -41,8 +41,12 @@ pub enum Duty {
 pub fn duties(action: &Action) -> &'static [Duty] {
     match action {
         Action::Database(_, _, action) => match action {
-            DatabaseAction::CreateMirroringEndpoint { .. } => &[Duty::CreateEndpoint],
+            // Whoever created it may stop and drop it.
+            DatabaseAction::CreateMirroringEndpoint { .. }
+            | DatabaseAction::DropMirroringEndpoint { .. }
+            | DatabaseAction::StopMirroringEndpoint { .. } => &[Duty::CreateEndpoint],
             DatabaseAction::SetRecoveryFull
+            | DatabaseAction::SetRecoveryBack { .. }
             | DatabaseAction::SetPartner { .. }
             | DatabaseAction::SetWitness { .. }
             | DatabaseAction::FailOverMirror
@@ -57,7 +61,9 @@ pub fn duties(action: &Action) -> &'static [Duty] {
             }
             DatabaseAction::RestoreDatabase { replaces_existing: true, .. }
             | DatabaseAction::RestoreLog { .. } => &[Duty::ReadBackups, Duty::RestoreExisting],
-            DatabaseAction::Recover { .. } => &[Duty::RestoreExisting],
+            DatabaseAction::Recover { .. } | DatabaseAction::DropRestoring => {
+                &[Duty::RestoreExisting]
+            }
             DatabaseAction::EndSessions => &[Duty::EndSessions],
             DatabaseAction::AwaitSynchronized => &[Duty::Observe],
         },

@@ -129,6 +129,11 @@ pub(super) fn endpoint(row: &Row) -> Result<FoundEndpoint, SqlError> {
     })
 }
 
+/// How many partners and witnesses use the endpoint.
+pub(super) fn endpoint_uses(row: &Row) -> Result<(i32, i32), SqlError> {
+    Ok((row.get("partners")?, row.get("witnesses")?))
+}
+
 /// A file of the database in a backup.
 pub(super) struct File {
     pub(super) logical: String,

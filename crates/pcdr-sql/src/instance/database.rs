@@ -1,7 +1,7 @@
 //! Actions on a database: each asks first whether its effect is already there.
 
 use pcdr_core::backup::BackupKind;
-use pcdr_core::observation::DatabaseState;
+use pcdr_core::observation::{DatabaseState, RecoveryModel};
 use pcdr_core::ports::Progress;
 use pcdr_core::step::{DatabaseAction, LogEnd};
 use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
@@ -64,6 +64,16 @@ impl SqlInstance {
             DatabaseAction::ForceService => self.force_service(database, progress).await,
             DatabaseAction::RemoveWitness => self.remove_witness(database, progress).await,
             DatabaseAction::RemoveMirroring => self.remove_mirroring(database, progress).await,
+            DatabaseAction::DropMirroringEndpoint { name } => {
+                self.drop_mirroring_endpoint(name).await
+            }
+            DatabaseAction::StopMirroringEndpoint { name } => {
+                self.stop_mirroring_endpoint(name).await
+            }
+            DatabaseAction::SetRecoveryBack { model } => {
+                self.set_recovery_back(database, *model, progress).await
+            }
+            DatabaseAction::DropRestoring => self.drop_restoring(database, progress).await,
         }
     }
 
@@ -85,7 +95,7 @@ impl SqlInstance {
         let failed = |error: SqlError| self.error(&error, &needed);
         let (work, standing) = self.begin(database).await.map_err(failed)?;
         let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
-        if standing.is_recovery_full {
+        if standing.recovery_model == RecoveryModel::Full {
             self.end(work);
             return Ok(());
         }
@@ -95,8 +105,8 @@ impl SqlInstance {
         Ok(())
     }
 
-    /// Backs up into a new file. A file that already holds this backup is success; any other file
-    /// of that name is left alone.
+    /// Backs up into a new file. A file that already holds this backup is success, while the log chain
+    /// still goes on from it; any other file of that name is left alone.
     async fn back_up(
         &self,
         database: &DatabaseName,
@@ -113,7 +123,23 @@ impl SqlInstance {
         match self.header(path).await {
             Err(error) if error.number() == Some(CANNOT_OPEN) => {}
             Err(error) => return Err(failed(error)),
-            Ok(found) if found.kind == kind && found.database == database.as_str() => return Ok(()),
+            Ok(found) if found.kind == kind && found.database == database.as_str() => {
+                let standing = self.standing(database).await.map_err(failed)?;
+                let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+                let goes_on = match (kind, standing.last_log_backup_lsn) {
+                    (BackupKind::Log, at) => at == Some(found.last_lsn),
+                    (_, at) => at.is_some(),
+                };
+                if goes_on {
+                    return Ok(());
+                }
+                return Err(self.refuse(
+                    ErrorCode::FileInaccessible,
+                    needed,
+                    "the file exists and holds an older backup, and the log went on without it",
+                    "plan again: a new plan backs up into new files",
+                ));
+            }
             Ok(found) => {
                 return Err(self.refuse(
                     ErrorCode::FileInaccessible,

@@ -1,8 +1,6 @@
 //! Configuring and removing log shipping, and running its jobs.
 
-use pcdr_core::observation::{
-    InstanceObservation, Job, JobSchedule, LogShippingPrimary, LogShippingSecondary,
-};
+use pcdr_core::observation::{InstanceObservation, Job, JobSchedule};
 use pcdr_core::ports::{DatabaseInstance, Progress};
 use pcdr_core::schedule::{Frequency, Schedule};
 use pcdr_core::settings::{
@@ -225,7 +223,7 @@ impl SqlInstance {
         let changed = async {
             if differences.iter().any(|difference| difference.of == Part::Entry) {
                 let change = statement::log_shipping::change_primary(database.as_str(), settings)?;
-                let back = before_primary(settings, entry);
+                let back = settings.back_to(entry);
                 let undo = statement::log_shipping::change_primary(database.as_str(), &back)?;
                 self.call(&change, PROCEDURE).await?;
                 created.0.push((undo, PROCEDURE));
@@ -417,7 +415,7 @@ impl SqlInstance {
         let mut created = Created::default();
         let changed = async {
             if differences.iter().any(|difference| difference.of == Part::Entry) {
-                let (name, back) = (database.as_str(), before_secondary(settings, entry));
+                let (name, back) = (database.as_str(), settings.back_to(entry));
                 let change = statement::log_shipping::change_secondary_primary(settings)?;
                 let undo = statement::log_shipping::change_secondary_primary(&back)?;
                 self.call(&change, PRIMARY).await?;
@@ -476,45 +474,5 @@ fn known_job(job: &Known<Job>) -> Result<&Job, SqlError> {
     match job {
         Known::Known(job) => Ok(job),
         Known::Unknown(reason) => Err(SqlError::Protocol(format!("its job is unknown: {reason}"))),
-    }
-}
-
-/// The settings that an entry had, to change it back to. What is unknown stays as it was to become.
-fn before_primary(wanted: &PrimarySettings, found: &LogShippingPrimary) -> PrimarySettings {
-    PrimarySettings {
-        backup_directory: found.backup_directory.clone(),
-        backup_share: found.backup_share.clone(),
-        backup_retention_minutes: found.backup_retention_minutes,
-        backup_compression: found.backup_compression.unwrap_or(wanted.backup_compression),
-        backup_threshold_minutes: found
-            .backup_threshold_minutes
-            .unwrap_or(wanted.backup_threshold_minutes),
-        raises_alert: found.raises_alert.unwrap_or(wanted.raises_alert),
-        history_retention_minutes: found
-            .history_retention_minutes
-            .unwrap_or(wanted.history_retention_minutes),
-        ..wanted.clone()
-    }
-}
-
-/// Likewise for a secondary.
-fn before_secondary(wanted: &SecondarySettings, found: &LogShippingSecondary) -> SecondarySettings {
-    SecondarySettings {
-        backup_source_directory: found.backup_source_directory.clone(),
-        backup_destination_directory: found.backup_destination_directory.clone(),
-        file_retention_minutes: found
-            .file_retention_minutes
-            .unwrap_or(wanted.file_retention_minutes),
-        restore_delay_minutes: found.restore_delay_minutes,
-        restore_mode: found.restore_mode.unwrap_or(wanted.restore_mode),
-        disconnect_users: found.disconnect_users.unwrap_or(wanted.disconnect_users),
-        restore_threshold_minutes: found
-            .restore_threshold_minutes
-            .unwrap_or(wanted.restore_threshold_minutes),
-        raises_alert: found.raises_alert.unwrap_or(wanted.raises_alert),
-        history_retention_minutes: found
-            .history_retention_minutes
-            .unwrap_or(wanted.history_retention_minutes),
-        ..wanted.clone()
     }
 }

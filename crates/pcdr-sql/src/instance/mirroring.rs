@@ -78,7 +78,7 @@ impl SqlInstance {
         Ok(())
     }
 
-    async fn try_change(
+    pub(super) async fn try_change(
         &self,
         statement: Result<Statement, crate::quote::QuoteError>,
     ) -> Result<(), SqlError> {

@@ -11,6 +11,7 @@ mod reading;
 mod restore;
 mod sessions;
 mod tail;
+mod take_back;
 mod work;
 
 use std::time::Duration;

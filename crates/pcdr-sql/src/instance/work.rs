@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pcdr_core::observation::{DatabaseState, MirroringRole, MirroringState};
+use pcdr_core::observation::{DatabaseState, MirroringRole, MirroringState, RecoveryModel};
 use pcdr_core::ports::Progress;
 use pcdr_core::{DatabaseName, Guid, Lsn};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -39,7 +39,7 @@ pub(super) struct Work {
 pub(super) struct Standing {
     pub(super) state: DatabaseState,
     pub(super) is_in_standby: bool,
-    pub(super) is_recovery_full: bool,
+    pub(super) recovery_model: RecoveryModel,
     pub(super) redo_start_lsn: Option<Lsn>,
     /// Where the log begins that no log backup holds.
     pub(super) last_log_backup_lsn: Option<Lsn>,
@@ -103,7 +103,7 @@ pub(super) fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
     Ok(Some(Standing {
         state: observation::database_state(state)?,
         is_in_standby: row.optional("is_in_standby")?.unwrap_or(false),
-        is_recovery_full: row.optional::<i32>("recovery_model")? == Some(1),
+        recovery_model: observation::recovery_model(row.get("recovery_model")?)?,
         redo_start_lsn: row.optional("redo_start_lsn")?,
         last_log_backup_lsn: row.optional("last_log_backup_lsn")?,
         redo_start_fork: row.optional("redo_start_fork_guid")?,

@@ -1,6 +1,7 @@
 //! Statements on one database: state, backup, restore, recovery, sessions, mirroring.
 
 use pcdr_core::Guid;
+use pcdr_core::observation::RecoveryModel;
 
 use super::{REDO_START, SEES_SESSIONS, Statement, unless_hidden};
 use crate::quote::{self, QuoteError};
@@ -234,6 +235,38 @@ pub fn remove_mirroring(database: &str) -> Result<Statement, QuoteError> {
     Ok(Statement::long(format!("ALTER DATABASE {database} SET PARTNER OFF;")))
 }
 
+/// How many sessions go through the mirroring endpoint: as partner, and as witness.
+pub fn endpoint_uses() -> Statement {
+    Statement::query(
+        "SELECT (SELECT COUNT(*) FROM sys.database_mirroring AS m WHERE m.mirroring_guid IS NOT NULL) AS partners, \
+         (SELECT COUNT(*) FROM sys.database_mirroring_witnesses AS w) AS witnesses;",
+    )
+}
+
+/// Drops the mirroring endpoint.
+pub fn drop_endpoint(endpoint: &str) -> Result<Statement, QuoteError> {
+    let endpoint = quote::identifier(endpoint)?;
+    Ok(Statement::change(format!("DROP ENDPOINT {endpoint};")))
+}
+
+/// Stops the mirroring endpoint.
+pub fn stop_endpoint(endpoint: &str) -> Result<Statement, QuoteError> {
+    let endpoint = quote::identifier(endpoint)?;
+    Ok(Statement::change(format!("ALTER ENDPOINT {endpoint} STATE = STOPPED;")))
+}
+
+/// Sets a recovery model.
+pub fn set_recovery(database: &str, model: RecoveryModel) -> Result<Statement, QuoteError> {
+    let database = quote::identifier(database)?;
+    Ok(Statement::long(format!("ALTER DATABASE {database} SET RECOVERY {model};")))
+}
+
+/// Drops a database with its files.
+pub fn drop_database(database: &str) -> Result<Statement, QuoteError> {
+    let database = quote::identifier(database)?;
+    Ok(Statement::long(format!("DROP DATABASE {database};")))
+}
+
 /// A GUID as a literal.
 pub(crate) fn guid(value: Guid) -> String {
     format!("'{value}'")
@@ -271,5 +304,11 @@ pub(super) fn samples(
         ("force service", force_service(database)?),
         ("remove witness", remove_witness(database)?),
         ("remove mirroring", remove_mirroring(database)?),
+        ("endpoint uses", endpoint_uses()),
+        ("drop endpoint", drop_endpoint(database)?),
+        ("stop endpoint", stop_endpoint(database)?),
+        ("set recovery bulk-logged", set_recovery(database, RecoveryModel::BulkLogged)?),
+        ("set recovery simple", set_recovery(database, RecoveryModel::Simple)?),
+        ("drop database", drop_database(database)?),
     ])
 }

@@ -115,6 +115,8 @@ impl<'a> Check<'a> {
             | "AlterDatabaseSetStatement"
             | "CreateEndpointStatement"
             | "AlterEndpointStatement"
+            | "DropEndpointStatement"
+            | "DropDatabaseStatement"
             | "CreateLoginStatement"
             | "UseStatement"
             | "CreateUserStatement"
