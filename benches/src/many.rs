@@ -1,5 +1,5 @@
-//! Many databases on one primary and one secondary: stand-ins in virtual time, pcdr's own ports and run,
-//! and a count of the round trips by what they are for.
+//! Many databases on one primary and one secondary, or many such pairs: stand-ins in one process, pcdr's own
+//! ports and run, and a count of the round trips by what they are for.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,17 +10,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use pcdr_cli::connect::{self, Connected, Way};
 use pcdr_cli::meter::CountedDialer;
+use pcdr_cli::overview::Watched;
 use pcdr_cli::plan;
 use pcdr_cli::topology_file::TopologyFile;
 use pcdr_cli::workload::Workload;
 use pcdr_cli::world::{self, StandIn};
-use pcdr_core::ports::Owner;
+use pcdr_core::ports::{Owner, Unwatched};
 use pcdr_core::run::{self, Watcher};
+use pcdr_core::step::LogShippingAction;
 use pcdr_core::{InstanceError, Intent, Step, Topology};
 use pcdr_sim::engine::state::Costs;
 use pcdr_sim::wire::inflight::InFlight;
@@ -74,6 +78,12 @@ pub fn name(number: usize) -> String {
     format!("db{number:03}")
 }
 
+/// The names of a pair's own: `sql-n1` becomes `sql-n007`.
+fn pair(number: usize) -> String {
+    PAIR.replace("sql-n1", &format!("sql-n{number:03}"))
+        .replace("sql-s1", &format!("sql-s{number:03}"))
+}
+
 /// The pair of `text` with these databases alone.
 fn with_databases(text: &str, numbers: impl Iterator<Item = usize>) -> String {
     let mut text = text.to_owned();
@@ -104,6 +114,10 @@ impl io::Write for RoundTrips {
     fn write_all(&mut self, record: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(record);
         let (_comment, batch) = text.split_once('\n').unwrap_or_default();
+        // A connection that could not be made has no batch.
+        if batch.lines().all(|line| line.is_empty() || line == "GO") {
+            return Ok(());
+        }
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(kind(batch)).or_default() += 1;
         Ok(())
@@ -114,9 +128,13 @@ impl io::Write for RoundTrips {
     }
 }
 
+/// What asks a connection that was idle for long whether it still works.
+pub const CHECK: &str = "check of an idle connection";
+
 /// What a batch of pcdr is for.
 fn kind(batch: &str) -> &'static str {
-    const KINDS: [(&str, &str); 9] = [
+    const KINDS: [(&str, &str); 10] = [
+        ("pcdr_check", CHECK),
         ("pcdr_server", "observation"),
         ("HEADERONLY", "header of a backup"),
         ("FILELISTONLY", "file list of a backup"),
@@ -136,9 +154,86 @@ pub struct Many {
     /// The stand-ins.
     pub stand_in: StandIn,
     connected: Connected,
+    workload: Workload,
     round_trips: RoundTrips,
     databases: usize,
     _temporary: tempfile::TempDir,
+}
+
+/// How time passes for the stand-ins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// Waiting costs nothing; the runtime's clock is paused.
+    Virtual,
+    /// As on the wall.
+    Real,
+}
+
+/// Many pairs of instances, each a topology of its own, configured.
+pub struct Pairs {
+    all: Vec<Many>,
+    watched: Vec<Watched>,
+}
+
+impl Pairs {
+    /// Serves and configures so many pairs with so many databases each.
+    pub async fn served(pairs: usize, databases: usize, time: Time) -> Pairs {
+        let served = (0..pairs).map(|number| async move {
+            let many = Many::of(&pair(number), databases, time).await;
+            many.configure_side_by_side().await;
+            many
+        });
+        let all: Vec<Many> = futures_util::stream::iter(served).buffered(8).collect().await;
+        let watched = all.iter().enumerate().map(|(number, many)| {
+            let mut file = many.stand_in.file.clone();
+            file.path = format!("pair-{number:03}.toml").into();
+            Watched { file, ports: many.connected.ports.clone() }
+        });
+        Pairs { watched: watched.collect(), all }
+    }
+
+    /// Each pair with the way to it.
+    pub fn watched(&self) -> &[Watched] {
+        &self.watched
+    }
+
+    /// The stand-ins of a pair.
+    pub fn stand_in(&self, pair: usize) -> &StandIn {
+        &self.all[pair].stand_in
+    }
+
+    /// Sends a batch to an instance of a pair, as its administrator would.
+    pub async fn send(&self, pair: usize, instance: &str, batch: &str) {
+        let sent = self.all[pair].workload.send(&instance.into(), batch.to_owned()).await;
+        sent.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Lets the log backup job of a pair's first database run and fail.
+    pub async fn fail_backup_job(&self, pair: usize) {
+        let many = &self.all[pair];
+        let primary = many.stand_in.file.topology.primary();
+        let database = name(0);
+        many.stand_in.world.fail_next_job(&primary.server_name, &format!("LSBackup_{database}"));
+        let jobs = Arc::clone(&many.connected.ports.jobs[&primary.name]);
+        let run = LogShippingAction::RunBackupJob;
+        jobs.run(&database.as_str().into(), &run, &Unwatched).await.unwrap_err();
+    }
+
+    /// Round trips so far, of all pairs together, by what they were for.
+    pub fn round_trips(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = BTreeMap::new();
+        for (kind, count) in self.all.iter().flat_map(|many| many.round_trips.by_kind()) {
+            *all.entry(kind).or_default() += count;
+        }
+        all
+    }
+
+    /// Writes the topology files of all pairs into a folder.
+    pub fn write_topologies(&self, folder: &Path) {
+        for one in &self.watched {
+            std::fs::write(folder.join(&one.file.path), &one.file.text).unwrap();
+        }
+    }
 }
 
 /// How a configuration went.
@@ -162,30 +257,37 @@ impl Configured {
 impl Many {
     /// Serves the stand-ins, in virtual time: call it inside a runtime whose clock is paused.
     pub async fn served(databases: usize) -> Many {
+        Many::of(PAIR, databases, Time::Virtual).await
+    }
+
+    async fn of(text: &str, databases: usize, time: Time) -> Many {
         let temporary = tempfile::Builder::new().prefix("pcdr-many-").tempdir().unwrap();
         let folder = temporary.path().to_owned();
         let path = folder.join("designed.toml");
-        std::fs::write(&path, with_databases(PAIR, 0..databases)).unwrap();
+        std::fs::write(&path, with_databases(text, 0..databases)).unwrap();
         let designed = TopologyFile::read(&path).unwrap_or_else(|failure| {
             panic!("{}", failure.text(false));
         });
-        let in_flight = InFlight::new();
-        tokio::spawn(in_flight.clone().keep_awake());
+        let in_flight = (time == Time::Virtual).then(InFlight::new);
+        if let Some(in_flight) = &in_flight {
+            tokio::spawn(in_flight.clone().keep_awake());
+        }
         let plan = world::Plan {
             folder: folder.clone(),
             seed: 1,
             begins_at: None,
-            in_flight: Some(in_flight.clone()),
+            in_flight: in_flight.clone(),
             meter: None,
             shell_command: Vec::new(),
         };
         let stand_in = StandIn::build(&designed, plan).await;
         let stand_in = stand_in.unwrap_or_else(|failure| panic!("{}", failure.text(false)));
-        let dialer: Arc<dyn Dialer> = Arc::new(CountedDialer { in_flight: Some(in_flight) });
+        let dialer: Arc<dyn Dialer> = Arc::new(CountedDialer { in_flight });
         let workload = Workload::new(&stand_in.file.topology, &dialer, None).unwrap();
         workload.create_databases().await.unwrap();
-        let costs = Costs { statement: ROUND_TRIP, ..Costs::default() };
-        stand_in.world.set_costs(costs);
+        if time == Time::Virtual {
+            stand_in.world.set_costs(Costs { statement: ROUND_TRIP, ..Costs::default() });
+        }
         let round_trips = RoundTrips::default();
         let way = Way {
             dialer,
@@ -195,7 +297,7 @@ impl Many {
             folder: folder.join("state"),
         };
         let connected = connect::connect(&stand_in.file.topology, &way).unwrap();
-        Many { stand_in, connected, round_trips, databases, _temporary: temporary }
+        Many { stand_in, connected, workload, round_trips, databases, _temporary: temporary }
     }
 
     /// The served topology with these of its databases.

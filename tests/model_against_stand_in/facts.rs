@@ -205,6 +205,7 @@ fn settled(observation: &Observation) -> Observation {
         for copy in databases.values_mut() {
             copy.sessions = Known::unknown("not_compared", "changes by itself");
             copy.server_pings = Known::unknown("not_compared", "changes by itself");
+            copy.log_since_backup_bytes = Known::unknown("not_compared", "changes by itself");
             if let Known::Known(Some(session)) = &mut copy.mirroring {
                 session.end_of_log_lsn = None; // the log moves by itself
             }

@@ -556,7 +556,15 @@ pub struct Snapshot {
 /// What passes without anybody's doing: the time, and who is connected.
 fn strip(value: &mut serde_json::Value) {
     // Chat servers and checkpoints write log.
-    strip_of(value, &["taken_at", "observed_at", "sessions", "server_pings", "end_of_log_lsn"]);
+    let passing = [
+        "taken_at",
+        "observed_at",
+        "sessions",
+        "server_pings",
+        "end_of_log_lsn",
+        "log_since_backup_bytes",
+    ];
+    strip_of(value, &passing);
 }
 
 /// Removes members of these names, however deep.

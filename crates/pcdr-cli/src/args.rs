@@ -3,7 +3,7 @@
 pub mod discover;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -40,9 +40,9 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// Topology file (TOML): sites, instances with their roles, pool, shares
-    #[arg(long, global = true, env = "PCDR_TOPOLOGY", value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub topology: Option<PathBuf>,
+    /// Where topologies are.
+    #[command(flatten)]
+    pub topology: Topologies,
 
     /// Print one JSON object instead of text (`pcdr schema` describes it)
     #[arg(long, global = true)]
@@ -59,6 +59,29 @@ pub struct Global {
     /// Tell more on standard error; twice for everything (PCDR_LOG takes filters by module)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// The topology files that were named: one, for every command but `status`.
+#[derive(Debug, Args)]
+pub struct Topologies {
+    /// Topology file (TOML): sites, instances with their roles, pool, shares; status takes several, and
+    /// folders of them
+    #[arg(
+        long = "topology",
+        global = true,
+        env = "PCDR_TOPOLOGY",
+        value_name = "FILE",
+        value_hint = ValueHint::AnyPath,
+        action = clap::ArgAction::Append
+    )]
+    pub paths: Vec<PathBuf>,
+}
+
+impl Topologies {
+    /// The only one, or the first.
+    pub fn as_deref(&self) -> Option<&Path> {
+        self.paths.first().map(PathBuf::as_path)
+    }
 }
 
 /// What to do.
@@ -90,8 +113,11 @@ pub enum Command {
         pcdr status --topology prod.toml\n  \
         pcdr status --topology prod.toml --json > observation.json\n  \
         pcdr status --topology prod.toml --watch 30s\n  \
-        pcdr status --topology prod.toml --exit-status || notify\n\n\
-        Changes nothing. What could not be observed is shown as unknown, with the reason.")]
+        pcdr status --topology prod.toml --exit-status || notify\n  \
+        pcdr status --topology all-topologies/ --watch 30s\n\n\
+        Changes nothing. What could not be observed is shown as unknown, with the reason.\n\
+        Of several topologies, each instance is asked in one round trip and no log backup is read: the \
+        history in msdb has to do, and one line a protection is shown, the worst first.")]
     Status(Status),
 
     /// Set mirroring and log shipping up as the topology designs them, and mend what differs
@@ -454,9 +480,18 @@ pub struct Status {
     #[arg(long, value_name = "DURATION", value_parser = every)]
     pub watch: Option<Duration>,
 
-    /// End with a status for monitoring: 0 ready, 4 needs attention, 5 a failover would be refused, 6 act now
+    /// End with a status for monitoring: 0 ready, 4 needs attention or is unknown, 5 a failover would be
+    /// refused, 6 act now
     #[arg(long)]
     pub exit_status: bool,
+
+    /// Wait no longer than this for anything that does not answer: it is shown as unknown
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = every)]
+    pub timeout: Duration,
+
+    /// Of several topologies, show what is fine too, and no matter how many lines that takes
+    #[arg(long)]
+    pub all: bool,
 }
 
 fn every(text: &str) -> Result<Duration, String> {
@@ -576,6 +611,8 @@ pub enum SchemaOf {
     Preflight,
     /// `pcdr rights … --json`
     Rights,
+    /// `pcdr status --json` of several topologies
+    StatusOverview,
     /// `pcdr configure --diff --json`
     Diff,
     /// `pcdr plan … --json` and the file that `pcdr plan … -o` writes

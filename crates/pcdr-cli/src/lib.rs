@@ -10,8 +10,10 @@ pub mod discover;
 pub mod failure;
 pub mod meter;
 pub mod output;
+pub mod overview;
 pub mod plan;
 pub mod preflight;
+pub mod protection_views;
 pub mod rehearse;
 pub mod rights;
 pub mod runbook;
@@ -109,6 +111,13 @@ fn log_to_stderr(verbose: u8) {
 
 fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
     let Cli { global, command } = arguments;
+    if global.topology.paths.len() > 1 && !matches!(command, Command::Status(_)) {
+        return Err(Failure::usage(
+            "several_topologies",
+            format!("one topology was needed, but {} were named", global.topology.paths.len()),
+            "Name one: only status takes several.",
+        ));
+    }
     match command {
         Command::Validate => {
             let file = TopologyFile::named(global.topology.as_deref())?;

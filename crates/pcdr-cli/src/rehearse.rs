@@ -50,7 +50,7 @@ const ROUNDS: u64 = 4;
 /// status 1.
 pub fn run(arguments: &Rehearse, global: &Global, output: Output) -> Result<u8, Failure> {
     let began = std::time::Instant::now();
-    let designed = match &global.topology {
+    let designed = match global.topology.as_deref() {
         Some(path) => TopologyFile::read(path)?,
         None => TopologyFile::built_in()?,
     };

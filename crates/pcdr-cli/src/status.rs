@@ -4,18 +4,16 @@ use std::fmt::Write as _;
 
 use pcdr_core::effect::has_pinged_since_recovery;
 use pcdr_core::observation::{DatabaseObservation, InstanceObservation, PoolState};
-use pcdr_core::observe::observe;
-use pcdr_core::status::{Status, Verdict, judge};
+use pcdr_core::observe::observe_within;
+use pcdr_core::status::{Proof, Status, Verdict, judge};
 use pcdr_core::{DatabaseName, Known, Observation, ServerName, Timestamp, Topology};
 
 use crate::args::{self, Global};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::topology_file::TopologyFile;
-use crate::views::{
-    DatabaseStatus, FindingStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
-};
-use crate::{connect, plan, store, text};
+use crate::views::{DatabaseStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument};
+use crate::{connect, overview, plan, protection_views, store, text};
 
 /// A chat server counts as serving when it pinged within this time.
 const PING_SECONDS: u64 = 300;
@@ -26,39 +24,48 @@ const PING_SECONDS: u64 = 300;
 ///
 /// A topology that cannot be read, or output that nobody takes. What cannot be observed is a result.
 pub async fn run(arguments: &args::Status, global: &Global, output: Output) -> Result<u8, Failure> {
+    let paths = &global.topology.paths;
+    let files = overview::files(paths)?;
+    if files.len() > 1 || paths.iter().any(|path| path.is_dir()) {
+        return overview::run(&files, arguments, global, output).await;
+    }
     let file = TopologyFile::named(global.topology.as_deref())?;
     let connected = connect::to_servers(&file, global)?;
     let (topology, ports) = (&file.topology, &connected.ports);
-    let mut before: Option<Observation> = None;
+    let mut before: Option<(Observation, Status)> = None;
     loop {
         // What was read of log backups before is not read again.
-        let seen = observe(topology, ports, &plan::who(), before.as_ref()).await;
-        let judged = judge(topology, &seen, ports.clock.now());
+        let earlier = before.as_ref().map(|(seen, _)| seen);
+        let who = plan::who();
+        let seen = observe_within(topology, ports, &who, earlier, arguments.timeout).await;
+        let mut judged = judge(topology, &seen, ports.clock.now());
+        if let Some((_, earlier)) = &before {
+            judged.compare_with(earlier);
+        }
         let document = document(topology, &judged, seen.clone());
         let Some(pause) = arguments.watch else {
-            output.result(&document, || render(&document))?;
+            output.result(&document, || render(&document, &judged))?;
             return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
         };
         if output.json {
             output::print(&output::to_json_line(&document)?)?;
         } else {
-            output::print(&format!("{}\n", render(&document)))?;
+            output::print(&format!("{}\n", render(&document, &judged)))?;
         }
-        before = Some(seen);
+        let ended = if arguments.exit_status { exit_status(judged.verdict) } else { 0 };
+        before = Some((seen, judged));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => {
-                return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
-            }
+            _ = tokio::signal::ctrl_c() => return Ok(ended),
         }
     }
 }
 
 /// The verdict as an exit status for monitoring; 1 to 3 keep their meaning.
-fn exit_status(verdict: Verdict) -> u8 {
+pub(crate) fn exit_status(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Ready => 0,
-        Verdict::Attention => 4,
+        Verdict::Attention | Verdict::Unknown => 4,
         Verdict::NotReady => 5,
         Verdict::Alarm => 6,
     }
@@ -66,16 +73,13 @@ fn exit_status(verdict: Verdict) -> u8 {
 
 /// The document of an observation.
 pub fn document(topology: &Topology, judged: &Status, observation: Observation) -> StatusDocument {
-    let findings = judged.findings.iter().map(|finding| FindingStatus {
-        verdict: verdict(finding.verdict).to_owned(),
-        code: finding.code.to_owned(),
-        message: finding.message.clone(),
-    });
     StatusDocument {
         identity: store::identity(topology),
         taken_at: observation.taken_at.to_string(),
-        verdict: verdict(judged.verdict).to_owned(),
-        findings: findings.collect(),
+        verdict: judged.verdict.as_str().to_owned(),
+        proof: proof(judged.proof).to_owned(),
+        findings: judged.findings.iter().map(protection_views::finding).collect(),
+        protections: judged.protections.iter().map(protection_views::protection).collect(),
         at_risk: judged.at_risk.iter().map(ToString::to_string).collect(),
         instances: instances(topology, &observation),
         log_backups: topology.databases().iter().map(|d| log_backups(&observation, d)).collect(),
@@ -84,12 +88,10 @@ pub fn document(topology: &Topology, judged: &Status, observation: Observation) 
     }
 }
 
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Ready => "ready",
-        Verdict::Attention => "attention",
-        Verdict::NotReady => "not_ready",
-        Verdict::Alarm => "alarm",
+pub(crate) fn proof(proof: Proof) -> &'static str {
+    match proof {
+        Proof::Plan => "plan",
+        Proof::History => "history",
     }
 }
 
@@ -233,7 +235,7 @@ fn serving(
 }
 
 /// The document for people.
-pub fn render(status: &StatusDocument) -> String {
+pub fn render(status: &StatusDocument, judged: &Status) -> String {
     let verdict = status.verdict.replace('_', " ");
     let mut text = format!("Verdict: {verdict}. Seen at {}.\n", status.taken_at);
     for finding in &status.findings {
@@ -242,6 +244,8 @@ pub fn render(status: &StatusDocument) -> String {
     for risk in &status.at_risk {
         let _infallible = writeln!(text, "  - a disaster failover now would lose {risk}");
     }
+    text.push('\n');
+    text.push_str(&protection_views::render(&judged.protections));
     text.push('\n');
     let mut table = text::table([
         "instance",

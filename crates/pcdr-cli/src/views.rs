@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::args::SchemaOf;
 use crate::failure::Trouble;
+use crate::overview::OverviewDocument;
+use crate::protection_views::ProtectionStatus;
 
 /// What a command prints when it fails (`error`, exit status 1 or 2) or refuses (`refusal`, 3).
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -159,11 +161,16 @@ pub struct StatusDocument {
     pub identity: String,
     /// When the observation began.
     pub taken_at: String,
-    /// `ready`, `attention` (a failover would work, but look), `not_ready` (it would be refused) or
-    /// `alarm` (act now).
+    /// `ready`, `attention` (a failover would work, but look), `unknown` (nobody can say), `not_ready` (it
+    /// would be refused) or `alarm` (act now).
     pub verdict: String,
+    /// What the verdict on failover rests on: `plan` (made and verified from the log backups that are there)
+    /// or `history` (of `msdb`).
+    pub proof: String,
     /// What needs attention, most urgent first.
     pub findings: Vec<FindingStatus>,
+    /// Every protection of every database: mirroring, log shipping to each secondary, the mirror's own entry.
+    pub protections: Vec<ProtectionStatus>,
     /// What a disaster failover would lose now, by database; empty when it would be refused.
     pub at_risk: Vec<String>,
     /// Instances, by name.
@@ -206,12 +213,16 @@ pub struct Difference {
 /// Something that needs attention.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FindingStatus {
-    /// How urgent: `attention`, `not_ready` or `alarm`.
+    /// How urgent: `attention`, `unknown`, `not_ready` or `alarm`.
     pub verdict: String,
     /// Stable, to branch on.
     pub code: String,
     /// What was found and what to do.
     pub message: String,
+    /// The database that it is about; null: all of them.
+    pub database: Option<String>,
+    /// The instance that it is about; null: all of them.
+    pub instance: Option<String>,
 }
 
 /// One instance as seen.
@@ -634,6 +645,7 @@ pub fn schema(what: SchemaOf) -> Schema {
         SchemaOf::Status => schemars::schema_for!(StatusDocument),
         SchemaOf::Preflight => schemars::schema_for!(PreflightDocument),
         SchemaOf::Rights => schemars::schema_for!(RightsDocument),
+        SchemaOf::StatusOverview => schemars::schema_for!(OverviewDocument),
         SchemaOf::Diff => schemars::schema_for!(DiffDocument),
         SchemaOf::Plan => schemars::schema_for!(PlanDocument),
         SchemaOf::Apply => schemars::schema_for!(ApplyDocument),

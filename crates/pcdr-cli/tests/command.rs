@@ -93,6 +93,17 @@ fn files_that_are_no_topology_are_told_apart_without_a_panic() {
 }
 
 #[test]
+fn several_topologies_are_for_status_and_a_folder_without_any_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = topology(folder.path(), &stretched());
+    let told = run(&["validate", "--topology", &path, "--topology", &path, "--json"]);
+    assert_eq!((status(&told), &json(&told)["error"]["code"]), (2, &"several_topologies".into()));
+    let empty = tempfile::tempdir().unwrap();
+    let told = run(&["status", "--topology", empty.path().to_str().unwrap(), "--json"]);
+    assert_eq!((status(&told), &json(&told)["error"]["code"]), (2, &"no_topology".into()));
+}
+
+#[test]
 fn a_missing_password_says_where_it_was_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = topology(folder.path(), &stretched());
@@ -165,6 +176,7 @@ fn every_schema_is_json_with_a_title() {
         "status",
         "rights",
         "preflight",
+        "status-overview",
         "plan",
         "apply",
         "runbook",

@@ -236,6 +236,46 @@ fn a_lost_backup_share_is_refused_until_the_operator_gives_it_up() {
 }
 
 #[test]
+fn a_folder_of_topologies_makes_one_document_and_one_screen() {
+    let mut sim = Sim::prepared();
+    let folder = sim.path("topologies");
+    std::fs::create_dir(&folder).unwrap();
+    for name in ["a.toml", "b.toml"] {
+        std::fs::copy(&sim.topology, folder.join(name)).unwrap();
+    }
+    let folder = folder.to_str().unwrap().to_owned();
+    let trace = sim.path("overview.sql");
+    let looked = sim.pcdr(&[
+        "status",
+        "--topology",
+        &folder,
+        "--json",
+        "--exit-status",
+        "--trace-sql",
+        trace.to_str().unwrap(),
+    ]);
+    let seen = json(&looked);
+    assert_schema("status-overview", &seen);
+    assert_eq!((status(&looked), &seen["verdict"]), (0, &"ready".into()), "{seen}");
+    assert_eq!((&seen["instances_asked"], &seen["instances_answered"]), (&10.into(), &10.into()));
+    assert_eq!(seen["protections_by_verdict"]["ready"], 6);
+    assert_eq!(seen["topologies"][1]["proof"], "history");
+    // One trace has the one batch of each instance of both.
+    let sent = std::fs::read_to_string(&trace).unwrap();
+    assert_eq!(sent.lines().filter(|line| *line == "GO").count(), 10, "{sent}");
+
+    sim.tell("lose instance sql-s1", "ok");
+    let lost = sim.pcdr(&["status", "--topology", &folder, "--exit-status"]);
+    assert_eq!(status(&lost), 4);
+    let screen = stdout(&lost);
+    assert!(screen.starts_with("8 of 10 instances answered"), "{screen}");
+    assert!(screen.contains("chain_not_known, instance_not_observed"), "{screen}");
+    assert!(!screen.contains("mirroring"), "what is ready is not shown: {screen}");
+    let all = stdout(&sim.pcdr(&["status", "--topology", &folder, "--all"]));
+    assert!(all.contains("mirroring sql-n1 → sql-n2"), "{all}");
+}
+
+#[test]
 fn an_unreachable_secondary_is_refused() {
     let mut sim = Sim::prepared();
     sim.tell("lose site north", "ok");

@@ -358,6 +358,7 @@ fn settled(seen: &InstanceObservation) -> InstanceObservation {
     if let Known::Known(databases) = &mut seen.databases {
         for copy in databases.values_mut() {
             copy.server_pings = Known::unknown("not_compared", "changes by itself");
+            copy.log_since_backup_bytes = Known::unknown("not_compared", "changes by itself");
             copy.sessions = Known::unknown("not_compared", "changes by itself");
             if let Known::Known(Some(session)) = &mut copy.mirroring {
                 session.end_of_log_lsn = None;

@@ -327,6 +327,13 @@ fn copy(state: DatabaseState) -> DatabaseObservation {
         mirroring: Known::Known(None),
         sessions: Known::Known(Vec::new()),
         server_pings: Known::Known(BTreeMap::new()),
+        log_since_backup_bytes: if restoring {
+            Known::unknown("not_online", "told only while the database is ONLINE")
+        } else {
+            Known::Known(0)
+        },
+        log_backups_taken: Known::Known(Vec::new()),
+        log_backups_restored: Known::Known(Vec::new()),
     }
 }
 
@@ -354,6 +361,8 @@ fn job(name: &str, schedule: Schedule) -> Job {
         is_running: false,
         last_run_status: Some(1),
         last_run_at: None,
+        last_run_message: None,
+        last_failure: None,
         schedules: vec![JobSchedule {
             id: 1,
             name: format!("schedule of {name}"),
@@ -390,8 +399,10 @@ fn secondary_entry(settings: &SecondarySettings) -> LogShippingSecondary {
         file_retention_minutes: Some(settings.file_retention_minutes),
         monitor_server: settings.monitor.as_ref().map(|monitor| monitor.server.clone()),
         last_copied_file: None,
+        last_copied_at: None,
         last_restored_file: None,
         last_restored_at: None,
+        last_restored_latency_minutes: None,
         restore_threshold_minutes: Some(settings.restore_threshold_minutes),
         raises_alert: Some(settings.raises_alert),
         history_retention_minutes: Some(settings.history_retention_minutes),

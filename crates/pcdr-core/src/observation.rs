@@ -100,6 +100,54 @@ pub struct DatabaseObservation {
     ///
     /// Source: `tblServerIdentity.serverLastPingTime` of the published Persistent Chat schema.
     pub server_pings: Known<BTreeMap<ServerName, Timestamp>>,
+    /// Bytes of log since the last log backup: what no backup holds. Only told while the copy is ONLINE,
+    /// by SQL Server 2014 and later.
+    ///
+    /// Source: `sys.dm_db_log_space_usage.log_space_in_bytes_since_last_backup`.
+    pub log_since_backup_bytes: Known<u64>,
+    /// The newest log backups that this instance took of it, oldest first; at most [`ON_RECORD`].
+    pub log_backups_taken: Known<Vec<TakenLogBackup>>,
+    /// The newest log backups that were restored into it, oldest first; at most [`ON_RECORD`].
+    pub log_backups_restored: Known<Vec<RestoredLogBackup>>,
+}
+
+/// How many of the newest log backups and restores of a database are read from the history in `msdb`.
+pub const ON_RECORD: usize = 20;
+
+/// A log backup that an instance took, by its own history.
+///
+/// Source: `msdb.dbo.backupset` and `backupmediafamily`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakenLogBackup {
+    /// `first_lsn`, inclusive.
+    pub first_lsn: Lsn,
+    /// `last_lsn`, exclusive: where the next log backup begins.
+    pub last_lsn: Lsn,
+    /// `first_recovery_fork_guid`: the fork on which it begins.
+    pub first_fork: Guid,
+    /// `backup_start_date`: everything committed before is in it, or in an earlier one.
+    pub started_at: Timestamp,
+    /// `backup_finish_date`.
+    pub finished_at: Timestamp,
+    /// `compressed_backup_size`, which is `backup_size` where it is not compressed.
+    pub size_bytes: u64,
+    /// `physical_device_name` of its first file; `None` when it is not on record.
+    pub path: Option<String>,
+}
+
+/// A log backup that was restored, by the history of the instance that restored it.
+///
+/// Source: `msdb.dbo.restorehistory` and `backupset`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoredLogBackup {
+    /// `restore_date`: when it was restored.
+    pub restored_at: Timestamp,
+    /// `backup_finish_date`: when it was taken.
+    pub finished_at: Timestamp,
+    /// `last_lsn`, exclusive.
+    pub last_lsn: Lsn,
 }
 
 /// `sys.databases.state`.
@@ -327,10 +375,15 @@ pub struct LogShippingSecondary {
     pub monitor_server: Option<String>,
     /// `last_copied_file`.
     pub last_copied_file: Option<String>,
+    /// `last_copied_date_utc` of `log_shipping_monitor_secondary`.
+    pub last_copied_at: Option<Timestamp>,
     /// `last_restored_file`.
     pub last_restored_file: Option<String>,
     /// `last_restored_date_utc` of `log_shipping_monitor_secondary`.
     pub last_restored_at: Option<Timestamp>,
+    /// `last_restored_latency` of `log_shipping_monitor_secondary`: minutes from the creation of the last
+    /// restored log backup to its restore; `None` before the first one.
+    pub last_restored_latency_minutes: Option<i32>,
     /// `restore_threshold` of `log_shipping_monitor_secondary`, in minutes; `None` when the row is
     /// missing, as for the two after it.
     pub restore_threshold_minutes: Option<i32>,
@@ -370,10 +423,30 @@ pub struct RegisteredPrimary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Monitored {
+    /// Which table the row is in.
+    pub side: MonitoredSide,
     /// `primary_server` or `secondary_server`.
     pub server: String,
     /// `primary_database` or `secondary_database`.
     pub database: String,
+    /// `backup_threshold` or `restore_threshold`, in minutes.
+    pub threshold_minutes: i32,
+    /// `threshold_alert_enabled`.
+    pub raises_alert: bool,
+    /// `last_backup_date_utc` or `last_restored_date_utc`.
+    pub last_at: Option<Timestamp>,
+    /// `last_restored_latency`, in minutes; of secondaries, after the first restore.
+    pub latency_minutes: Option<i32>,
+}
+
+/// What is watched of a database: its backups or its restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitoredSide {
+    /// `log_shipping_monitor_primary`.
+    Primary,
+    /// `log_shipping_monitor_secondary`.
+    Secondary,
 }
 
 /// A SQL Server Agent job.
@@ -392,8 +465,24 @@ pub struct Job {
     pub last_run_status: Option<i32>,
     /// When that run began; `None` when it never ran.
     pub last_run_at: Option<Timestamp>,
+    /// What that outcome says; `None` when it never ran.
+    pub last_run_message: Option<String>,
+    /// The newest step that failed, as far as the history goes back; `None` when none did.
+    pub last_failure: Option<JobFailure>,
     /// Its schedules, in the order of their ids.
     pub schedules: Vec<JobSchedule>,
+}
+
+/// A step of a job that failed.
+///
+/// Source: `msdb.dbo.sysjobhistory`, rows of steps with `run_status` 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFailure {
+    /// When the step began; `None` when the history holds no date.
+    pub at: Option<Timestamp>,
+    /// What it said.
+    pub message: String,
 }
 
 /// A schedule of a job.
@@ -483,6 +572,45 @@ impl Observation {
 }
 
 impl Observation {
+    /// The same observation of one database, and of the pool if it is the pool's.
+    pub(crate) fn only(&self, topology: &crate::Topology, database: &DatabaseName) -> Observation {
+        fn one<T: Clone>(
+            all: &Known<BTreeMap<DatabaseName, T>>,
+            database: &DatabaseName,
+        ) -> Known<BTreeMap<DatabaseName, T>> {
+            let found = |all: &BTreeMap<DatabaseName, T>| all.get(database).cloned();
+            all.as_ref()
+                .map(|all| found(all).map(|it| (database.clone(), it)).into_iter().collect())
+        }
+        let instances = self.instances.iter().map(|(name, seen)| {
+            let seen = seen.as_ref().map(|seen| InstanceObservation {
+                observed_at: seen.observed_at,
+                utc_offset_minutes: seen.utc_offset_minutes,
+                server_name: seen.server_name.clone(),
+                version: seen.version.clone(),
+                edition: seen.edition.clone(),
+                agent_running: seen.agent_running.clone(),
+                databases: one(&seen.databases, database),
+                log_shipping_primary: one(&seen.log_shipping_primary, database),
+                log_shipping_secondary: one(&seen.log_shipping_secondary, database),
+                alert_job: seen.alert_job.clone(),
+                log_shipping_unfinished: seen.log_shipping_unfinished.clone(),
+                log_shipping_monitored: Known::Known(Vec::new()),
+                mirroring_endpoint: seen.mirroring_endpoint.clone(),
+            });
+            (name.clone(), seen)
+        });
+        let is_pools = topology.pool().is_some_and(|pool| pool.database == *database);
+        let files = self.log_backups.get(database).cloned();
+        Observation {
+            taken_at: self.taken_at,
+            observer: self.observer.clone(),
+            instances: instances.collect(),
+            log_backups: files.map(|files| (database.clone(), files)).into_iter().collect(),
+            pool: self.pool.clone().filter(|_| is_pools),
+        }
+    }
+
     /// Takes over what an instance said of itself and of these databases, and keeps what is known of the
     /// others.
     pub(crate) fn take_over(

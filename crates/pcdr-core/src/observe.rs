@@ -1,8 +1,11 @@
 //! Looking at everything at once: one observation from all ports.
 
+use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::{join_all, join3};
+use futures_util::future::{Either, join_all, join3, select};
 
 use crate::backup::BackupFile;
 use crate::error::InstanceError;
@@ -23,21 +26,85 @@ pub async fn observe(
     observer: &str,
     earlier: Option<&Observation>,
 ) -> Observation {
+    look(topology, ports, observer, earlier, None).await
+}
+
+/// As [`observe`], but nobody is waited for longer than `limit`: what has not answered by then is unknown,
+/// with the code `timed_out`.
+pub async fn observe_within(
+    topology: &Topology,
+    ports: &Ports,
+    observer: &str,
+    earlier: Option<&Observation>,
+    limit: Duration,
+) -> Observation {
+    look(topology, ports, observer, earlier, Some(limit)).await
+}
+
+/// Observes every instance, in one round trip each, and nothing else: no log backup is listed or read, and
+/// the pool is not asked. Nobody is waited for longer than `limit`.
+pub async fn observe_instances(
+    topology: &Topology,
+    ports: &Ports,
+    observer: &str,
+    limit: Duration,
+) -> Observation {
     let taken_at = ports.clock.now();
+    let instances = instances(topology, ports, Some(limit)).await;
+    Observation {
+        taken_at,
+        observer: observer.to_owned(),
+        instances,
+        log_backups: BTreeMap::new(),
+        pool: topology
+            .pool()
+            .map(|pool| Known::unknown("not_observed", format!("{} was not asked", pool.fqdn))),
+    }
+}
+
+async fn instances(
+    topology: &Topology,
+    ports: &Ports,
+    limit: Option<Duration>,
+) -> BTreeMap<InstanceName, Known<InstanceObservation>> {
     let databases: Vec<DatabaseName> = topology.observed_databases().cloned().collect();
-    let instances = topology.instances().map(|instance| async {
-        (instance.name.clone(), instance_of(ports, &instance.name, &databases).await)
+    let asked = topology.instances().map(|instance| async {
+        let answer = instance_of(ports, &instance.name, &databases);
+        let late = || not_in_time(instance.name.as_str(), limit);
+        (instance.name.clone(), within(ports, limit, answer, late).await)
     });
-    let files = topology.databases().iter().map(|database| async {
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn look(
+    topology: &Topology,
+    ports: &Ports,
+    observer: &str,
+    earlier: Option<&Observation>,
+    limit: Option<Duration>,
+) -> Observation {
+    let taken_at = ports.clock.now();
+    let files = topology.databases().iter().map(|database| async move {
         let known = earlier.and_then(|o| o.log_backups.get(database));
-        (database.clone(), files_of(ports, database, known).await)
+        let late = || {
+            let what = format!("the log backups of {database}");
+            LogBackupFiles { share: not_in_time(&what, limit), copied: not_in_time(&what, limit) }
+        };
+        let found = within(ports, limit, files_of(ports, database, known), late).await;
+        (database.clone(), found)
     });
     let pool = async {
         match (&ports.pool, topology.pool()) {
-            (Some(pool), Some(_)) => Some(match pool.observe().await {
-                Ok(seen) => Known::Known(seen),
-                Err(error) => unknown(&error),
-            }),
+            (Some(pool), Some(designed)) => {
+                let asked = async {
+                    match pool.observe().await {
+                        Ok(seen) => Known::Known(seen),
+                        Err(error) => unknown(&error),
+                    }
+                };
+                let late = || not_in_time(designed.fqdn.as_str(), limit);
+                Some(within(ports, limit, asked, late).await)
+            }
             (None, Some(pool)) => Some(Known::unknown(
                 "no_pool_control",
                 format!("no way to control {} is configured", pool.fqdn),
@@ -45,14 +112,34 @@ pub async fn observe(
             (_, None) => None,
         }
     };
-    let (instances, log_backups, pool) = join3(join_all(instances), join_all(files), pool).await;
+    let (instances, log_backups, pool) =
+        join3(instances(topology, ports, limit), join_all(files), pool).await;
     Observation {
         taken_at,
         observer: observer.to_owned(),
-        instances: instances.into_iter().collect(),
+        instances,
         log_backups: log_backups.into_iter().collect(),
         pool,
     }
+}
+
+/// What is asked, or what stands for it when the limit passes first.
+async fn within<T>(
+    ports: &Ports,
+    limit: Option<Duration>,
+    asked: impl Future<Output = T>,
+    late: impl FnOnce() -> T,
+) -> T {
+    let Some(limit) = limit else { return asked.await };
+    match select(pin!(asked), ports.clock.sleep(limit)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => late(),
+    }
+}
+
+fn not_in_time<T>(what: &str, limit: Option<Duration>) -> Known<T> {
+    let limit = crate::time::readable(limit.unwrap_or_default());
+    Known::unknown("timed_out", format!("{what} did not answer within {limit}"))
 }
 
 /// Observes again only what an action may have changed, into an existing observation: the databases that it

@@ -511,6 +511,8 @@ mod tests {
             is_running: false,
             last_run_status: None,
             last_run_at: None,
+            last_run_message: None,
+            last_failure: None,
             schedules: Vec::new(),
         };
         let mut all = Differences::default();

@@ -29,6 +29,8 @@ fn job(name: &str, seconds: u32) -> Known<Job> {
         is_running: false,
         last_run_status: None,
         last_run_at: None,
+        last_run_message: None,
+        last_failure: None,
         schedules: vec![JobSchedule { id: 1, name: name.to_owned(), is_enabled: true, schedule }],
     })
 }
@@ -87,6 +89,9 @@ fn copy(survey: &mut Survey, database: &str, state: DatabaseState) {
         mirroring: Known::Known(None),
         sessions: Known::Known(Vec::new()),
         server_pings: Known::unknown("not_asked", "not asked"),
+        log_since_backup_bytes: Known::unknown("not_asked", "not asked"),
+        log_backups_taken: Known::unknown("not_asked", "not asked"),
+        log_backups_restored: Known::unknown("not_asked", "not asked"),
     };
     known(&mut survey.seen.databases).insert(database.into(), copy);
 }
@@ -123,8 +128,10 @@ fn receives(survey: &mut Survey, database: &str, (server, primary): (&str, &str)
         file_retention_minutes: Some(4320),
         monitor_server: None,
         last_copied_file: None,
+        last_copied_at: None,
         last_restored_file: None,
         last_restored_at: None,
+        last_restored_latency_minutes: None,
         restore_threshold_minutes: Some(45),
         raises_alert: Some(true),
         history_retention_minutes: Some(5760),

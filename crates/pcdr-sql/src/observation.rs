@@ -1,12 +1,15 @@
 //! From the result sets of an observation to what the instance said.
 
+mod history;
+
 use std::collections::BTreeMap;
 
 use pcdr_core::discover::{DatabaseFile, EndpointSecurity, Partnership, Service, Survey};
 use pcdr_core::observation::{
-    DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogPosition,
-    LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole,
-    MirroringState, Monitored, RecoveryModel, RegisteredPrimary, Session, UserAccess,
+    DatabaseObservation, DatabaseState, InstanceObservation, Job, JobFailure, JobSchedule,
+    LogPosition, LogShippingPrimary, LogShippingSecondary, Mirroring, MirroringEndpoint,
+    MirroringRole, MirroringState, Monitored, MonitoredSide, RecoveryModel, RegisteredPrimary,
+    Session, UserAccess,
 };
 use pcdr_core::schedule::Frequency;
 use pcdr_core::settings::{Compression, RestoreMode};
@@ -15,6 +18,8 @@ use pcdr_core::{DatabaseName, Guid, Known, Lsn, Reason, ServerName};
 use crate::connection::{LocalTime, ResultSet, Row, ServerTime};
 use crate::error::{SqlError, meaning};
 use crate::statement::observe::ERROR;
+
+use history::{history_of, log_space, read_log_space, read_restored, read_taken};
 
 /// Rows of a section, or why there are none.
 pub(crate) type Section<'a> = Known<Vec<&'a Row>>;
@@ -227,6 +232,9 @@ fn read_databases(
     let restores = names.keyed(answer, "pcdr_restores", "name", read_restore);
     let mirroring = names.keyed(answer, "pcdr_mirroring", "name", read_mirroring);
     let sessions = names.keyed(answer, "pcdr_sessions", "name", read_session);
+    let taken = names.keyed(answer, "pcdr_taken", "name", |row| read_taken(row, offset));
+    let restored = names.keyed(answer, "pcdr_restored", "name", |row| read_restored(row, offset));
+    let log_spaces = read_log_space(answer, names);
     let pings = Pings::read(answer, names, offset);
 
     let rows = names.keyed(answer, "pcdr_databases", "name", |row| {
@@ -242,6 +250,12 @@ fn read_databases(
             mirroring: Known::unknown("not_answered", "no mirroring session was answered"),
             sessions: Known::Known(Vec::new()),
             server_pings: Known::unknown("not_online", "read only while the database is ONLINE"),
+            log_since_backup_bytes: Known::unknown(
+                "not_online",
+                "told only while the database is ONLINE",
+            ),
+            log_backups_taken: Known::Known(Vec::new()),
+            log_backups_restored: Known::Known(Vec::new()),
         })
     });
     rows.map(|rows| {
@@ -255,16 +269,27 @@ fn read_databases(
                 },
                 Known::Unknown(reason) => Known::Unknown(reason.clone()),
             };
-            database.sessions = sessions.as_ref().map(|rows| {
-                let of_this = rows.iter().filter(|(of, _)| *of == name);
-                of_this.map(|(_, session)| session.clone()).collect()
-            });
+            database.sessions = of_database(&sessions, &name);
             if database.state == DatabaseState::Online {
                 database.server_pings = pings.of(&name);
+                database.log_since_backup_bytes = log_space(&log_spaces, &name);
             }
+            database.log_backups_taken = history_of(&taken, &name);
+            database.log_backups_restored = history_of(&restored, &name);
             all.insert(name, database);
         }
         all
+    })
+}
+
+/// The rows of one database.
+fn of_database<T: Clone>(
+    rows: &Known<Vec<(DatabaseName, T)>>,
+    database: &DatabaseName,
+) -> Known<Vec<T>> {
+    rows.as_ref().map(|rows| {
+        let of_this = rows.iter().filter(|(of, _)| of == database);
+        of_this.map(|(_, row)| row.clone()).collect()
     })
 }
 
@@ -479,6 +504,7 @@ fn read_jobs(answer: &Answer<'_>, offset: i16) -> Known<Vec<Job>> {
     };
     answer.read("pcdr_jobs", |row| {
         let id = row.get("job_id")?;
+        let failed_at = agent_time(row, "failure_date", "failure_time", offset)?;
         let of_this = schedules.iter().filter(|(job, _)| *job == id);
         Ok(Job {
             id,
@@ -486,14 +512,28 @@ fn read_jobs(answer: &Answer<'_>, offset: i16) -> Known<Vec<Job>> {
             is_enabled: row.get("enabled")?,
             is_running: row.get("running")?,
             last_run_status: row.optional("last_run_status")?,
-            last_run_at: match (row.optional("last_run_date")?, row.optional("last_run_time")?) {
-                (Some(date), Some(time)) => {
-                    LocalTime::from_agent(date, time).map(|time| time.at_offset(offset))
-                }
-                _ => None,
-            },
+            last_run_at: agent_time(row, "last_run_date", "last_run_time", offset)?,
+            last_run_message: row.optional("last_run_message")?,
+            last_failure: row
+                .optional("failure_message")?
+                .map(|message| JobFailure { at: failed_at, message }),
             schedules: of_this.map(|(_, schedule)| schedule.clone()).collect(),
         })
+    })
+}
+
+/// The Agent's date and time of a column each; local.
+fn agent_time(
+    row: &Row,
+    date: &str,
+    time: &str,
+    offset: i16,
+) -> Result<Option<pcdr_core::Timestamp>, SqlError> {
+    Ok(match (row.optional(date)?, row.optional(time)?) {
+        (Some(date), Some(time)) => {
+            LocalTime::from_agent(date, time).map(|time| time.at_offset(offset))
+        }
+        _ => None,
     })
 }
 
@@ -589,8 +629,16 @@ fn read_primaries(
 
 fn read_monitored(row: &Row) -> Result<Monitored, SqlError> {
     Ok(Monitored {
+        side: match row.get::<i32>("pcdr_monitored")? {
+            1 => MonitoredSide::Primary,
+            _ => MonitoredSide::Secondary,
+        },
         server: row.optional("server")?.unwrap_or_default(),
         database: row.optional("name")?.unwrap_or_default(),
+        threshold_minutes: row.optional("threshold")?.unwrap_or(0),
+        raises_alert: row.optional("threshold_alert_enabled")?.unwrap_or(false),
+        last_at: utc(row, "last_at")?,
+        latency_minutes: row.optional("latency")?,
     })
 }
 
@@ -622,7 +670,9 @@ fn read_secondaries(
             file_retention_minutes: row.optional("file_retention_period")?,
             monitor_server: read_monitor(row)?,
             last_copied_file: row.optional("last_copied_file")?,
+            last_copied_at: utc(row, "last_copied_date_utc")?,
             last_restored_file: row.optional("last_restored_file")?,
+            last_restored_latency_minutes: row.optional("last_restored_latency")?,
             last_restored_at: utc(row, "last_restored_date_utc")?,
             restore_threshold_minutes: row.optional("restore_threshold")?,
             raises_alert: row.optional("threshold_alert_enabled")?,

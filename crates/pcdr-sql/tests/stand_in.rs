@@ -16,7 +16,7 @@ use pcdr_core::settings::{
 };
 use pcdr_core::step::{DatabaseAction, LogEnd, LogRange, LogShippingAction};
 use pcdr_core::topology::{Encryption, Share};
-use pcdr_core::{DatabaseName, ErrorCode, Lsn};
+use pcdr_core::{DatabaseName, ErrorCode, Known, Lsn};
 use pcdr_sim::engine::state::InstanceConfig;
 use pcdr_sim::engine::world::World;
 use pcdr_sim::wire::{CertificateAuthority, Listener, WireConfig};
@@ -43,6 +43,11 @@ struct Lab {
 
 impl Lab {
     async fn new() -> Lab {
+        Lab::of(InstanceConfig::new(PRIMARY, "east").version).await
+    }
+
+    /// Instances of another release.
+    async fn of(version: (u8, u8, u16)) -> Lab {
         let root = tempfile::tempdir().unwrap();
         let epoch = "2026-03-01T08:00:00Z".parse().unwrap();
         let world = World::new(root.path(), 7, epoch).unwrap();
@@ -50,7 +55,7 @@ impl Lab {
         let mut listeners = Vec::new();
         for (name, site) in [(PRIMARY, "east"), (SECONDARY, "west")] {
             world.add_site(site);
-            let config = InstanceConfig::new(name, site);
+            let config = InstanceConfig { version, ..InstanceConfig::new(name, site) };
             let password = config.sa_password.clone();
             let instance = world.add_instance(config).unwrap();
             let localhost = Ipv4Addr::LOCALHOST;
@@ -626,4 +631,33 @@ async fn a_refused_login_a_lost_server_and_a_damaged_file_have_codes_of_their_ow
     lab.world.lose_instance(SECONDARY);
     let lost = secondary.observe(&[]).await.unwrap_err();
     assert_eq!(lost.code, ErrorCode::Unreachable, "{lost}");
+}
+
+#[tokio::test]
+async fn what_a_release_does_not_tell_is_unknown_by_itself() {
+    for (version, is_told) in [((11, 0, 7001), false), ((12, 0, 6024), true), ((16, 0, 4236), true)]
+    {
+        let lab = Lab::of(version).await;
+        lab.sql(PRIMARY, "CREATE DATABASE mgc;").await.unwrap();
+        lab.sql(PRIMARY, r"BACKUP DATABASE mgc TO DISK = N'\\FS1\backup\mgc.bak';").await.unwrap();
+        lab.sql(PRIMARY, r"BACKUP LOG mgc TO DISK = N'\\FS1\backup\mgc.trn';").await.unwrap();
+        let seen = lab.instance(PRIMARY).observe(&["mgc".into()]).await.unwrap();
+        let copy = &seen.databases.known().unwrap()[&DatabaseName::from("mgc")];
+        match &copy.log_since_backup_bytes {
+            Known::Known(_) => assert!(is_told, "{version:?}"),
+            Known::Unknown(reason) => {
+                assert!(!is_told, "{version:?}: {reason}");
+                assert!(
+                    reason.message.contains("log_space_in_bytes_since_last_backup"),
+                    "{reason}"
+                );
+            }
+        }
+        let taken = copy.log_backups_taken.known().unwrap();
+        assert_eq!(taken.len(), 1, "{version:?}");
+        assert_eq!(taken[0].path.as_deref(), Some(r"\\FS1\backup\mgc.trn"));
+        let position = copy.log_position.known().unwrap();
+        assert_eq!(Some(taken[0].last_lsn), position.last_log_backup_lsn);
+        assert!(taken[0].started_at <= taken[0].finished_at && taken[0].size_bytes > 0);
+    }
 }

@@ -407,6 +407,13 @@ impl Topology {
         &self.databases
     }
 
+    /// The same topology with one of its databases; without the pool, unless the database is the pool's.
+    pub(crate) fn only(&self, database: &DatabaseName) -> Topology {
+        let pool = self.pool.clone().filter(|pool| pool.database == *database);
+        let management_shell = self.management_shell.clone().filter(|_| pool.is_some());
+        Topology { databases: vec![database.clone()], pool, management_shell, ..self.clone() }
+    }
+
     /// The databases that are looked at: the log-shipped ones, then the compliance database, which is
     /// mirrored but never log-shipped.
     pub fn observed_databases(&self) -> impl Iterator<Item = &DatabaseName> {

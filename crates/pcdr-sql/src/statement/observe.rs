@@ -5,6 +5,8 @@
 //! missing object or permission that is found while a batch is compiled cannot be caught on the same
 //! level.
 
+use pcdr_core::observation::ON_RECORD;
+
 use super::jobs::FREQUENCY;
 use super::{HIDDEN, REDO_START, SEES_DEFINITIONS, SEES_SESSIONS, Statement, unless_hidden};
 use crate::quote::{self, QuoteError};
@@ -29,11 +31,12 @@ pub fn observe(databases: &[&str]) -> Result<Statement, QuoteError> {
          CAST(SERVERPROPERTY(N'ProductVersion') AS nvarchar(128)) AS version, \
          CAST(SERVERPROPERTY(N'Edition') AS nvarchar(128)) AS edition;\n",
     );
-    for (section, query) in sections(Databases::Named(&names)) {
+    for (section, query) in sections(Databases::Named(&names)).into_iter().chain(history(&names)) {
         batch.push_str(&guarded(section, &query, "")?);
     }
     for database in databases {
         batch.push_str(&pings(database)?);
+        batch.push_str(&log_space(database)?);
     }
     Ok(Statement::query(batch))
 }
@@ -165,8 +168,8 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
                  s.backup_source_directory, s.backup_destination_directory, s.last_copied_file, s.copy_job_id, \
                  s.restore_job_id, s.file_retention_period, s.monitor_server, s.user_specified_monitor, \
                  b.last_restored_file, b.restore_delay, b.restore_all, CAST(b.restore_mode AS int) AS restore_mode, \
-                 b.disconnect_users, m.last_restored_date_utc, m.restore_threshold, m.threshold_alert_enabled, \
-                 m.history_retention_period \
+                 b.disconnect_users, m.last_copied_date_utc, m.last_restored_date_utc, m.last_restored_latency, \
+                 m.restore_threshold, m.threshold_alert_enabled, m.history_retention_period \
                  FROM msdb.dbo.log_shipping_secondary_databases AS b \
                  JOIN msdb.dbo.log_shipping_secondary AS s ON s.secondary_id = b.secondary_id \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_secondary AS m \
@@ -190,10 +193,14 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
                  (SELECT COUNT(*) FROM msdb.dbo.sysjobactivity AS a WHERE a.job_id = j.job_id \
                  AND a.session_id = (SELECT MAX(y.session_id) FROM msdb.dbo.syssessions AS y) \
                  AND a.start_execution_date IS NOT NULL AND a.stop_execution_date IS NULL) AS running, \
-                 h.run_status AS last_run_status, h.run_date AS last_run_date, h.run_time AS last_run_time \
+                 h.run_status AS last_run_status, h.run_date AS last_run_date, h.run_time AS last_run_time, \
+                 h.message AS last_run_message, f.run_date AS failure_date, f.run_time AS failure_time, \
+                 f.message AS failure_message \
                  FROM msdb.dbo.sysjobs AS j LEFT JOIN msdb.dbo.sysjobhistory AS h ON h.instance_id = \
                  (SELECT MAX(x.instance_id) FROM msdb.dbo.sysjobhistory AS x WHERE x.job_id = j.job_id \
-                 AND x.step_id = 0) WHERE {JOBS};"
+                 AND x.step_id = 0) LEFT JOIN msdb.dbo.sysjobhistory AS f ON f.instance_id = \
+                 (SELECT MAX(z.instance_id) FROM msdb.dbo.sysjobhistory AS z WHERE z.job_id = j.job_id \
+                 AND z.step_id > 0 AND z.run_status = 0) WHERE {JOBS};"
             ),
         ),
         (
@@ -207,14 +214,16 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
         ),
         (
             "pcdr_monitored",
-            "SELECT 1 AS pcdr_monitored, p.primary_server AS server, p.primary_database AS name \
-             FROM msdb.dbo.log_shipping_monitor_primary AS p;"
+            "SELECT 1 AS pcdr_monitored, p.primary_server AS server, p.primary_database AS name, \
+             p.backup_threshold AS threshold, p.threshold_alert_enabled, p.last_backup_date_utc AS last_at, \
+             CAST(NULL AS int) AS latency FROM msdb.dbo.log_shipping_monitor_primary AS p;"
                 .to_owned(),
         ),
         (
             "pcdr_monitored",
-            "SELECT 1 AS pcdr_monitored, s.secondary_server AS server, s.secondary_database AS name \
-             FROM msdb.dbo.log_shipping_monitor_secondary AS s;"
+            "SELECT 2 AS pcdr_monitored, s.secondary_server AS server, s.secondary_database AS name, \
+             s.restore_threshold AS threshold, s.threshold_alert_enabled, s.last_restored_date_utc AS last_at, \
+             s.last_restored_latency AS latency FROM msdb.dbo.log_shipping_monitor_secondary AS s;"
                 .to_owned(),
         ),
         (
@@ -228,6 +237,39 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
                 + "SELECT 1 AS pcdr_endpoint, e.name, t.port, CAST(e.state AS int) AS state, \
                    CAST(e.role AS int) AS role FROM sys.database_mirroring_endpoints AS e \
                    LEFT JOIN sys.tcp_endpoints AS t ON t.endpoint_id = e.endpoint_id;",
+        ),
+    ]
+}
+
+/// The sections that tell which log backups were taken and restored, of the newest on record.
+fn history(names: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (
+            "pcdr_taken",
+            format!(
+                "SELECT 1 AS pcdr_taken, d.name, b.first_lsn, b.last_lsn, b.first_recovery_fork_guid, \
+                 b.backup_start_date, b.backup_finish_date, b.time_zone, b.backup_size, b.compressed_backup_size, \
+                 b.path FROM sys.databases AS d CROSS APPLY (SELECT TOP ({ON_RECORD}) x.backup_set_id, x.first_lsn, \
+                 x.last_lsn, x.first_recovery_fork_guid, x.backup_start_date, x.backup_finish_date, \
+                 CAST(x.time_zone AS int) AS time_zone, CAST(x.backup_size AS bigint) AS backup_size, \
+                 CAST(x.compressed_backup_size AS bigint) AS compressed_backup_size, \
+                 (SELECT MAX(f.physical_device_name) FROM msdb.dbo.backupmediafamily AS f \
+                 WHERE f.media_set_id = x.media_set_id) AS path FROM msdb.dbo.backupset AS x \
+                 WHERE x.database_name = d.name AND x.type = 'L' AND x.server_name = @@SERVERNAME \
+                 ORDER BY x.backup_set_id DESC) AS b WHERE d.name IN ({names}) ORDER BY b.backup_set_id;"
+            ),
+        ),
+        (
+            "pcdr_restored",
+            format!(
+                "SELECT 1 AS pcdr_restored, d.name, r.restore_date, r.last_lsn, r.backup_finish_date, r.time_zone \
+                 FROM sys.databases AS d CROSS APPLY (SELECT TOP ({ON_RECORD}) x.restore_history_id, \
+                 x.restore_date, s.last_lsn, s.backup_finish_date, CAST(s.time_zone AS int) AS time_zone \
+                 FROM msdb.dbo.restorehistory AS x JOIN msdb.dbo.backupset AS s ON s.backup_set_id = x.backup_set_id \
+                 WHERE x.destination_database_name = d.name AND x.restore_type = 'L' \
+                 ORDER BY x.restore_history_id DESC) AS r WHERE d.name IN ({names}) \
+                 ORDER BY r.restore_history_id;"
+            ),
         ),
     ]
 }
@@ -259,4 +301,20 @@ pub(super) fn pings(database: &str) -> Result<String, QuoteError> {
          FROM {identifier}.dbo.tblServerIdentity AS i;"
     );
     guarded("pcdr_pings", &query, &format!(", {name} AS name"))
+}
+
+/// What no log backup holds, of a database that is open for writes: its own view tells, so the section has to
+/// stand in it. A USE in SQL of its own ends with that SQL.
+fn log_space(database: &str) -> Result<String, QuoteError> {
+    let name = quote::name(database)?;
+    let identifier = quote::identifier(database)?;
+    let inner = quote::literal(&format!(
+        "USE {identifier}; SELECT 1 AS pcdr_log, {name} AS name, \
+         u.log_space_in_bytes_since_last_backup AS bytes FROM sys.dm_db_log_space_usage AS u;"
+    ))?;
+    let query = format!(
+        "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND d.state = 0 \
+         AND d.is_in_standby = 0) EXEC sys.sp_executesql {inner};"
+    );
+    guarded("pcdr_log", &query, &format!(", {name} AS name"))
 }

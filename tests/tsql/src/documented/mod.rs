@@ -32,6 +32,9 @@ pub struct Checked {
     pub called: BTreeSet<String>,
     /// `relation.column` of every column that is mentioned.
     pub read: BTreeSet<String>,
+    /// `relation.column` of every column that came with a later release and is mentioned inside of TRY, where
+    /// the error is an answer.
+    pub tried: BTreeSet<String>,
 }
 
 /// Checks the tree of a batch for a release, by its year. `places` are the servers that it is sent to, by
@@ -45,6 +48,7 @@ pub fn check(facts: &Facts, year: u16, tree: &Value, places: &[Place]) -> Checke
         variables: BTreeMap::new(),
         found: Checked::default(),
         catching: false,
+        trying: false,
     };
     check.script(Node(tree));
     check.found
@@ -58,6 +62,8 @@ struct Check<'a> {
     found: Checked,
     /// Inside of CATCH.
     catching: bool,
+    /// Inside of TRY.
+    trying: bool,
 }
 
 impl<'a> Check<'a> {
@@ -88,7 +94,9 @@ impl<'a> Check<'a> {
             "ExecuteStatement" => self.execute(statement),
             "TryCatchStatement" => {
                 let inside = |part| statement.node(part).map(|list| list.nodes("Statements"));
+                self.trying = true;
                 self.statements(inside("TryStatements").unwrap_or_default());
+                self.trying = false;
                 self.catching = true;
                 self.statements(inside("CatchStatements").unwrap_or_default());
                 self.catching = false;
@@ -108,6 +116,7 @@ impl<'a> Check<'a> {
             // The parser judges these: they call no procedure, read no column, and answer nothing.
             "PredicateSetStatement"
             | "RollbackTransactionStatement"
+            | "UseStatement"
             | "ThrowStatement"
             | "KillStatement"
             | "BackupDatabaseStatement"
@@ -118,7 +127,6 @@ impl<'a> Check<'a> {
             | "DropEndpointStatement"
             | "DropDatabaseStatement"
             | "CreateLoginStatement"
-            | "UseStatement"
             | "CreateUserStatement"
             | "AlterRoleStatement"
             | "AlterServerRoleStatement"

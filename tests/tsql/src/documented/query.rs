@@ -157,8 +157,9 @@ impl<'a> Check<'a> {
                 let parts = table.node("SchemaObject").map(Node::parts).unwrap_or_default();
                 match relation(self.facts, &parts) {
                     Ok(relation) => {
-                        let columns =
-                            relation.columns.iter().filter(|column| column.is_in(self.year));
+                        let (year, trying) = (self.year, self.trying);
+                        let columns = relation.columns.iter();
+                        let columns = columns.filter(|column| column.is_in(year) || trying);
                         let columns = columns.map(|column| AnswerColumn {
                             name: column.name.clone(),
                             ty: column.wire(),
@@ -385,10 +386,21 @@ impl<'a> Check<'a> {
             return UNKNOWN;
         };
         if !source.relation.is_empty() {
-            self.found.read.insert(format!("{}.{}", source.relation, column.name));
+            let full = format!("{}.{}", source.relation, column.name);
+            if is_later(self.facts, &source.relation, &column.name, self.year) {
+                self.found.tried.insert(full.clone());
+            }
+            self.found.read.insert(full);
         }
         Typed { ty: Some(column.ty), null: column.null }
     }
+}
+
+/// Whether a column came after a release.
+fn is_later(facts: &Facts, relation: &str, column: &str, year: u16) -> bool {
+    let found = facts.relations.iter().find(|one| one.full_name() == relation);
+    let column = found.and_then(|relation| relation.column(column));
+    column.is_some_and(|column| !column.is_in(year))
 }
 
 /// The table or view of a name.

@@ -1,13 +1,17 @@
 //! Databases and their files.
 //!
-//! Source: the vendor's pages of `sys.databases`, `sys.master_files` and
-//! `sys.database_recovery_status`.
+//! Source: the vendor's pages of `sys.databases`, `sys.master_files`,
+//! `sys.database_recovery_status` and `sys.dm_db_log_space_usage`.
 
 use super::columns::objects::SYSDATABASES;
-use super::columns::server::{DATABASE_RECOVERY_STATUS, DATABASES, MASTER_FILES};
+use super::columns::server::{
+    DATABASE_RECOVERY_STATUS, DATABASES, DM_DB_LOG_SPACE_USAGE, MASTER_FILES,
+};
 use super::{Named, View, rows};
+use crate::engine::log::LogRecord;
 use crate::engine::lsn::Lsn;
 use crate::engine::state::{Database, Status};
+use crate::message::SqlFailure;
 use crate::value::{Relation, Value};
 
 /// The databases that the login sees, by id. A closed one is hidden from logins without rights.
@@ -230,4 +234,36 @@ pub(super) fn recovery_status(view: View<'_>) -> Relation {
         })
         .collect();
     rows(DATABASE_RECOVERY_STATUS, view.major(), named)
+}
+
+/// `sys.dm_db_log_space_usage`: the log of the current database.
+///
+/// # Errors
+///
+/// 300 and 297.
+pub(super) fn log_space_usage(view: View<'_>, database: &str) -> Result<Relation, SqlFailure> {
+    view.must_see_state("VIEW SERVER PERFORMANCE STATE")?;
+    let bytes = |bytes: u64| Value::BigInt(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let own = view.instance.database(database).filter(|d| is_open(d));
+    let named = own
+        .map(|d| {
+            let total: u64 = d.files.iter().filter(|f| f.is_log).map(|f| f.size).sum();
+            let used = d.log.bytes() + d.extra_log_bytes;
+            let from = d.last_log_backup_lsn.unwrap_or(Lsn::ZERO);
+            let since = d.log.range(from, d.log.next).iter().map(LogRecord::bytes).sum::<u64>();
+            // A log file grows with what is in it.
+            let total = total.max(used);
+            #[allow(clippy::cast_precision_loss, reason = "a percentage")]
+            let percent = used as f32 / total.max(1) as f32 * 100.0;
+            vec![
+                ("database_id", Value::SmallInt(i16::try_from(d.id).unwrap_or(i16::MAX))),
+                ("total_log_size_in_bytes", bytes(total)),
+                ("used_log_space_in_bytes", bytes(used)),
+                ("used_log_space_in_percent", Value::Real(percent)),
+                ("log_space_in_bytes_since_last_backup", bytes(since + d.extra_log_bytes)),
+            ]
+        })
+        .into_iter()
+        .collect();
+    Ok(rows(DM_DB_LOG_SPACE_USAGE, view.major(), named))
 }

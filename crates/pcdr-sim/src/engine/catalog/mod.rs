@@ -193,6 +193,7 @@ fn system_view(
         "database_files" => Ok(databases::database_files(view, database)),
         "database_recovery_status" => Ok(databases::recovery_status(view)),
         "sysdatabases" => Ok(databases::sysdatabases(view)),
+        "dm_db_log_space_usage" if view.major() >= 11 => databases::log_space_usage(view, database),
         "database_mirroring" => Ok(mirroring::mirroring(view)),
         "database_mirroring_witnesses" => Ok(mirroring::witnesses(view)),
         "database_mirroring_endpoints" => Ok(mirroring::mirroring_endpoints(view)),

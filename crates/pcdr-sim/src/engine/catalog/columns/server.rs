@@ -127,6 +127,15 @@ pub const MASTER_FILES: &[ColumnDef] = &[
     null("credential_id", Int).since(12),
 ];
 
+/// Columns of `sys.dm_db_log_space_usage` (release 11 and later).
+pub const DM_DB_LOG_SPACE_USAGE: &[ColumnDef] = &[
+    null("database_id", SmallInt),
+    null("total_log_size_in_bytes", BigInt),
+    null("used_log_space_in_bytes", BigInt),
+    null("used_log_space_in_percent", Real),
+    null("log_space_in_bytes_since_last_backup", BigInt).since(12),
+];
+
 /// Columns of `sys.database_recovery_status`.
 pub const DATABASE_RECOVERY_STATUS: &[ColumnDef] = &[
     not_null("database_id", Int),
