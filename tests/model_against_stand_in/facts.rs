@@ -195,7 +195,11 @@ fn settled(observation: &Observation) -> Observation {
     let epoch = Timestamp::from_unix_millis(0);
     observation.taken_at = epoch;
     for instance in observation.instances.values_mut() {
-        let Known::Known(instance) = instance else { continue };
+        let Known::Known(instance) = instance else {
+            // One that is away says so in different words, as the connection breaks or is refused.
+            *instance = Known::unknown("not_compared", "nobody answers");
+            continue;
+        };
         instance.observed_at = epoch;
         if let Known::Known(Some(job)) = &mut instance.alert_job {
             // It runs by itself.
