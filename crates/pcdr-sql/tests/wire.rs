@@ -57,6 +57,7 @@ fn standing(state: i32) -> Vec<Act> {
         ("redo_start_lsn", null(SqlType::LSN)),
         ("redo_start_fork_guid", null(SqlType::UniqueIdentifier)),
         ("family_guid", null(SqlType::UniqueIdentifier)),
+        ("last_log_backup_lsn", null(SqlType::LSN)),
         ("mirroring_role", null(SqlType::Int)),
         ("mirroring_state", null(SqlType::Int)),
         ("mirroring_safety", null(SqlType::Int)),

@@ -95,7 +95,7 @@ impl SqlInstance {
         let failed = |error: SqlError| self.error(&error, &needed);
         let (work, standing) = self.begin(database).await.map_err(failed)?;
         let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
-        if standing.recovery_model == RecoveryModel::Full {
+        if standing.recovery_model == Some(RecoveryModel::Full) {
             self.end(work);
             return Ok(());
         }

@@ -187,6 +187,7 @@ const READERS: &[(&str, Reader)] = &[
         answers::progress(first(sets))?;
         answers::login_time(first(sets)).map(drop)
     }),
+    ("endpoint uses", |sets| answers::endpoint_uses(first(sets)).map(drop)),
     ("endpoint", |sets| answers::endpoint(first(sets)).map(drop)),
     ("header", |sets| header::read_one(sets).map(drop)),
     ("headers", |sets| unreadable(&header::read_many(sets, 2)?)),

@@ -61,7 +61,7 @@ impl SqlInstance {
         let failed = |error: SqlError| self.error(&error, &needed);
         let (work, standing) = self.begin(database).await.map_err(failed)?;
         let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
-        if standing.recovery_model == model {
+        if standing.recovery_model == Some(model) {
             self.end(work);
             return Ok(());
         }

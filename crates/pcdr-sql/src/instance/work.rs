@@ -39,7 +39,8 @@ pub(super) struct Work {
 pub(super) struct Standing {
     pub(super) state: DatabaseState,
     pub(super) is_in_standby: bool,
-    pub(super) recovery_model: RecoveryModel,
+    /// `None`: the server does not tell.
+    pub(super) recovery_model: Option<RecoveryModel>,
     pub(super) redo_start_lsn: Option<Lsn>,
     /// Where the log begins that no log backup holds.
     pub(super) last_log_backup_lsn: Option<Lsn>,
@@ -103,7 +104,10 @@ pub(super) fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
     Ok(Some(Standing {
         state: observation::database_state(state)?,
         is_in_standby: row.optional("is_in_standby")?.unwrap_or(false),
-        recovery_model: observation::recovery_model(row.get("recovery_model")?)?,
+        recovery_model: row
+            .optional::<i32>("recovery_model")?
+            .map(observation::recovery_model)
+            .transpose()?,
         redo_start_lsn: row.optional("redo_start_lsn")?,
         last_log_backup_lsn: row.optional("last_log_backup_lsn")?,
         redo_start_fork: row.optional("redo_start_fork_guid")?,

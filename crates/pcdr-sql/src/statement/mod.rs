@@ -129,12 +129,12 @@ mod tests {
 
     #[test]
     fn no_hostile_name_leaves_its_quotes_in_any_statement() {
-        let hostile = "a]b'c\"; DROP DATABASE evil; -- /*\nGO\n";
-        for (name, statement) in samples(hostile, "\\\\srv\\s h'are\\evil DROP.trn").unwrap() {
+        let hostile = "a]b'c\"; ZAP DATABASE evil; -- /*\nGO\n";
+        for (name, statement) in samples(hostile, "\\\\srv\\s h'are\\evil ZAP.trn").unwrap() {
             let outside = outside_of_quotes(&statement.batch);
             let outside = outside.unwrap_or_else(|| panic!("{name}: open quote"));
             assert!(!outside.contains("evil"), "{name}: {}", statement.batch);
-            assert!(!outside.contains("DROP"), "{name}: {}", statement.batch);
+            assert!(!outside.contains("ZAP"), "{name}: {}", statement.batch);
         }
     }
 
