@@ -131,7 +131,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String
 /// Checks a document against `pcdr schema WHAT`.
 pub fn assert_schema(what: &str, value: &Value) {
     let schema = json(&run(&["schema", what]));
-    assert_eq!(violation(&schema, value), None, "{what}");
+    assert_eq!(violation(&schema, value), None, "{what}: {value}");
 }
 
 /// A running `pcdr sim`.
