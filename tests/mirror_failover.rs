@@ -95,6 +95,8 @@ async fn secondary_entries(stage: &Stage) -> String {
     let mut entries = secondary.log_shipping_secondary.known().unwrap().clone();
     for entry in entries.values_mut() {
         entry.last_copied_file = None;
+        entry.last_copied_at = None;
+        entry.last_restored_latency_minutes = None;
         entry.last_restored_file = None;
         entry.last_restored_at = None;
     }

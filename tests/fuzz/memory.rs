@@ -59,7 +59,7 @@ fn resident_mib() -> Option<f64> {
 #[test]
 fn steady_growth_is_growth_and_a_warm_up_or_a_peak_is_not() {
     let of = |mib: [f64; 12]| Memory { mib: mib.into() };
-    let lost = std::array::from_fn(|point| 30.0 + 5.0 * point as f64);
+    let lost = std::array::from_fn(|point| 30.0 + 6.0 * point as f64);
     assert!(of(lost).grew(), "{}", of(lost));
     let mut warmed_up = [90.0; 12];
     warmed_up[..3].fill(20.0);

@@ -18,6 +18,7 @@ pub const CHECKS: &[Check] = &[
         needs: [LogShipping, Sysadmin],
         decides: [],
         carries_out: &[
+            "log_shipping::primary_secondaries", "log_shipping::secondary_databases",
             "log_shipping::primary", "log_shipping::add_primary", "log_shipping::add_alert_job",
             "log_shipping::change_primary", "log_shipping::alert_job",
             "log_shipping::change_secondary_primary", "log_shipping::change_secondary_database",
@@ -104,6 +105,9 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     let server = servers.facts["secondary"].server_name.clone();
     let settings = secondary_settings(servers);
 
+    carry_out!(servers, "primary", log_shipping::primary_secondaries(name));
+    let from = servers.topology.primary().server_name.clone();
+    carry_out!(servers, "secondary", log_shipping::secondary_databases(&from, name));
     let sets = carry_out!(servers, "primary", log_shipping::primary(name));
     assert!(sets[0].rows.is_empty());
     let sets =

@@ -21,6 +21,12 @@ pub const CHECKS: &[Check] = &[
         ]
     ),
     check!(
+        an_endpoint_that_nobody_uses_is_stopped_and_dropped,
+        needs: [Sysadmin, Mirroring],
+        decides: [],
+        carries_out: &["database::endpoint_uses", "database::stop_endpoint", "database::drop_endpoint"]
+    ),
+    check!(
         a_witness_joins_a_synchronized_session,
         needs: [Folders, Sysadmin, Mirroring, Witness],
         decides: [],
@@ -35,6 +41,21 @@ pub const CHECKS: &[Check] = &[
 
 fn address(servers: &Servers, name: &str) -> String {
     servers.topology.instance(&name.into()).unwrap().mirroring_address()
+}
+
+async fn an_endpoint_that_nobody_uses_is_stopped_and_dropped(servers: &Servers) {
+    // An instance has one endpoint for mirroring, and somebody's own is left alone.
+    let seen = servers.observe("secondary").await;
+    assert_eq!(seen.mirroring_endpoint.known(), Some(&None), "needed without a mirroring endpoint");
+    let name = servers.scratch.as_str();
+    let port = servers.topology.secondary().mirroring_port;
+    servers.sql("secondary", &database::create_endpoint(name, port, false).unwrap().batch).await;
+    let uses = carry_out!(servers, "secondary", database::endpoint_uses());
+    assert_eq!(uses[0].rows[0].get::<i32>("partners").unwrap(), 0);
+    carry_out!(servers, "secondary", database::stop_endpoint(name));
+    carry_out!(servers, "secondary", database::drop_endpoint(name));
+    let seen = servers.observe("secondary").await;
+    assert_eq!(seen.mirroring_endpoint.known(), Some(&None));
 }
 
 async fn endpoints(servers: &Servers) {

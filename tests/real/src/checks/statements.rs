@@ -1,27 +1,46 @@
 //! Every statement that the product can build, carried out for real.
 
 use pcdr_core::DatabaseName;
+use pcdr_core::observation::RecoveryModel;
 use pcdr_core::ports::DatabaseInstance;
 use pcdr_sql::quote::QuoteError;
 use pcdr_sql::statement::database::Move;
-use pcdr_sql::statement::{self, Statement, database, files, observe, survey};
+use pcdr_sql::statement::{self, Statement, database, files, observe, preflight, rights, survey};
 
 use crate::check::{Check, check};
 use crate::servers::Servers;
 
 /// Checks of statements; those of log shipping, jobs and mirroring stand with their subjects.
-pub const CHECKS: &[Check] = &[check!(
-    every_statement_on_databases_and_files_is_carried_out,
-    needs: [Folders],
-    decides: [],
-    carries_out: &[
-        "statement::check", "observe::observe", "survey::survey", "database::state", "database::last_restore",
-        "database::set_recovery_full", "database::back_up_database", "database::back_up_log",
-        "database::restore_database", "database::restore_log", "database::recover", "database::sessions",
-        "database::kill", "database::progress", "database::endpoint", "files::header", "files::headers",
-        "files::file_list",
-    ]
-)];
+pub const CHECKS: &[Check] = &[
+    check!(
+        every_statement_that_asks_before_or_takes_back_is_carried_out,
+        needs: [Folders, Sysadmin],
+        decides: [],
+        carries_out: &["preflight::preflight", "database::set_recovery", "database::drop_database"]
+    ),
+    check!(
+        every_statement_that_gives_a_right_is_carried_out,
+        needs: [Sysadmin],
+        decides: [],
+        carries_out: &[
+            "rights::require_login", "rights::add_to_server_role", "rights::grant_on_server",
+            "rights::create_user", "rights::add_to_role", "rights::grant_on_database",
+            "rights::grant_select",
+        ]
+    ),
+    check!(
+        every_statement_on_databases_and_files_is_carried_out,
+        needs: [Folders],
+        decides: [],
+        carries_out: &[
+            "statement::check", "observe::observe", "survey::survey", "database::state", "database::last_restore",
+            "database::set_recovery_full", "database::back_up_database", "database::back_up_log",
+            "database::restore_database", "database::restore_log", "database::recover", "database::sessions",
+            "database::kill", "database::progress", "database::endpoint", "files::header", "files::headers",
+            "files::file_list",
+        ]
+    ),
+];
 
 /// What a builder gives back.
 pub(super) trait Built {
@@ -54,6 +73,39 @@ macro_rules! carry_out {
     };
 }
 pub(super) use carry_out;
+
+async fn every_statement_that_asks_before_or_takes_back_is_carried_out(servers: &Servers) {
+    servers.create_database().await;
+    let name = servers.scratch.as_str();
+    let folder = servers.topology.backup_share().unc.clone();
+    let sets = carry_out!(servers, "primary", preflight::preflight(&[name], &[], &[&folder]));
+    assert!(sets.len() >= 4, "{} sets", sets.len());
+    carry_out!(servers, "primary", database::set_recovery(name, RecoveryModel::Simple));
+    carry_out!(servers, "primary", database::drop_database(name));
+    let gone = format!("SELECT DB_ID({}) AS id;", servers.literal());
+    let gone = servers.rows("primary", &gone).await;
+    assert_eq!(gone[0].optional::<i32>("id").unwrap().unwrap_or(0), 0);
+}
+
+async fn every_statement_that_gives_a_right_is_carried_out(servers: &Servers) {
+    servers.create_database().await;
+    let (name, login) = (servers.scratch.as_str(), servers.scratch.as_str());
+    let create = format!(
+        "CREATE LOGIN {} WITH PASSWORD = N'pcdr-Test-1{}';",
+        servers.identifier(),
+        name.len()
+    );
+    servers.sql("primary", &create).await;
+    carry_out!(servers, "primary", rights::require_login(login));
+    carry_out!(servers, "primary", rights::add_to_server_role("dbcreator", login));
+    carry_out!(servers, "primary", rights::grant_on_server("VIEW SERVER STATE", login));
+    carry_out!(servers, "primary", rights::create_user(name, login));
+    carry_out!(servers, "primary", rights::add_to_role(name, "db_datareader", login));
+    carry_out!(servers, "primary", rights::grant_on_database(name, "ALTER", login));
+    carry_out!(servers, "primary", rights::grant_select(name, "tblServerIdentity", login));
+    let drop = format!("DROP LOGIN {};", servers.identifier());
+    servers.sql("primary", &drop).await;
+}
 
 async fn every_statement_on_databases_and_files_is_carried_out(servers: &Servers) {
     servers.create_database().await;
