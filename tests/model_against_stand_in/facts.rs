@@ -204,6 +204,7 @@ fn settled(observation: &Observation) -> Observation {
         if let Known::Known(Some(job)) = &mut instance.alert_job {
             // It runs by itself.
             (job.is_running, job.last_run_status, job.last_run_at) = (false, None, None);
+            (job.last_run_message, job.last_failure) = (None, None);
         }
         let Known::Known(databases) = &mut instance.databases else { continue };
         for copy in databases.values_mut() {

@@ -84,6 +84,8 @@ fn is_effective(case: &Case) -> bool {
         Kind::AwaitSynchronized | Kind::AwaitServers => true,
         // What they do is no fact of the model, or unknown to it beforehand; it shows in what is observed.
         Kind::CreateMirroringEndpoint
+        | Kind::DropMirroringEndpoint
+        | Kind::StopMirroringEndpoint
         | Kind::ChangePrimary
         | Kind::AddAlertJob
         | Kind::RemoveAlertJob

@@ -308,6 +308,12 @@ fn of_failure(case: &Case, error: &InstanceError) -> Option<LeftOut> {
         {
             Some(LeftOut::EndpointPort)
         }
+        // The cmdlet sets the partners, and says the server's error in its own.
+        (Kind::InstallMirror, ErrorCode::Cmdlet)
+            if NOTHING_LISTENS.iter().any(|it| error.found.contains(&format!("Msg {it},"))) =>
+        {
+            Some(LeftOut::Handshake)
+        }
         (Kind::SetPartner | Kind::SetWitness, ErrorCode::Mirroring)
             if NOTHING_LISTENS.contains(&number) || LOG_DOES_NOT_MATCH.contains(&number) =>
         {
