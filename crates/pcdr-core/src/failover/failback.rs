@@ -334,7 +334,8 @@ impl<'a> Runbook<'a> {
             self.draft.consent(Consent::ReplaceExistingDatabase);
         }
         let fork = backup.copy.log_position.known().map(|at| at.fork);
-        if let Some(chain) = self.chain(database, copy)
+        if self.is_settled(database, copy)
+            && let Some(chain) = self.chain(database, copy)
             && let Some(log_begins) = backup.log_begins
             && chain.chain.reaches == log_begins
             && Some(chain.chain.fork) == fork
@@ -342,6 +343,24 @@ impl<'a> Runbook<'a> {
             return Ok(Way::LogOnly { backup, log_begins, chain });
         }
         Ok(Way::Whole { backup })
+    }
+
+    /// Whether the place where the primary's copy waits is one that a restore reached to its end, or its
+    /// own tail: after a restore that was interrupted it may tell a place and still not be recoverable
+    /// (error 4319), and nobody may hand over to it.
+    fn is_settled(&self, database: &DatabaseName, copy: &DatabaseObservation) -> bool {
+        let Known::Known(position) = &copy.log_position else { return false };
+        let Some(at) = position.redo_start_lsn else { return position.last_restored_lsn.is_some() };
+        let share = self.situation.observation.log_backups.get(database);
+        let share = share.and_then(|files| files.share.known());
+        let is_own_tail =
+            share.into_iter().flatten().filter_map(|file| file.header.known()).any(|header| {
+                let own = self.seen.server_name.as_ref();
+                header.is_tail
+                    && header.last_lsn == at
+                    && own.is_some_and(|own| own.eq_ignore_ascii_case(&header.server))
+            });
+        position.last_restored_lsn == Some(at) || is_own_tail
     }
 
     /// The log in the backup share that follows the primary's copy; `None` when none can be told.
