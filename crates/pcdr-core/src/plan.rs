@@ -74,6 +74,9 @@ impl Intent {
     }
 }
 
+/// How old an observation may be that a procedure plans from which moves or removes something.
+const OBSERVATION_LIMIT_SECONDS: u64 = 300;
+
 /// Everything a planner decides from. The same situation gives the same plan or refusal.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
@@ -100,6 +103,20 @@ impl<'a> Situation<'a> {
         now: Timestamp,
     ) -> Situation<'a> {
         Situation { topology, observation, consents, now, reviewed: None }
+    }
+
+    /// What was seen long ago may no longer be so.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ObservationTooOld`].
+    pub(crate) fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
+        let taken_at = self.observation.taken_at;
+        if self.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
+            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
+            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
+        }
+        Ok(())
     }
 
     /// The name of a new backup file: the database's, `before` and `after` the time, the extension.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::consent::Consent;
 use crate::evidence::Evidence;
-use crate::known::Reason;
+use crate::known::{Known, Reason};
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{DatabaseState, RecoveryModel};
@@ -266,6 +266,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// A fact, where the procedure cannot do without it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::FactUnknown`], with the words for it.
+    pub(crate) fn unless_known<T>(
+        fact: &Known<T>,
+        what: impl FnOnce() -> String,
+    ) -> Result<&T, Refusal> {
+        match fact {
+            Known::Known(fact) => Ok(fact),
+            Known::Unknown(reason) => {
+                Err(Refusal::FactUnknown { what: what(), reason: reason.clone() })
+            }
+        }
+    }
+
     /// Stable, to branch on.
     pub fn code(&self) -> &'static str {
         match self {

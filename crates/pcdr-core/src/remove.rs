@@ -28,7 +28,7 @@ use crate::topology::{Instance, Role, Topology};
 pub fn plan(situation: &Situation<'_>, mirroring: bool) -> Result<Plan, Refusal> {
     let mut run = Runbook::start(situation, mirroring);
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
     run.require_the_entries_of_every_instance()?;
 
     for database in situation.topology.databases() {
@@ -64,9 +64,6 @@ const STEP_JOBS: Source = Source::new(REMOVE, "disable the jobs, so that none is
 const WITNESS_OFF: Source =
     Source::new("Remove the Witness from a Database Mirroring Session", "SET WITNESS OFF");
 const PARTNER_OFF: Source = Source::new("Remove Database Mirroring", "SET PARTNER OFF");
-
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
 
 struct Runbook<'a> {
     situation: &'a Situation<'a>,
@@ -105,15 +102,6 @@ impl<'a> Runbook<'a> {
     }
 
     // ---- requirements -------------------------------------------------------------------------
-
-    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
 
     /// Every instance that may have entries says which; the others are left to a person.
     fn require_the_entries_of_every_instance(&mut self) -> Result<(), Refusal> {

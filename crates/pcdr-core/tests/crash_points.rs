@@ -388,6 +388,53 @@ fn observed(world: &MockWorld) -> serde_json::Value {
     serde_json::to_value(&observation.instances).unwrap()
 }
 
+/// Restores another database under the name when the run begins to.
+struct SomebodyElse(MockWorld);
+
+impl Watcher for SomebodyElse {
+    fn started(&self, step: &Step) {
+        if !step.to_string().starts_with("sql-s1: restore database mgc") {
+            return;
+        }
+        let mut other = copy(&self.0, "sql-n1", "mgc");
+        other.state = DatabaseState::Restoring;
+        if let Known::Known(position) = &mut other.log_position {
+            position.family = pcdr_core::Guid(0xBEEF);
+            position.redo_start_lsn = pcdr_core::Lsn::new(7);
+        }
+        self.0.change_instance("sql-s1", |seen| {
+            let Known::Known(databases) = &mut seen.databases else { return };
+            databases.insert("mgc".into(), other);
+        });
+    }
+    fn progressed(&self, _step: &Step, _percent: f32, _detail: &str) {}
+    fn ended(&self, _step: &Step, _result: Result<(), &InstanceError>) {}
+}
+
+#[test]
+fn taking_back_drops_no_copy_of_another_database_that_came_meanwhile() {
+    let world = MockWorld::new(topology());
+    world.change_instance("sql-s1", |seen| {
+        let (Known::Known(databases), Known::Known(entries)) =
+            (&mut seen.databases, &mut seen.log_shipping_secondary)
+        else {
+            return;
+        };
+        databases.clear();
+        entries.clear();
+    });
+    let plan = planned(&world, Intent::Configure, &[]);
+    let error = InstanceError::new(ErrorCode::Server, "mock", "a", "it exists", "b");
+    world.fail_next("sql-s1: restore database mgc", error);
+    let owner = Owner { who: "test".into(), run: "r".into() };
+    let watcher = SomebodyElse(world.clone());
+    let failed = block_on(run::apply(&plan, &topology(), &world.ports(), &owner, &watcher));
+    assert!(matches!(failed, Err(RunError::Step { .. })), "{failed:?}");
+    let there = copy(&world, "sql-s1", "mgc");
+    assert_eq!(there.log_position.known().unwrap().family, pcdr_core::Guid(0xBEEF));
+    assert!(!world.log().iter().any(|did| did.contains("sql-s1: drop")), "{:?}", world.log());
+}
+
 /// A crash is a future that is never polled again: at every point where a run waits for a port, drop
 /// it, and finish with a new plan.
 #[test]

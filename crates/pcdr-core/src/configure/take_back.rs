@@ -382,6 +382,13 @@ impl<'a> Runbook<'a> {
                 ));
                 continue;
             }
+            if self.is_anothers(copy) {
+                self.draft.note(format!(
+                    "{database} on {instance} is of another family than the one that serves, so this run \
+                     did not restore it: it stays"
+                ));
+                continue;
+            }
             if !copy.is_waiting_for_log() || !self.is_served_elsewhere(instance) {
                 self.draft.note(format!(
                     "the copy of {database} on {instance} is {} now: it is not dropped",
@@ -393,6 +400,20 @@ impl<'a> Runbook<'a> {
                 self.on(instance, DatabaseAction::EndSessions, DROP, estimate::STATEMENT);
             }
             self.on(instance, DatabaseAction::DropRestoring, DROP, estimate::STATEMENT);
+        }
+    }
+
+    /// Whether a copy is known to be of another family than the one that takes writes: somebody else
+    /// restored it while this run was under way.
+    fn is_anothers(&self, copy: &DatabaseObservation) -> bool {
+        let family = |copy: &DatabaseObservation| copy.log_position.known().map(|at| at.family);
+        let mut served = self.topology.instances().filter_map(|other| {
+            let other = self.copy_now(&other.name).filter(|other| other.is_writable())?;
+            family(other)
+        });
+        match (served.next(), family(copy)) {
+            (Some(serving), Some(own)) => serving != own,
+            _ => false,
         }
     }
 

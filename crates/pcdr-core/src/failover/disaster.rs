@@ -4,6 +4,7 @@
 //! that the log chain is whole, the loss predicted before the first change, copies and restores side by
 //! side, and read-back of every effect.
 
+use super::pool_steps::require_a_writable_configuration;
 use super::takeover::{Takeover, ToRestore};
 use crate::consent::Consent;
 use crate::evidence;
@@ -25,10 +26,10 @@ use crate::topology::{Instance, Role};
 pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let mut run = Takeover::start(Intent::DisasterFailover, situation)?;
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
     run.require_the_secondary()?;
     run.require_the_loss_of_the_primary()?;
-    run.require_a_writable_configuration()?;
+    require_a_writable_configuration(situation, &mut run.draft)?;
 
     for database in situation.topology.databases() {
         if let Some(chain) = run.require_a_restorable_copy(database)? {

@@ -8,21 +8,21 @@
 
 use crate::chain::{self, Chain, Start};
 use crate::consent::Consent;
-use crate::effect;
 use crate::estimate;
 use crate::known::{Known, Reason};
 use crate::lsn::Lsn;
 use crate::name::DatabaseName;
 use crate::observation::{
-    DatabaseObservation, InstanceObservation, MirroringRole, PoolObservation, PoolState,
-    RecoveryModel,
+    DatabaseObservation, InstanceObservation, LogPosition, MirroringRole, PoolState, RecoveryModel,
 };
 use crate::plan::{Draft, Intent, Plan, Situation};
 use crate::refusal::Refusal;
 use crate::step::{Action, DatabaseAction, LogEnd, LogRange, PoolAction, Source, StepId};
-use crate::topology::{Instance, Pool, Role, Topology};
+use crate::topology::{Instance, Topology};
 
 use super::handover::HandOver;
+use super::pool_steps::{self, PoolSteps, require_a_writable_configuration};
+use super::sites::{Side, tail_name, two_writable};
 
 /// Plans that the primary serves again, with everything that the backup databases hold.
 ///
@@ -35,15 +35,14 @@ use super::handover::HandOver;
 pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let mut run = Runbook::start(situation)?;
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
     run.require_both_sites()?;
-    run.require_a_writable_configuration()?;
+    require_a_writable_configuration(situation, &mut run.draft)?;
 
     let mut all = Vec::new();
     for database in situation.topology.databases() {
-        let way = run.require_a_way_back(database)?;
+        let Some(way) = run.require_a_way_back(database)? else { continue }; // it serves already
         let last = match &way {
-            Way::Done => continue,
             Way::Whole { backup } => {
                 let backups = run.back_up(database, backup); // steps 3 and 4, while the service goes on
                 run.restore(database, backups)
@@ -98,9 +97,6 @@ const STEP_6: Source = Source::new(
     "Fail back Persistent Chat Server, step 6: set the active servers, near the primary database",
 );
 
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
-
 /// A backup, and a restore, of a database whose size was not observed.
 const UNKNOWN_SIZE: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -108,14 +104,11 @@ const UNKNOWN_SIZE: std::time::Duration = std::time::Duration::from_secs(60);
 struct Backup<'a> {
     instance: &'a Instance,
     copy: &'a DatabaseObservation,
-    /// Where its log begins that no backup holds; `None` when it was never backed up.
-    log_begins: Option<Lsn>,
+    position: &'a LogPosition,
 }
 
 /// How the primary gets what the backup database holds.
 enum Way<'a> {
-    /// It has it, and serves.
-    Done,
     /// By a full backup and the log after it.
     Whole { backup: Backup<'a> },
     /// By log alone: its copy waits for it, and the backup share holds it up to the tail.
@@ -152,10 +145,7 @@ struct Runbook<'a> {
     draft: Draft,
     /// The last step so far of the database at hand.
     last: Option<StepId>,
-    /// The steps that recover databases and that no pool step has waited for yet.
-    recovered: Vec<StepId>,
-    /// The last pool step.
-    pool: Option<StepId>,
+    pool: PoolSteps,
 }
 
 impl<'a> Runbook<'a> {
@@ -176,29 +166,20 @@ impl<'a> Runbook<'a> {
             seen,
             draft: Draft::new(Intent::Failback, situation),
             last: None,
-            recovered: Vec::new(),
-            pool: None,
+            pool: PoolSteps::default(),
         })
     }
 
     // ---- requirements -------------------------------------------------------------------------
 
-    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
-
     /// A copy on an instance that does not answer could take writes that no tail holds.
     fn require_both_sites(&self) -> Result<(), Refusal> {
-        for instance in self.primary_side().chain(self.backup_side()) {
+        let both = [Side::Primary, Side::Backup];
+        for instance in both.into_iter().flat_map(|side| side.instances(self.topology)) {
             match self.situation.observation.instance(&instance.name) {
                 Known::Known(seen) => {
                     let what = format!("the databases of {}", instance.name);
-                    self.known(&seen.databases, what)?;
+                    Refusal::unless_known(&seen.databases, || what)?;
                 }
                 Known::Unknown(reason) => {
                     let instance = instance.name.clone();
@@ -209,101 +190,69 @@ impl<'a> Runbook<'a> {
         Ok(())
     }
 
-    fn require_a_writable_configuration(&mut self) -> Result<(), Refusal> {
-        let Some(observed) = &self.situation.observation.pool else { return Ok(()) };
-        let pool = self.known(observed, "the Persistent Chat pool".to_owned())?;
-        let writable =
-            self.known(&pool.is_configuration_writable, "the Central Management store".into())?;
-        if !*writable {
-            return Err(Refusal::ConfigurationStoreNotWritable);
-        }
-        let state = *self.known(&pool.state, "the pool state".to_owned())?;
-        self.draft.fact("pool state", format!("{state:?}"));
-        Ok(())
-    }
-
-    fn require_a_way_back(&mut self, database: &'a DatabaseName) -> Result<Way<'a>, Refusal> {
-        let backup = self.the_writable_one(database, self.backup_side())?;
-        let primary = self.the_writable_one(database, self.primary_side())?;
-        match (backup, primary) {
-            (None, Some(_)) => Ok(Way::Done),
-            (Some((instance, copy)), primary) => {
-                self.draft.fact(format!("{database} is served by"), &instance.name);
-                if copy.recovery_model != RecoveryModel::Full {
-                    return Err(Refusal::RecoveryModelNotFull {
-                        instance: instance.name.clone(),
-                        database: database.clone(),
-                        found: copy.recovery_model,
-                    });
-                }
-                let what = format!("the log position of {database} on {}", instance.name);
-                let position = self.known(&copy.log_position, what)?;
-                let log_begins = position.last_log_backup_lsn;
-                let backup = Backup { instance, copy, log_begins };
-                if let Some((other, own)) = primary {
-                    return self.replace_what_was_rebuilt(database, backup, other, own);
-                }
-                self.by_log_or_whole(database, backup)
-            }
-            (None, None) => self.require_the_tail(database),
-        }
-    }
-
-    /// The one copy of a site that takes writes.
-    fn the_writable_one(
-        &self,
+    /// `None`: the primary has everything, and serves.
+    fn require_a_way_back(
+        &mut self,
         database: &'a DatabaseName,
-        side: impl Iterator<Item = &'a Instance>,
-    ) -> Result<Option<(&'a Instance, &'a DatabaseObservation)>, Refusal> {
-        let mut found: Option<(&'a Instance, &'a DatabaseObservation)> = None;
-        for instance in side {
-            match self.situation.observation.database(&instance.name, database) {
-                Known::Known(Some(copy)) if copy.is_writable() => {
-                    if let Some((one, _)) = found {
-                        return Err(Refusal::TwoWritableCopies {
-                            database: database.clone(),
-                            one: one.name.clone(),
-                            other: instance.name.clone(),
-                        });
-                    }
-                    found = Some((instance, copy));
-                }
-                Known::Known(_) => {}
-                Known::Unknown(reason) => {
-                    let what = format!("whether {database} on {} takes writes", instance.name);
-                    return Err(Refusal::FactUnknown { what, reason });
-                }
-            }
+    ) -> Result<Option<Way<'a>>, Refusal> {
+        let primary = Side::Primary.writable_copy(self.situation, database)?;
+        let Some((instance, copy)) = Side::Backup.writable_copy(self.situation, database)? else {
+            return match primary {
+                Some(_) => Ok(None),
+                None => self.require_the_tail(database).map(Some),
+            };
+        };
+        self.draft.fact(format!("{database} is served by"), &instance.name);
+        if copy.recovery_model != RecoveryModel::Full {
+            return Err(Refusal::RecoveryModelNotFull {
+                instance: instance.name.clone(),
+                database: database.clone(),
+                found: copy.recovery_model,
+            });
         }
-        Ok(found)
+        let position = Refusal::unless_known(&copy.log_position, || {
+            format!("the log position of {database} on {}", instance.name)
+        })?;
+        let backup = Backup { instance, copy, position };
+        let way = match primary {
+            Some((other, _)) if other.name != self.primary.name => {
+                return Err(two_writable(database, other, instance));
+            }
+            Some((other, own)) if self.is_of_the_family(own, &backup) != Some(false) => {
+                // The old primary itself: what it accepted would be overwritten before it is fenced.
+                return Err(two_writable(database, other, instance));
+            }
+            Some(_) => self.whole_over_another(database, backup)?,
+            None => self.by_log_or_whole(database, backup)?,
+        };
+        Ok(Some(way))
     }
 
-    /// A site that was rebuilt has a database of that name, which is another one; the old primary
-    /// itself must be fenced first, because what it accepted would be overwritten.
-    fn replace_what_was_rebuilt(
+    /// Whether a copy is of the database that serves; `None` when nobody can tell.
+    fn is_of_the_family(&self, copy: &DatabaseObservation, backup: &Backup<'a>) -> Option<bool> {
+        Some(copy.log_position.known()?.family == backup.position.family)
+    }
+
+    /// What is there is not known to be a copy of the database that serves and that waits for its log: a
+    /// rebuilt site has a database of that name, which is another one.
+    fn whole_over_another(
         &mut self,
         database: &'a DatabaseName,
         backup: Backup<'a>,
-        instance: &'a Instance,
-        own: &DatabaseObservation,
     ) -> Result<Way<'a>, Refusal> {
-        let family = |copy: &DatabaseObservation| copy.log_position.known().map(|at| at.family);
-        let is_another = match (family(own), family(backup.copy)) {
-            (Some(own), Some(serving)) => own != serving,
-            _ => false,
-        };
-        if !is_another || instance.name != self.primary.name {
-            return Err(Refusal::TwoWritableCopies {
-                database: database.clone(),
-                one: instance.name.clone(),
-                other: backup.instance.name.clone(),
-            });
-        }
         if !self.situation.accepts(Consent::ReplaceExistingDatabase) {
+            let copy = self.copy(database);
+            let state = copy.map_or("there", |copy| copy.state.as_str());
+            let is_own = copy.and_then(|copy| self.is_of_the_family(copy, &backup));
+            let family = match is_own {
+                Some(true) => "",
+                Some(false) => " and of another family than the one that serves",
+                None => " and of a family that nobody can tell",
+            };
             return Err(Refusal::DatabaseExists {
-                instance: instance.name.clone(),
+                instance: self.primary.name.clone(),
                 database: database.clone(),
-                holds: format!("{} and of another family than the one that serves", own.state),
+                holds: format!("{state}{family}"),
             });
         }
         self.draft.consent(Consent::ReplaceExistingDatabase);
@@ -323,22 +272,15 @@ impl<'a> Runbook<'a> {
             let instance = self.primary.name.clone();
             return Err(Refusal::MirrorNotAvailable { instance, found });
         }
-        if !copy.is_waiting_for_log() {
-            if !self.situation.accepts(Consent::ReplaceExistingDatabase) {
-                return Err(Refusal::DatabaseExists {
-                    instance: self.primary.name.clone(),
-                    database: database.clone(),
-                    holds: copy.state.to_string(),
-                });
-            }
-            self.draft.consent(Consent::ReplaceExistingDatabase);
+        let is_own = self.is_of_the_family(copy, &backup) == Some(true);
+        if !copy.is_waiting_for_log() || !is_own {
+            return self.whole_over_another(database, backup);
         }
-        let fork = backup.copy.log_position.known().map(|at| at.fork);
         if self.is_settled(database, copy)
             && let Some(chain) = self.chain(database, copy)
-            && let Some(log_begins) = backup.log_begins
+            && let Some(log_begins) = backup.position.last_log_backup_lsn
             && chain.chain.reaches == log_begins
-            && Some(chain.chain.fork) == fork
+            && chain.chain.fork == backup.position.fork
         {
             return Ok(Way::LogOnly { backup, log_begins, chain });
         }
@@ -391,21 +333,8 @@ impl<'a> Runbook<'a> {
             let reason = Reason::new("no_chain", "its position or the backup share is not known");
             return Err(Refusal::FactUnknown { what, reason });
         };
-        let observation = self.situation.observation;
-        let is_of_the_backup_side = |server: &str| {
-            self.backup_side().any(|instance| {
-                let seen = observation.instance(&instance.name);
-                let name = seen.known().and_then(|seen| seen.server_name.as_ref());
-                name.is_some_and(|name| name.eq_ignore_ascii_case(server))
-            })
-        };
-        let tail = chain.files.iter().filter_map(|file| file.header.known()).find(|header| {
-            header.is_tail
-                && header.last_lsn == chain.chain.reaches
-                && header.last_fork == chain.chain.fork
-                && is_of_the_backup_side(&header.server)
-        });
-        match tail {
+        let end = (chain.chain.reaches, chain.chain.fork);
+        match Side::Backup.tail_at(self.situation, database, end) {
             Some(_) => Ok(Way::HandedOver { chain }),
             None => Err(missing(chain.chain.reaches)),
         }
@@ -469,23 +398,23 @@ impl<'a> Runbook<'a> {
         if !all.iter().any(serves) {
             return;
         }
-        let Some((pool, _)) = self.pool() else { return };
-        let after: Vec<StepId> = all.iter().filter_map(|caught_up| caught_up.last).collect();
-        let action = Action::Pool(pool.fqdn.clone(), PoolAction::ClearActiveServers);
-        self.pool = Some(self.draft.step(action, after, STEP_1, estimate::CMDLET));
+        let Some((pool, _)) = pool_steps::pool(self.situation) else { return };
+        self.pool.waits_for.extend(all.iter().filter_map(|caught_up| caught_up.last));
+        let clear = PoolAction::ClearActiveServers;
+        self.pool.step(&mut self.draft, pool, clear, STEP_1, estimate::CMDLET);
     }
 
     fn remove_mirroring_of_compliance(&mut self) {
-        let Some((pool, _)) = self.pool() else { return };
+        let Some((pool, _)) = pool_steps::pool(self.situation) else { return };
         let Some(database) = &pool.compliance_database else { return };
-        for instance in self.backup_side() {
+        for instance in Side::Backup.instances(self.topology) {
             let seen = self.situation.observation.database(&instance.name, database);
             let Known::Known(Some(copy)) = seen else { continue };
             let Known::Known(Some(session)) = &copy.mirroring else { continue };
             if session.role != MirroringRole::Principal {
                 continue;
             }
-            self.last = self.pool;
+            self.last = self.pool.last;
             if session.witness_address.is_some() {
                 let action = DatabaseAction::RemoveWitness;
                 self.on(instance, database, action, STEP_2, estimate::STATEMENT);
@@ -507,11 +436,10 @@ impl<'a> Runbook<'a> {
                 let log = self.situation.new_backup_file(database, "", "_failback", "trn");
                 (backup, LogEnd::EndOf { path: share.path_of(&log) })
             }
-            Way::Done => return Ok(LogEnd::Lsn(Lsn::default())),
         };
         let what = format!("mirroring of {database} on {}", backup.instance.name);
-        let session = self.known(&backup.copy.mirroring, what)?;
-        let path = share.path_of(&self.free_name(database));
+        let session = Refusal::unless_known(&backup.copy.mirroring, || what)?;
+        let path = share.path_of(&tail_name(self.situation, database));
         let hand_over = HandOver {
             instance: &backup.instance.name,
             database,
@@ -519,7 +447,7 @@ impl<'a> Runbook<'a> {
             path: path.clone(),
             follows,
         };
-        let after = self.pool.or(*last);
+        let after = self.pool.last.or(*last);
         self.last = Some(hand_over.steps(&mut self.draft, after));
         self.draft.note(format!(
             "{database} on {} is left RESTORING; until the primary is recovered, RESTORE DATABASE … \
@@ -536,16 +464,16 @@ impl<'a> Runbook<'a> {
         self.on(primary, database, DatabaseAction::EndSessions, STEP_4, estimate::STATEMENT);
         let action = DatabaseAction::Recover { expect: Some(at) };
         let recovered = self.on(primary, database, action, STEP_4, estimate::STATEMENT);
-        self.recovered.push(recovered);
+        self.pool.waits_for.push(recovered);
     }
 
     fn set_pool_normal(&mut self) {
-        let Some((pool, observed)) = self.pool() else { return };
+        let Some((pool, observed)) = pool_steps::pool(self.situation) else { return };
         if observed.state.known() == Some(&PoolState::Normal) {
             return;
         }
         let action = PoolAction::SetState(PoolState::Normal);
-        self.pool_step(pool, action, STEP_NORMAL);
+        self.pool.step(&mut self.draft, pool, action, STEP_NORMAL, estimate::CMDLET);
         self.draft.note(
             "mirroring and log shipping of the primary are set up afterwards, with pcdr configure: \
              until then nothing protects it",
@@ -553,67 +481,15 @@ impl<'a> Runbook<'a> {
     }
 
     fn set_active_servers(&mut self) {
-        let Some((pool, _)) = self.pool() else { return };
-        let copy = self.copy(&pool.database).filter(|copy| copy.is_writable());
-        let files = self.situation.observation.log_backups.get(&pool.database);
-        let targets = pool.servers.iter().filter(|server| server.is_active);
-        let serving = |server: &crate::name::ServerName| {
-            copy.is_some_and(|copy| {
-                effect::has_pinged_since_recovery(self.seen, copy, files, server)
-            })
-        };
-        if targets.clone().all(|server| serving(&server.fqdn)) {
-            return;
-        }
-        self.pool_step(pool, PoolAction::ClearActiveServers, STEP_6);
-        for server in targets.clone() {
-            let add = PoolAction::AddActiveServer(server.fqdn.clone());
-            self.pool_step(pool, add, STEP_6);
-        }
-        let servers = targets.map(|server| server.fqdn.clone()).collect();
-        self.pool_step(pool, PoolAction::AwaitServers(servers), STEP_6);
+        let Runbook { situation, seen, draft, pool, .. } = self;
+        pool.activate(draft, situation, seen, |server| server.is_active, &STEP_6);
     }
 
     // ---- helpers ------------------------------------------------------------------------------
 
-    fn known<'k, T>(&self, fact: &'k Known<T>, what: String) -> Result<&'k T, Refusal> {
-        match fact {
-            Known::Known(fact) => Ok(fact),
-            Known::Unknown(reason) => Err(Refusal::FactUnknown { what, reason: reason.clone() }),
-        }
-    }
-
-    fn primary_side(&self) -> impl Iterator<Item = &'a Instance> + use<'a> {
-        let all = self.topology.instances();
-        all.filter(|it| matches!(it.role, Role::Primary | Role::PrimaryMirror))
-    }
-
-    fn backup_side(&self) -> impl Iterator<Item = &'a Instance> + use<'a> {
-        let all = self.topology.instances();
-        all.filter(|it| matches!(it.role, Role::Secondary | Role::SecondaryMirror))
-    }
-
     /// The primary's copy.
     fn copy(&self, database: &DatabaseName) -> Option<&'a DatabaseObservation> {
         self.seen.databases.known()?.get(database)
-    }
-
-    /// The pool and what was seen of it.
-    fn pool(&self) -> Option<(&'a Pool, &'a PoolObservation)> {
-        let pool = self.topology.pool()?;
-        let observed = self.situation.observation.pool.as_ref()?.known()?;
-        Some((pool, observed))
-    }
-
-    /// The tail's file: a new one, also where an attempt before this one left half a file.
-    fn free_name(&self, database: &DatabaseName) -> String {
-        let files = self.situation.observation.log_backups.get(database);
-        let files = files.and_then(|files| files.share.known()).map_or(&[][..], Vec::as_slice);
-        let mut names = (1..).map(|attempt: u32| {
-            let what = if attempt == 1 { "_tail".to_owned() } else { format!("_tail{attempt}") };
-            self.situation.new_backup_file(database, "", &what, "trn")
-        });
-        names.find(|name| files.iter().all(|file| file.name != *name)).unwrap_or_default()
     }
 
     fn on(
@@ -628,12 +504,5 @@ impl<'a> Runbook<'a> {
         let step = self.draft.step(action, self.last, source, expected);
         self.last = Some(step);
         step
-    }
-
-    /// A pool step follows the pool step before it, and every database that was recovered before.
-    fn pool_step(&mut self, pool: &Pool, action: PoolAction, source: Source) {
-        let after: Vec<StepId> = self.pool.into_iter().chain(self.recovered.drain(..)).collect();
-        let action = Action::Pool(pool.fqdn.clone(), action);
-        self.pool = Some(self.draft.step(action, after, source, estimate::CMDLET));
     }
 }

@@ -5,15 +5,16 @@
 //! somebody to look into; that file is no log backup of the database that serves.
 
 use super::handover::HandOver;
+use super::sites::Side;
 use crate::consent::Consent;
 use crate::estimate;
-use crate::known::Known;
+use crate::known::{Known, Reason};
 use crate::name::DatabaseName;
 use crate::observation::{DatabaseObservation, PoolState};
 use crate::plan::{Draft, Intent, Plan, Situation};
 use crate::refusal::Refusal;
 use crate::step::{Action, LogEnd, LogShippingAction, Source, StepId};
-use crate::topology::{Instance, Role};
+use crate::topology::Instance;
 
 /// Plans that no copy of the primary site takes writes while the backup databases serve.
 ///
@@ -25,7 +26,7 @@ use crate::topology::{Instance, Role};
 pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let mut run = Runbook { situation, draft: Draft::new(Intent::Fence, situation) };
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
     run.require_the_backup_databases_to_serve()?;
 
     for database in situation.topology.databases() {
@@ -42,38 +43,21 @@ const REST: Source = Source::new(
     "initial role change, step 2: disable the backup job on the original primary",
 );
 
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
-
 struct Runbook<'a> {
     situation: &'a Situation<'a>,
     draft: Draft,
 }
 
 impl<'a> Runbook<'a> {
-    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
-
     /// By the pool state; without a pool, somebody has to say so.
     fn require_the_backup_databases_to_serve(&mut self) -> Result<(), Refusal> {
         match &self.situation.observation.pool {
-            Some(Known::Known(pool)) => match &pool.state {
-                Known::Known(PoolState::FailedOver) => {}
-                Known::Known(PoolState::Normal) => return Err(Refusal::PoolNotFailedOver),
-                Known::Unknown(reason) => {
-                    let what = "the pool state".to_owned();
-                    return Err(Refusal::FactUnknown { what, reason: reason.clone() });
+            Some(pool) => {
+                let pool = Refusal::unless_known(pool, || "the Persistent Chat pool".into())?;
+                match Refusal::unless_known(&pool.state, || "the pool state".into())? {
+                    PoolState::FailedOver => {}
+                    PoolState::Normal => return Err(Refusal::PoolNotFailedOver),
                 }
-            },
-            Some(Known::Unknown(reason)) => {
-                let what = "the Persistent Chat pool".to_owned();
-                return Err(Refusal::FactUnknown { what, reason: reason.clone() });
             }
             None if self.situation.accepts(Consent::SecondaryServes) => {
                 self.draft.consent(Consent::SecondaryServes);
@@ -90,11 +74,8 @@ impl<'a> Runbook<'a> {
     fn require_a_serving_copy(&self, database: &DatabaseName) -> Result<(), Refusal> {
         let observation = self.situation.observation;
         let topology = self.situation.topology;
-        let backup_side = topology
-            .instances()
-            .filter(|it| matches!(it.role, Role::Secondary | Role::SecondaryMirror));
         let mut found = None;
-        for instance in backup_side {
+        for instance in Side::Backup.instances(topology) {
             match observation.database(&instance.name, database) {
                 Known::Known(Some(copy)) if copy.is_writable() => return Ok(()),
                 Known::Known(Some(copy)) => {
@@ -120,10 +101,7 @@ impl<'a> Runbook<'a> {
     ) -> Vec<(&'a Instance, &'a DatabaseObservation)> {
         let Situation { topology, observation, .. } = *self.situation;
         let mut stale = Vec::new();
-        for instance in topology.instances() {
-            if !matches!(instance.role, Role::Primary | Role::PrimaryMirror) {
-                continue;
-            }
+        for instance in Side::Primary.instances(topology) {
             match observation.database(&instance.name, database) {
                 Known::Known(Some(copy)) if copy.is_writable() => stale.push((instance, copy)),
                 Known::Known(_) => {}
@@ -161,21 +139,12 @@ impl<'a> Runbook<'a> {
         after: Option<StepId>,
     ) -> Result<(), Refusal> {
         let name = &instance.name;
-        let unknown = |what: &str, reason: &crate::known::Reason| Refusal::FactUnknown {
-            what: format!("{what} of {database} on {name}"),
-            reason: reason.clone(),
-        };
-        let position = match &copy.log_position {
-            Known::Known(position) => position,
-            Known::Unknown(reason) => return Err(unknown("the log position", reason)),
-        };
-        let session = match &copy.mirroring {
-            Known::Known(session) => session.as_ref(),
-            Known::Unknown(reason) => return Err(unknown("the mirroring session", reason)),
-        };
+        let of = |what: &str| format!("{what} of {database} on {name}");
+        let position = Refusal::unless_known(&copy.log_position, || of("the log position"))?;
+        let session = Refusal::unless_known(&copy.mirroring, || of("the mirroring session"))?;
         let Some(follows) = position.last_log_backup_lsn else {
-            let reason = crate::known::Reason::new("no_log_backup", "it was never backed up");
-            return Err(unknown("the last log backup", &reason));
+            let reason = Reason::new("no_log_backup", "it was never backed up");
+            return Err(Refusal::FactUnknown { what: of("the last log backup"), reason });
         };
         // No log backup for log shipping, and not listed as one: it ends the history that was left.
         let file = self.situation.new_backup_file(database, "", "_fenced", "bak");
@@ -185,6 +154,7 @@ impl<'a> Runbook<'a> {
              is kept in {path}"
         ));
         let follows = LogEnd::Lsn(follows);
+        let session = session.as_ref();
         let hand_over = HandOver { instance: name, database, session, path, follows };
         hand_over.steps(&mut self.draft, after);
         Ok(())

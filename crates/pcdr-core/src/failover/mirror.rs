@@ -31,7 +31,7 @@ pub fn plan(
 ) -> Result<Plan, Refusal> {
     let mut run = Runbook::start(situation, new_principal, by);
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
 
     for pair in &run.require_mirrored_databases()? {
         match run.require_a_principal(pair)? {
@@ -67,9 +67,6 @@ const FORCE: Source = Source::new(
     "Force Service in a Database Mirroring Session (Transact-SQL)",
     "on the mirror, in master: SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS",
 );
-
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
 
 /// The two partners of one database.
 struct Pair<'a> {
@@ -119,15 +116,6 @@ impl<'a> Runbook<'a> {
     }
 
     // ---- requirements -------------------------------------------------------------------------
-
-    fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
 
     /// Every mirrored database with the pair that serves it; at least one.
     fn require_mirrored_databases(&mut self) -> Result<Vec<Pair<'a>>, Refusal> {

@@ -6,4 +6,6 @@ pub mod fence;
 mod handover;
 pub mod mirror;
 pub mod planned;
+mod pool_steps;
+mod sites;
 mod takeover;

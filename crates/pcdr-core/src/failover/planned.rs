@@ -7,7 +7,9 @@
 //! it.
 
 use super::handover::HandOver;
-use super::takeover::{Files, Takeover, ToRestore};
+use super::pool_steps::{self, require_a_writable_configuration};
+use super::sites::{Copy, Side, tail_name, two_writable};
+use super::takeover::{Takeover, ToRestore};
 use crate::chain::Chain;
 use crate::estimate;
 use crate::known::Known;
@@ -19,7 +21,7 @@ use crate::refusal::Refusal;
 use crate::step::{
     Action, DatabaseAction, FileAction, LogEnd, LogShippingAction, PoolAction, Source, StepId,
 };
-use crate::topology::{Instance, Role};
+use crate::topology::Instance;
 
 /// Plans a failover to the log shipping secondary that loses nothing.
 ///
@@ -32,15 +34,16 @@ use crate::topology::{Instance, Role};
 pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
     let mut run = Takeover::start(Intent::PlannedFailover, situation)?;
 
-    run.require_a_fresh_observation()?;
+    situation.require_a_fresh_observation()?;
     run.require_the_secondary()?;
     run.require_the_primary_site()?;
-    run.require_a_writable_configuration()?;
+    require_a_writable_configuration(situation, &mut run.draft)?;
 
     let mut all = Vec::new();
     for database in situation.topology.databases() {
+        let writable = run.require_one_writable_copy(database)?;
         if let Some(chain) = run.require_a_restorable_copy(database)? {
-            let primary = run.require_a_primary_without_a_gap(database, &chain.chain)?;
+            let primary = run.require_a_primary_without_a_gap(database, writable, &chain.chain)?;
             run.note_unreadable_log_backups(&chain); // whatever they hold is not needed
             run.hold_backup_jobs(database, &primary); // the tail must be the last log backup
             run.hold_jobs(database);
@@ -48,8 +51,6 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
             let copies = run.copy_log_backups(database, &chain); // the service goes on meanwhile
             run.restore_log_backups(database, &chain, &copies);
             all.push(CaughtUp { database, primary, chain, last: run.last });
-        } else {
-            run.require_no_other_writable_copy(database)?;
         }
     }
     run.stop_servers(&all); // from here on nothing is written
@@ -107,7 +108,7 @@ impl<'a> Takeover<'a> {
 
     /// A copy on an instance that does not answer could take writes that no tail holds.
     fn require_the_primary_site(&self) -> Result<(), Refusal> {
-        for instance in self.primary_site() {
+        for instance in Side::Primary.instances(self.situation.topology) {
             let instance = &instance.name;
             let seen = match self.situation.observation.instance(instance) {
                 Known::Known(seen) => seen,
@@ -116,38 +117,41 @@ impl<'a> Takeover<'a> {
                     return Err(Refusal::InstanceNotObserved { instance, reason });
                 }
             };
-            self.known(&seen.databases, format!("the databases of {instance}"))?;
-            self.known(&seen.log_shipping_primary, format!("log shipping on {instance}"))?;
+            Refusal::unless_known(&seen.databases, || format!("the databases of {instance}"))?;
+            Refusal::unless_known(&seen.log_shipping_primary, || {
+                format!("log shipping on {instance}")
+            })?;
         }
         Ok(())
+    }
+
+    /// One copy takes writes, or none because its tail was taken; the secondary's only after that.
+    fn require_one_writable_copy(
+        &self,
+        database: &DatabaseName,
+    ) -> Result<Option<Copy<'a>>, Refusal> {
+        let primary = Side::Primary.writable_copy(self.situation, database)?;
+        let copy = self.seen.databases.known().and_then(|all| all.get(database));
+        match primary {
+            Some((one, _)) if copy.is_some_and(DatabaseObservation::is_writable) => {
+                Err(two_writable(database, one, self.secondary))
+            }
+            primary => Ok(primary),
+        }
     }
 
     /// The chain reaches the place where the tail begins, or through a tail that was taken before.
     fn require_a_primary_without_a_gap(
         &mut self,
         database: &'a DatabaseName,
+        writable: Option<Copy<'a>>,
         chain: &Chain,
     ) -> Result<Primary<'a>, Refusal> {
-        let observation = self.situation.observation;
-        let mut serving = Vec::new();
-        for instance in self.primary_site() {
-            match observation.database(&instance.name, database) {
-                Known::Known(Some(copy)) if copy.is_writable() => serving.push((instance, copy)),
-                Known::Known(_) => {}
-                Known::Unknown(reason) => {
-                    let what = format!("whether {database} on {} takes writes", instance.name);
-                    return Err(Refusal::FactUnknown { what, reason });
-                }
+        match writable {
+            Some((instance, copy)) => {
+                self.require_a_tail_that_follows(database, instance, copy, chain)
             }
-        }
-        match serving[..] {
-            [(instance, copy)] => self.require_a_tail_that_follows(database, instance, copy, chain),
-            [] => self.require_the_tail(database, chain),
-            [(one, _), (other, _), ..] => Err(Refusal::TwoWritableCopies {
-                database: database.clone(),
-                one: one.name.clone(),
-                other: other.name.clone(),
-            }),
+            None => self.require_the_tail(database, chain),
         }
     }
 
@@ -159,8 +163,9 @@ impl<'a> Takeover<'a> {
         chain: &Chain,
     ) -> Result<Primary<'a>, Refusal> {
         let name = &instance.name;
-        let position =
-            self.known(&copy.log_position, format!("the log position of {database} on {name}"))?;
+        let position = Refusal::unless_known(&copy.log_position, || {
+            format!("the log position of {database} on {name}")
+        })?;
         let gap = |found: Option<Lsn>| Refusal::TailDoesNotFollow {
             instance: name.clone(),
             database: database.clone(),
@@ -171,8 +176,9 @@ impl<'a> Takeover<'a> {
         if log_begins != chain.reaches || position.fork != chain.fork {
             return Err(gap(Some(log_begins)));
         }
-        let mirroring =
-            self.known(&copy.mirroring, format!("mirroring of {database} on {name}"))?;
+        let mirroring = Refusal::unless_known(&copy.mirroring, || {
+            format!("mirroring of {database} on {name}")
+        })?;
         if let Some(session) = mirroring
             && !matches!(
                 session.state,
@@ -187,35 +193,15 @@ impl<'a> Takeover<'a> {
         Ok(Primary::Serves { instance, session: mirroring.as_ref(), log_begins })
     }
 
-    /// No copy takes writes: the last log backup has to be a tail of this site, and the chain ends
+    /// No copy takes writes: the last log backup has to be a tail of this side, and the chain ends
     /// with it.
     fn require_the_tail(
         &mut self,
         database: &DatabaseName,
         chain: &Chain,
     ) -> Result<Primary<'a>, Refusal> {
-        let observation = self.situation.observation;
-        let servers: Vec<&str> = self
-            .primary_site()
-            .filter_map(|instance| {
-                observation.instance(&instance.name).known()?.server_name.as_deref()
-            })
-            .collect();
-        let files = observation.log_backups.get(database);
-        let mut files = files
-            .into_iter()
-            .flat_map(|files| [&files.copied, &files.share])
-            .filter_map(Known::known)
-            .flatten();
-        let tail = files.find(|file| {
-            file.header.known().is_some_and(|header| {
-                header.is_tail
-                    && header.last_lsn == chain.reaches
-                    && header.last_fork == chain.fork
-                    && servers.iter().any(|server| server.eq_ignore_ascii_case(&header.server))
-            })
-        });
-        match tail {
+        let end = (chain.reaches, chain.fork);
+        match Side::Primary.tail_at(self.situation, database, end) {
             Some(tail) => {
                 self.draft.fact(format!("the tail of {database} is in"), &tail.name);
                 Ok(Primary::IsFenced)
@@ -226,27 +212,6 @@ impl<'a> Takeover<'a> {
                 reaches: chain.reaches,
             }),
         }
-    }
-
-    /// The secondary was recovered before: nothing else may take writes.
-    fn require_no_other_writable_copy(&self, database: &DatabaseName) -> Result<(), Refusal> {
-        for instance in self.primary_site() {
-            match self.situation.observation.database(&instance.name, database) {
-                Known::Known(Some(copy)) if copy.is_writable() => {
-                    return Err(Refusal::TwoWritableCopies {
-                        database: database.clone(),
-                        one: instance.name.clone(),
-                        other: self.secondary.name.clone(),
-                    });
-                }
-                Known::Known(_) => {}
-                Known::Unknown(reason) => {
-                    let what = format!("whether {database} on {} takes writes", instance.name);
-                    return Err(Refusal::FactUnknown { what, reason });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Between the log backups that are restored and the tail, nothing is missing: what cannot be read
@@ -264,7 +229,7 @@ impl<'a> Takeover<'a> {
         self.last = None;
         let Primary::Serves { instance: serving, log_begins, .. } = primary else { return };
         let observation = self.situation.observation;
-        for instance in self.primary_site() {
+        for instance in Side::Primary.instances(self.situation.topology) {
             let seen = observation.instance(&instance.name);
             let Known::Known(seen) = seen else { continue };
             let entry = seen.log_shipping_primary.known().and_then(|all| all.get(database));
@@ -283,10 +248,10 @@ impl<'a> Takeover<'a> {
         if !all.iter().any(serves) {
             return;
         }
-        let Some((pool, _)) = self.pool() else { return };
-        let after: Vec<StepId> = all.iter().filter_map(|caught_up| caught_up.last).collect();
-        let action = Action::Pool(pool.fqdn.clone(), PoolAction::ClearActiveServers);
-        self.pool = Some(self.draft.step(action, after, SERVERS_OFF, estimate::CMDLET));
+        let Some((pool, _)) = pool_steps::pool(self.situation) else { return };
+        self.pool.waits_for.extend(all.iter().filter_map(|caught_up| caught_up.last));
+        let clear = PoolAction::ClearActiveServers;
+        self.pool.step(&mut self.draft, pool, clear, SERVERS_OFF, estimate::CMDLET);
         self.draft.note(
             "from the moment the servers are taken off the active list until the last step, nobody \
              can write; before that, the way back is to put them on the list again",
@@ -301,7 +266,7 @@ impl<'a> Takeover<'a> {
         let Primary::Serves { instance, session, log_begins } = primary else {
             return LogEnd::Lsn(chain.chain.reaches);
         };
-        let name = self.free_name(database, &chain.files);
+        let name = tail_name(self.situation, database);
         let hand_over = HandOver {
             instance: &instance.name,
             database,
@@ -310,7 +275,7 @@ impl<'a> Takeover<'a> {
             follows: LogEnd::Lsn(*log_begins),
         };
         // The servers stop after every database has caught up.
-        let after = self.pool.or(*last);
+        let after = self.pool.last.or(*last);
         self.last = Some(hand_over.steps(&mut self.draft, after));
         self.draft.note(format!(
             "{database} on {} is left RESTORING, so that nothing can be written there; until \
@@ -326,24 +291,5 @@ impl<'a> Takeover<'a> {
         let restore = self.on_secondary(database, restore);
         self.last = Some(self.draft.step(restore, self.last, RESTORE_TAIL, estimate::STATEMENT));
         LogEnd::EndOf { path }
-    }
-
-    /// The tail's file: a new one, also where an attempt before this one left half a file.
-    fn free_name(&self, database: &DatabaseName, files: &Files<'a>) -> String {
-        let is_taken = |name: &String| files.all.iter().any(|file| file.name == *name);
-        let mut names = (1..).map(|attempt: u32| {
-            let what = if attempt == 1 { "_tail".to_owned() } else { format!("_tail{attempt}") };
-            self.situation.new_backup_file(database, "", &what, "trn")
-        });
-        names.find(|name| !is_taken(name)).unwrap_or_default()
-    }
-
-    // ---- helpers ------------------------------------------------------------------------------
-
-    fn primary_site(&self) -> impl Iterator<Item = &'a Instance> + use<'a> {
-        let topology = self.situation.topology;
-        topology
-            .instances()
-            .filter(|instance| matches!(instance.role, Role::Primary | Role::PrimaryMirror))
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pool_steps::{self, PoolSteps};
 use crate::backup::BackupFile;
 use crate::chain::{self, Broken, Chain, SetAside, Start};
 use crate::consent::Consent;
@@ -13,7 +14,7 @@ use crate::estimate;
 use crate::known::{Known, Reason};
 use crate::lsn::Lsn;
 use crate::name::{DatabaseName, InstanceName};
-use crate::observation::{DatabaseObservation, InstanceObservation, PoolObservation, PoolState};
+use crate::observation::{DatabaseObservation, InstanceObservation, PoolState};
 use crate::plan::{Draft, Intent, Situation};
 use crate::refusal::Refusal;
 use crate::step::{
@@ -63,9 +64,6 @@ const STEP_7: Source = Source::new(
     MANAGE,
     "Fail over Persistent Chat Server, step 7: set the active servers, near the new primary database",
 );
-/// How old an observation may be.
-const OBSERVATION_LIMIT_SECONDS: u64 = 300;
-
 /// What is known while the plan is written down.
 pub(super) struct Takeover<'a> {
     pub(super) situation: &'a Situation<'a>,
@@ -74,10 +72,7 @@ pub(super) struct Takeover<'a> {
     pub(super) draft: Draft,
     /// The last step so far of the database at hand; the next one waits for it.
     pub(super) last: Option<StepId>,
-    /// The steps that recover databases and that no pool step has waited for yet.
-    pub(super) recovered: Vec<StepId>,
-    /// The last pool step.
-    pub(super) pool: Option<StepId>,
+    pub(super) pool: PoolSteps,
 }
 
 /// A chain to restore, with the files that its indices mean.
@@ -125,41 +120,19 @@ impl<'a> Takeover<'a> {
             seen,
             draft: Draft::new(intent, situation),
             last: None,
-            recovered: Vec::new(),
-            pool: None,
+            pool: PoolSteps::default(),
         })
     }
 
     // ---- requirements -------------------------------------------------------------------------
 
-    pub(super) fn require_a_fresh_observation(&self) -> Result<(), Refusal> {
-        let taken_at = self.situation.observation.taken_at;
-        if self.situation.now.since(taken_at).as_secs() > OBSERVATION_LIMIT_SECONDS {
-            let limit_seconds = OBSERVATION_LIMIT_SECONDS;
-            return Err(Refusal::ObservationTooOld { taken_at, limit_seconds });
-        }
-        Ok(())
-    }
-
     /// The secondary's own facts: databases and log shipping entries.
     pub(super) fn require_the_secondary(&mut self) -> Result<(), Refusal> {
         let name = &self.secondary.name;
-        self.known(&self.seen.databases, format!("the databases of {name}"))?;
-        self.known(&self.seen.log_shipping_secondary, format!("log shipping on {name}"))?;
-        Ok(())
-    }
-
-    /// Steps 5 to 7 write to the Central Management store.
-    pub(super) fn require_a_writable_configuration(&mut self) -> Result<(), Refusal> {
-        let Some(observed) = &self.situation.observation.pool else { return Ok(()) };
-        let pool = self.known(observed, "the Persistent Chat pool".to_owned())?;
-        let writable =
-            self.known(&pool.is_configuration_writable, "the Central Management store".into())?;
-        if !*writable {
-            return Err(Refusal::ConfigurationStoreNotWritable);
-        }
-        let state = *self.known(&pool.state, "the pool state".to_owned())?;
-        self.draft.fact("pool state", format!("{state:?}"));
+        Refusal::unless_known(&self.seen.databases, || format!("the databases of {name}"))?;
+        Refusal::unless_known(&self.seen.log_shipping_secondary, || {
+            format!("log shipping on {name}")
+        })?;
         Ok(())
     }
 
@@ -169,7 +142,7 @@ impl<'a> Takeover<'a> {
         database: &'a DatabaseName,
     ) -> Result<Option<ToRestore<'a>>, Refusal> {
         let instance = self.secondary.name.clone();
-        let databases = self.known(&self.seen.databases, "the databases".to_owned())?;
+        let databases = Refusal::unless_known(&self.seen.databases, || "the databases".to_owned())?;
         let Some(copy) = databases.get(database) else {
             return Err(Refusal::DatabaseMissing { instance, database: database.clone() });
         };
@@ -184,7 +157,9 @@ impl<'a> Takeover<'a> {
             return Err(Refusal::WrongDatabaseState { instance, database, found });
         }
         self.last = None;
-        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
+        let position = Refusal::unless_known(&copy.log_position, || {
+            format!("the log position of {database}")
+        })?;
         let lsn = position.redo_start_lsn.or(position.last_restored_lsn);
         let lsn = match lsn {
             Some(lsn) => lsn,
@@ -211,7 +186,9 @@ impl<'a> Takeover<'a> {
         database: &DatabaseName,
         copy: &DatabaseObservation,
     ) -> Result<(), Refusal> {
-        let position = self.known(&copy.log_position, format!("the log position of {database}"))?;
+        let position = Refusal::unless_known(&copy.log_position, || {
+            format!("the log position of {database}")
+        })?;
         let Some(recovered_at) = position.last_restored_lsn else {
             return self.accept_without_history(database);
         };
@@ -278,7 +255,9 @@ impl<'a> Takeover<'a> {
             let reason = Reason::new("not_observed", "no folder was listed");
             return Err(Refusal::FactUnknown { what, reason });
         };
-        let copied = self.known(&found.copied, format!("the copied log backups of {database}"))?;
+        let copied = Refusal::unless_known(&found.copied, || {
+            format!("the copied log backups of {database}")
+        })?;
         let share: &'a [BackupFile] = match &found.share {
             Known::Known(share) => share,
             Known::Unknown(reason) if self.situation.accepts(Consent::BackupShareLost) => {
@@ -488,20 +467,20 @@ impl<'a> Takeover<'a> {
     pub(super) fn recover(&mut self, database: &'a DatabaseName, at: LogEnd) {
         let expect = Some(at);
         self.database(database, DatabaseAction::Recover { expect }, STEP_4_ONLINE);
-        self.recovered.extend(self.last);
+        self.pool.waits_for.extend(self.last); // the pool waits for every database
     }
 
     pub(super) fn set_pool_state(&mut self) {
-        let Some((pool, observed)) = self.pool() else { return };
+        let Some((pool, observed)) = pool_steps::pool(self.situation) else { return };
         if observed.state.known() == Some(&PoolState::FailedOver) {
             return;
         }
         let action = PoolAction::SetState(PoolState::FailedOver);
-        self.pool_step(pool, action, STEP_5, estimate::CMDLET);
+        self.pool.step(&mut self.draft, pool, action, STEP_5, estimate::CMDLET);
     }
 
     pub(super) fn install_mirror(&mut self) -> Result<(), Refusal> {
-        let Some((pool, _)) = self.pool() else { return Ok(()) };
+        let Some((pool, _)) = pool_steps::pool(self.situation) else { return Ok(()) };
         let topology = self.situation.topology;
         let Some(mirror) = topology.role(Role::SecondaryMirror) else { return Ok(()) };
         let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
@@ -527,56 +506,20 @@ impl<'a> Takeover<'a> {
             file_share: topology.copy_share().unc.clone(),
             drops_existing,
         };
-        self.pool_step(pool, action, STEP_6, estimate::INSTALL_MIRROR);
+        self.pool.step(&mut self.draft, pool, action, STEP_6, estimate::INSTALL_MIRROR);
         Ok(())
     }
 
     pub(super) fn set_active_servers(&mut self) {
-        let Some((pool, _)) = self.pool() else { return };
-        let copy = self.seen.databases.known().and_then(|all| all.get(&pool.database));
-        let files = self.situation.observation.log_backups.get(&pool.database);
-        let targets = pool.servers.iter().filter(|server| server.is_active_after_failover);
-        let serving = |server: &crate::name::ServerName| {
-            let recovered = copy.filter(|copy| copy.is_writable());
-            recovered.is_some_and(|copy| {
-                effect::has_pinged_since_recovery(self.seen, copy, files, server)
-            })
-        };
-        if targets.clone().all(|server| serving(&server.fqdn)) {
-            return;
-        }
-        self.pool_step(pool, PoolAction::ClearActiveServers, STEP_7, estimate::CMDLET);
-        for server in targets.clone() {
-            let add = PoolAction::AddActiveServer(server.fqdn.clone());
-            self.pool_step(pool, add, STEP_7, estimate::CMDLET);
-        }
-        let servers = targets.map(|server| server.fqdn.clone()).collect();
-        self.pool_step(pool, PoolAction::AwaitServers(servers), STEP_7, estimate::CMDLET);
-        self.draft.note(
-            "no documented command reads the active list back: a server counts as active when it \
-             has pinged the new primary (tblServerIdentity.serverLastPingTime)",
-        );
+        let Takeover { situation, seen, draft, pool, .. } = self;
+        pool.activate(draft, situation, seen, |server| server.is_active_after_failover, &STEP_7);
     }
 
     // ---- helpers ------------------------------------------------------------------------------
 
-    pub(super) fn known<'k, T>(&self, fact: &'k Known<T>, what: String) -> Result<&'k T, Refusal> {
-        match fact {
-            Known::Known(fact) => Ok(fact),
-            Known::Unknown(reason) => Err(Refusal::FactUnknown { what, reason: reason.clone() }),
-        }
-    }
-
     pub(super) fn has_entry(&self, database: &DatabaseName) -> bool {
         let entries = self.seen.log_shipping_secondary.known();
         entries.is_some_and(|entries| entries.contains_key(database))
-    }
-
-    /// The pool and what was seen of it.
-    pub(super) fn pool(&self) -> Option<(&'a Pool, &'a PoolObservation)> {
-        let pool = self.situation.topology.pool()?;
-        let observed = self.situation.observation.pool.as_ref()?.known()?;
-        Some((pool, observed))
     }
 
     /// Whether the mirror instance is free, or holds a copy that may be dropped (`Ok(true)`): one that
@@ -626,19 +569,6 @@ impl<'a> Takeover<'a> {
         let instance: InstanceName = self.secondary.name.clone();
         let action = Action::LogShipping(instance, database.clone(), action);
         self.last = Some(self.draft.step(action, self.last, source, estimate::STATEMENT));
-    }
-
-    /// A pool step follows the pool step before it, and every database that was recovered before.
-    pub(super) fn pool_step(
-        &mut self,
-        pool: &Pool,
-        action: PoolAction,
-        source: Source,
-        expected: std::time::Duration,
-    ) {
-        let after: Vec<StepId> = self.pool.into_iter().chain(self.recovered.drain(..)).collect();
-        let action = Action::Pool(pool.fqdn.clone(), action);
-        self.pool = Some(self.draft.step(action, after, source, expected));
     }
 }
 
