@@ -398,6 +398,7 @@ impl Watcher for SomebodyElse {
         }
         let mut other = copy(&self.0, "sql-n1", "mgc");
         other.state = DatabaseState::Restoring;
+        other.mirroring = Known::Known(None);
         if let Known::Known(position) = &mut other.log_position {
             position.family = pcdr_core::Guid(0xBEEF);
             position.redo_start_lsn = pcdr_core::Lsn::new(7);
