@@ -433,7 +433,11 @@ fn taking_back_drops_no_copy_of_another_database_that_came_meanwhile() {
     assert!(matches!(failed, Err(RunError::Step { .. })), "{failed:?}");
     let there = copy(&world, "sql-s1", "mgc");
     assert_eq!(there.log_position.known().unwrap().family, pcdr_core::Guid(0xBEEF));
-    assert!(!world.log().iter().any(|did| did.contains("sql-s1: drop the copy")), "{:?}", world.log());
+    assert!(
+        !world.log().iter().any(|did| did.contains("sql-s1: drop the copy")),
+        "{:?}",
+        world.log()
+    );
 }
 
 /// A crash is a future that is never polled again: at every point where a run waits for a port, drop
