@@ -220,8 +220,10 @@ impl Sim {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = pcdr(arguments);
         command.env("PCDR_TOPOLOGY", &self.topology).env("PCDR_STATE", self.path("state"));
-        // What is sent is kept for the vendor's own parser, where cargo xtask test asks for it.
-        if let Some(folder) = std::env::var_os("PCDR_TRACES") {
+        // What is sent is kept for the vendor's own parser, where cargo xtask test asks for it; unless the
+        // test looks at the trace itself.
+        let is_traced = arguments.contains(&"--trace-sql");
+        if let Some(folder) = std::env::var_os("PCDR_TRACES").filter(|_| !is_traced) {
             let number = COMMANDS.fetch_add(1, Ordering::Relaxed);
             let name = format!("command-{}-{number}.sql", std::process::id());
             command.arg("--trace-sql").arg(Path::new(&folder).join(name));

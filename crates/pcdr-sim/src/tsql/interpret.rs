@@ -1,29 +1,28 @@
 //! Statements carried out one after the other, and what an error ends.
 
+mod codes;
 mod cursor;
 mod module;
 mod options;
 mod raise;
+mod simple;
 mod transaction;
 
+use self::codes::{ends_batch, is_compile_error, statement_code};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use super::ast::{Admin, BackupKind};
 use super::bind::{Binder, Scope, coerce};
 use super::bound::Env;
-use super::convert::{cast, integer};
+use super::convert::cast;
 use super::eval::{display, eval, test};
 use super::failures::error;
 use super::host::{Host, Sink};
 use super::language;
 use super::output::Output;
-use super::parse::{parse_admin, parse_batch};
+use super::parse::parse_batch;
 use super::state::{Context, Frame, Session};
-use super::tree::{
-    AlterTable, Body, ConstraintKind, Execute, Expr, Insert, Path, Query, Statement, StatementKind,
-    TableShape,
-};
+use super::tree::{Body, Execute, Expr, Insert, Path, Query, Statement, StatementKind};
 use crate::front::{DoneKind, Replies, Reply, Request};
 use crate::message::{SqlFailure, SqlMessage};
 use crate::value::{Relation, SqlType, Value};
@@ -138,29 +137,6 @@ impl Interpreter {
         self.session.tables.retain(|_, table| table.level == 0);
         self.session.hidden.clear();
     }
-}
-
-/// Errors of name resolution and typing: the statement could not be compiled. A TRY block at the
-/// same level does not catch them, and they end the batch or procedure they are in.
-///
-/// Source: Transact-SQL reference, "TRY...CATCH", "Errors unaffected by a TRY...CATCH construct".
-fn is_compile_error(cause: &SqlMessage) -> bool {
-    // A procedure's rows are counted only when they are there.
-    if cause.number == 213 && cause.state == WRONG_RESULT {
-        return false;
-    }
-    matches!(
-        cause.number,
-        102 | 104..=111 | 116 | 120 | 121 | 137 | 141 | 145 | 147 | 156 | 174 | 195 | 205..=209 | 213 | 257 | 263 | 264 | 271
-            | 402 | 447 | 448 | 1087 | 4104 | 4108 | 4112 | 4121 | 8116..=8120 | 8102 | 8155 | 8158 | 8159
-            | 10709 | 10753
-    )
-}
-
-/// Errors that end the batch even when XACT_ABORT is off: conversions, and a database that cannot
-/// be used.
-fn ends_batch(number: i32) -> bool {
-    matches!(number, 241 | 242 | 244 | 245 | 248 | 295 | 911 | 8114 | 8169 | 9812 | 9820)
 }
 
 impl Run<'_> {
@@ -504,251 +480,12 @@ impl Run<'_> {
         outcome
     }
 
-    /// A statement that holds no other.
-    async fn simple(&mut self, statement: &Statement) -> Result<Flow, SqlFailure> {
-        match &statement.kind {
-            StatementKind::Declare(variables) => {
-                for (name, ty, value) in variables {
-                    let value = match value {
-                        Some(value) => self.scalar_as(value, *ty)?,
-                        None => Value::Null,
-                    };
-                    let lower = name.to_lowercase();
-                    // A DECLARE in a loop keeps the value unless it assigns one.
-                    let slot = self.frame().variables.entry(lower).or_insert((*ty, Value::Null));
-                    if !value.is_null() {
-                        *slot = (*ty, value);
-                    }
-                }
-            }
-            StatementKind::DeclareTable(name, shape) => self.declare_table(name, shape)?,
-            StatementKind::DeclareCursor(definition) => self.declare_cursor(definition)?,
-            StatementKind::DeclareCursorVariable(name) => {
-                self.frame().cursors.entry(name.to_lowercase()).or_insert(None);
-            }
-            StatementKind::OpenCursor(name) => self.open_cursor(name)?,
-            StatementKind::Fetch(fetch) => self.fetch(fetch).await?,
-            StatementKind::CloseCursor(name) => self.close_cursor(name)?,
-            StatementKind::DeallocateCursor(name) => self.deallocate_cursor(name)?,
-            StatementKind::Label(number) => {
-                if self.entering == Some(*number) {
-                    self.entering = None;
-                }
-            }
-            StatementKind::Goto(number) => return Ok(Flow::Goto(*number)),
-            StatementKind::Merge(merge) => {
-                self.begin_implicit().await;
-                return self.merge(merge).await;
-            }
-            StatementKind::CreateModule(module) => {
-                self.create_module(module)?;
-                self.out.done(222, None, false).await;
-            }
-            StatementKind::DropModule(class, names, if_exists) => {
-                for name in names {
-                    self.drop_module(*class, name, *if_exists)?;
-                }
-                self.out.done(223, None, false).await;
-            }
-            StatementKind::AlterTable(name, alter) => {
-                self.alter_table(name, alter)?;
-                if let AlterTable::Add(shape) = &**alter {
-                    self.tell_skipped(name, shape, statement.line).await;
-                }
-                self.out.done(216, None, false).await;
-            }
-            StatementKind::CreateIndex { name, unique, table, columns } => {
-                self.create_index(name, *unique, table, columns)?;
-                self.out.done(200, None, false).await;
-            }
-            StatementKind::DropIndex(names, if_exists) => {
-                for (name, table) in names {
-                    let alter = AlterTable::DropIndex(name.clone(), *if_exists);
-                    self.alter_table(table, &alter)?;
-                }
-                self.out.done(201, None, false).await;
-            }
-            StatementKind::Set(name, value) => {
-                let lower = name.to_lowercase();
-                if self.frame().cursors.contains_key(&lower) {
-                    self.set_cursor(&lower, value)?;
-                    return Ok(Flow::Next);
-                }
-                let ty = self.frame().variables.get(&lower).map(|(ty, _)| *ty);
-                let ty = ty.ok_or_else(|| undeclared(name))?;
-                let value = self.scalar_as(value, ty)?;
-                self.assign(name, ty, &value)?;
-                self.session.row_count = 1;
-            }
-            StatementKind::SetOption(names, words) => {
-                self.set_option(names, words).await?;
-                // A driver's lone SET still ends with a DONE of its own.
-                self.out.done(249, None, false).await;
-            }
-            StatementKind::Select(query) => {
-                self.begin_implicit().await;
-                self.host.running("SELECT");
-                self.select(query).await?;
-            }
-            StatementKind::Change(change) => {
-                self.begin_implicit().await;
-                return self.change(change).await;
-            }
-            StatementKind::CreateTable(name, columns) => {
-                self.create_table(name, columns)?;
-                self.tell_skipped(name, columns, statement.line).await;
-                self.out.done(198, None, false).await;
-            }
-            StatementKind::DropTable(names, if_exists) => {
-                for name in names {
-                    self.drop_table(name, *if_exists)?;
-                }
-                self.out.done(199, None, false).await;
-            }
-            StatementKind::Truncate(name) => {
-                self.truncate(name)?;
-                self.out.done(233, None, false).await;
-            }
-            StatementKind::Break => return Ok(Flow::Break),
-            StatementKind::Continue => return Ok(Flow::Continue),
-            StatementKind::Return(value) => {
-                let status = match value {
-                    Some(value) => integer(&self.scalar_as(value, SqlType::Int)?).unwrap_or(0),
-                    None => 0,
-                };
-                return Ok(Flow::Return(status as i32));
-            }
-            StatementKind::Print(value) => {
-                let (ty, value) = self.scalar(value)?;
-                let text = display(&value, ty);
-                let text: String = text.chars().take(8000).collect();
-                let mut message =
-                    SqlMessage::new(0, 0, if text.is_empty() { " ".into() } else { text })
-                        .at_line(statement.line);
-                message.procedure.clone_from(&self.frame().procedure);
-                self.out.message(message).await;
-            }
-            StatementKind::WaitFor(delay, value) => {
-                self.host.running("WAITFOR");
-                self.wait_for(*delay, value).await?;
-            }
-            StatementKind::Use(name) => {
-                let old = self.host.database();
-                self.host.use_database(name)?;
-                let new = self.host.database();
-                self.out.send(Reply::Database { new: new.clone(), old }).await;
-                let text = format!("Changed database context to '{new}'.");
-                self.out
-                    .message(SqlMessage::new(5701, 0, text).with_state(2).at_line(statement.line))
-                    .await;
-                self.out.done(226, None, false).await;
-            }
-            StatementKind::BeginTransaction(name) => {
-                let name = self.transaction_name(name)?;
-                self.begin_transaction(name).await?;
-                self.out.done(212, None, false).await;
-            }
-            StatementKind::Commit => {
-                self.commit().await?;
-                self.out.done(213, None, false).await;
-            }
-            StatementKind::Rollback(name) => {
-                let name = self.transaction_name(name)?;
-                self.rollback(name).await?;
-                self.out.done(210, None, false).await;
-            }
-            StatementKind::Save(name) => {
-                let name = self.transaction_name(&Some(name.clone()))?.unwrap_or_default();
-                self.save(&name)?;
-                self.out.done(0, None, false).await;
-            }
-            StatementKind::Admin(tokens) => {
-                let values = self.variable_texts();
-                let admin = parse_admin(tokens, values)?;
-                self.admin(admin).await?;
-            }
-            // Carried out by their own functions.
-            StatementKind::Block(_)
-            | StatementKind::If(..)
-            | StatementKind::While(..)
-            | StatementKind::Try(..)
-            | StatementKind::Execute(_)
-            | StatementKind::Insert(_)
-            | StatementKind::Throw(_)
-            | StatementKind::RaiseError { .. } => {}
-        }
-        Ok(Flow::Next)
-    }
-
-    /// Tells of the foreign keys that a temporary table does not get.
-    async fn tell_skipped(&mut self, table: &Path, shape: &TableShape, line: u32) {
-        if !table.last().starts_with('#') {
-            return;
-        }
-        for (i, constraint) in shape.constraints.iter().enumerate() {
-            if matches!(constraint.kind, ConstraintKind::ForeignKey(..)) {
-                let name = constraint.name.clone().unwrap_or_else(|| (i + 1).to_string());
-                let text = format!(
-                    "Skipping FOREIGN KEY constraint '{name}' definition for temporary table. FOREIGN KEY constraints are not enforced on local or global temporary tables."
-                );
-                self.out.message(SqlMessage::new(1756, 10, text).at_line(line)).await;
-            }
-        }
-    }
-
     fn variable_texts(&mut self) -> BTreeMap<String, String> {
         self.frame()
             .variables
             .iter()
             .map(|(name, (ty, value))| (name.clone(), display(value, *ty)))
             .collect()
-    }
-
-    async fn admin(&mut self, admin: Admin) -> Result<(), SqlFailure> {
-        let (name, code) = admin_code(&admin);
-        self.command = code;
-        self.host.running(name);
-        self.out.progress = matches!(admin, Admin::Backup(_) | Admin::Restore(_)).then_some(code);
-        let result = self.host.admin(admin, &mut self.out).await;
-        self.out.end_progress();
-        let code = result.inspect_err(|failure| {
-            // An option that a system database cannot have is refused while compiling.
-            if failure.cause().number == CANNOT_BE_SET {
-                self.command = REFUSED_WHILE_COMPILING;
-            }
-        })?;
-        self.out.done(code, None, false).await;
-        Ok(())
-    }
-
-    async fn wait_for(&mut self, delay: bool, value: &Expr) -> Result<(), SqlFailure> {
-        let (ty, value) = self.scalar(value)?;
-        let text = match (&value, ty) {
-            (Value::DateTime(d), _) => d.time().to_string(),
-            _ => display(&value, ty),
-        };
-        let invalid = || {
-            error(
-                148,
-                15,
-                format!("Incorrect time syntax in time string '{text}' used with WAITFOR."),
-            )
-        };
-        let mut duration = super::moments::delay(&text).ok_or_else(invalid)?;
-        if !delay {
-            let now = match self.host.function("GETDATE", &[]) {
-                Some(Ok((_, Value::DateTime(now)))) => now.time(),
-                _ => return Err(invalid()),
-            };
-            let since = now.duration_since(jiff::civil::Time::midnight());
-            let since = std::time::Duration::try_from(since).map_err(|_| invalid())?;
-            // A time that has passed is tomorrow's.
-            duration = duration
-                .checked_sub(since)
-                .unwrap_or(duration + std::time::Duration::from_secs(86_400) - since);
-        }
-        self.host.wait(duration).await;
-        Ok(())
     }
 
     /// A query at the top of a statement.
@@ -842,63 +579,6 @@ pub(super) const WRONG_RESULT: u8 = 7;
 const IS_REFUSED: [i32; 3] = [213, 544, 16929];
 /// The codes of statements whose error 3621 follows.
 const CHANGES_ROWS: [u16; 4] = [INSERT, 196, 197, MERGE];
-
-/// The code in DONE of a statement that fails; 0 where none is known. Administrative statements set
-/// their own when they are parsed.
-fn statement_code(kind: &StatementKind) -> u16 {
-    match kind {
-        StatementKind::Select(_) => 193,
-        StatementKind::Insert(_) => INSERT,
-        StatementKind::Merge(_) => MERGE,
-        StatementKind::Change(change) if change.assignments.is_none() => 196,
-        StatementKind::Change(_) => 197,
-        StatementKind::CreateTable(..) => 198,
-        StatementKind::DropTable(..) => 199,
-        StatementKind::Truncate(_) => 233,
-        StatementKind::Use(_) => REFUSED_WHILE_COMPILING,
-        StatementKind::Rollback(_) => 210,
-        StatementKind::BeginTransaction(_) => 212,
-        StatementKind::Commit => 213,
-        _ => 0,
-    }
-}
-
-/// The command's name in `sys.dm_exec_requests` and its code in DONE.
-fn admin_code(admin: &Admin) -> (&'static str, u16) {
-    match admin {
-        Admin::Backup(b) if b.kind == BackupKind::Log => ("BACKUP LOG", 235),
-        Admin::Backup(_) => ("BACKUP DATABASE", 228),
-        Admin::Restore(r) if r.kind == BackupKind::Log => ("RESTORE LOG", 229),
-        Admin::Restore(_) => ("RESTORE DATABASE", 229),
-        Admin::RestoreInformation(r) => match r.verb.as_str() {
-            "HEADERONLY" => ("RESTORE HEADERONLY", 250),
-            "FILELISTONLY" => ("RESTORE FILELISTONLY", 376),
-            "VERIFYONLY" => ("RESTORE VERIFYONLY", 377),
-            _ => ("RESTORE LABELONLY", 250),
-        },
-        Admin::CreateDatabase { .. } => ("CREATE DATABASE", 203),
-        Admin::DropDatabase { .. } => ("DROP DATABASE", 204),
-        Admin::AlterDatabase(_) => ("ALTER DATABASE", 215),
-        Admin::CreateEndpoint(_) => ("CREATE ENDPOINT", 0),
-        Admin::AlterEndpoint { .. } => ("ALTER ENDPOINT", 0),
-        Admin::DropEndpoint { .. } => ("DROP ENDPOINT", 0),
-        Admin::CreateLogin { .. } => ("CREATE LOGIN", 0),
-        Admin::AlterLogin { .. } => ("ALTER LOGIN", 0),
-        Admin::CreateMasterKey => ("CREATE MASTER KEY", 0),
-        Admin::CreateCertificate { .. } => ("CREATE CERTIFICATE", 0),
-        Admin::BackupCertificate { .. } => ("BACKUP CERTIFICATE", 0),
-        Admin::DropCertificate { .. } => ("DROP CERTIFICATE", 0),
-        Admin::DropLogin { .. } => ("DROP LOGIN", 0),
-        Admin::AlterServerRole { .. } => ("ALTER SERVER ROLE", 0),
-        Admin::CreateUser { .. } => ("CREATE USER", 0),
-        Admin::AlterRole { .. } => ("ALTER ROLE", 0),
-        Admin::Grant { .. } => ("GRANT", 0),
-        Admin::Kill { .. } | Admin::KillOutcome | Admin::KillTransaction { .. } => ("KILL", 0),
-        Admin::Checkpoint => ("CHECKPOINT", 0),
-        Admin::Dbcc { .. } => ("DBCC", 0),
-        Admin::Reconfigure => ("RECONFIGURE", 0),
-    }
-}
 
 /// A path of one part, for names the language makes itself.
 pub(super) fn single(name: &str) -> Path {
