@@ -13,7 +13,10 @@ use crate::model::Model;
 use crate::name::DatabaseName;
 use crate::observation::Observation;
 use crate::refusal::Refusal;
-use crate::step::{Action, DatabaseAction, FileAction, NewPrincipal, Source, Step, StepId};
+use crate::settings::Part;
+use crate::step::{
+    Action, DatabaseAction, FileAction, LogShippingAction, NewPrincipal, Source, Step, StepId,
+};
 use crate::time::{Timestamp, readable};
 use crate::topology::Topology;
 
@@ -248,7 +251,8 @@ impl Plan {
             reviewed.steps.iter().map(|step| step.action.to_string()).collect();
         for step in &self.steps {
             let is_approved = approved.contains(&step.action.to_string())
-                || ends_with_the_tail(&step.action, reviewed);
+                || ends_with_the_tail(&step.action, reviewed)
+                || completes_an_entry(&step.action, reviewed);
             if !is_approved {
                 departures.push(format!("“{step}” is not in the plan"));
             }
@@ -312,6 +316,24 @@ fn ends_with_the_tail(action: &Action, reviewed: &PlanContent) -> bool {
         _ => false,
     };
     takes_tail && steps.any(on_same)
+}
+
+/// Whether an action gives an entry of log shipping its jobs, where the reviewed plan adds that entry
+/// with these very settings.
+///
+/// An entry is added by a call that makes its jobs, which are scheduled and enabled after it: a run that
+/// was cut off between the two left an entry that is as designed, with jobs that are not.
+fn completes_an_entry(action: &Action, reviewed: &PlanContent) -> bool {
+    use LogShippingAction::{AddPrimary, AddSecondary, ChangePrimary, ChangeSecondary};
+    let Action::LogShipping(on, database, change) = action else { return false };
+    let (added, changes) = match change {
+        ChangePrimary { settings, changes } => (AddPrimary(settings.clone()), changes),
+        ChangeSecondary { settings, changes } => (AddSecondary(settings.clone()), changes),
+        _ => return false,
+    };
+    let added = Action::LogShipping(on.clone(), database.clone(), added);
+    changes.iter().all(|change| change.of == Part::Job)
+        && reviewed.steps.iter().any(|step| step.action == added)
 }
 
 /// A plan in the making: the only way to a [`Plan`] is through [`Draft::verify`].
