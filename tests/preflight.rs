@@ -59,7 +59,14 @@ fn assert_fails(report: &Report, expected: &[(&str, &str)]) {
 fn nothing_fails_on_a_pool_that_works_and_what_cannot_be_known_is_named() {
     virtually(async {
         let stage = Stage::working(STRETCHED).await;
-        for command in [Command::Configure, Command::MirrorFailover, Command::Remove] {
+        for command in [
+            Command::Configure,
+            Command::PlannedFailover,
+            Command::MirrorFailover,
+            Command::Fence,
+            Command::Failback,
+            Command::Remove,
+        ] {
             assert_fails(&preflight(&stage, command).await, &[]);
         }
         let report = preflight(&stage, Command::Failover).await;

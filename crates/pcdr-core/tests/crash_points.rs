@@ -1,7 +1,7 @@
 //! Level-triggered: a run that dies at any step is finished by a new plan.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pcdr_core::known::Known;
 use pcdr_core::mock::MockWorld;
@@ -11,6 +11,7 @@ use pcdr_core::observation::{
 use pcdr_core::observe::observe;
 use pcdr_core::plan::FailoverBy;
 use pcdr_core::ports::{Owner, Unwatched};
+use pcdr_core::rights::{Command, Duty, duties, rights};
 use pcdr_core::run::{self, OnFailure, RunError, Watcher};
 use pcdr_core::step::{DatabaseAction, NewPrincipal, Step};
 use pcdr_core::{Consent, Intent, Plan, Situation, Topology};
@@ -324,6 +325,48 @@ fn prove_removed(world: &MockWorld, is_mirrored: bool, context: &str) {
     }
     let session = copy(world, "sql-n1", "mgc").mirroring.known().unwrap().is_some();
     assert_eq!(session, is_mirrored, "{context}");
+}
+
+/// The command that carries an intent out.
+fn command(intent: Intent) -> Command {
+    match intent {
+        Intent::Configure | Intent::TakeBack => Command::Configure,
+        Intent::DisasterFailover => Command::Failover,
+        Intent::PlannedFailover => Command::PlannedFailover,
+        Intent::Fence => Command::Fence,
+        Intent::Failback => Command::Failback,
+        Intent::MirrorFailover { .. } => Command::MirrorFailover,
+        Intent::Remove { .. } => Command::Remove,
+    }
+}
+
+#[test]
+fn no_step_takes_a_right_that_is_not_written_for_its_command() {
+    let topology = topology();
+    let mut met = BTreeSet::new();
+    for procedure in &PROCEDURES {
+        let written = rights(command(procedure.intent), &topology).instances;
+        for step in &procedure.plan(&(procedure.world)()).steps {
+            let Some(name) = step.action.instance() else { continue };
+            let own = written.iter().find(|of| of.instance == *name).unwrap();
+            for duty in duties(&step.action) {
+                met.insert(*duty);
+                for need in duty.needs(&topology, true) {
+                    let has = own.needs.iter().any(|own| own.right == need.right);
+                    assert!(
+                        has || own.needs_sysadmin(),
+                        "{}: {step}: {}",
+                        procedure.name,
+                        need.right
+                    );
+                }
+            }
+        }
+    }
+    for duty in [Duty::AdministerLogShipping, Duty::CreateEndpoint, Duty::BackUp, Duty::OperateJobs]
+    {
+        assert!(met.contains(&duty), "no procedure has {duty:?}: {met:?}");
+    }
 }
 
 #[test]

@@ -9,3 +9,5 @@ pub mod planned;
 mod pool_steps;
 mod sites;
 mod takeover;
+
+pub(crate) use sites::Side;

@@ -11,7 +11,7 @@ use crate::topology::{Instance, Role, Topology};
 
 /// One side: the instances that a database can be served from while clients use that side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// The primary and its mirror.
     Primary,
     /// The secondary and its mirror.
@@ -22,12 +22,17 @@ pub(super) enum Side {
 pub(super) type Copy<'a> = (&'a Instance, &'a DatabaseObservation);
 
 impl Side {
+    /// Whether an instance of a role is one of them.
+    pub(crate) fn has(self, role: Role) -> bool {
+        match self {
+            Side::Primary => matches!(role, Role::Primary | Role::PrimaryMirror),
+            Side::Backup => matches!(role, Role::Secondary | Role::SecondaryMirror),
+        }
+    }
+
     /// Its instances.
-    pub(super) fn instances(self, topology: &Topology) -> impl Iterator<Item = &Instance> {
-        topology.instances().filter(move |instance| match self {
-            Side::Primary => matches!(instance.role, Role::Primary | Role::PrimaryMirror),
-            Side::Backup => matches!(instance.role, Role::Secondary | Role::SecondaryMirror),
-        })
+    pub(crate) fn instances(self, topology: &Topology) -> impl Iterator<Item = &Instance> {
+        topology.instances().filter(move |instance| self.has(instance.role))
     }
 
     /// The one copy of this side that takes writes; `None` when none does.

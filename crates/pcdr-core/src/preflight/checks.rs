@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::space::{self, Room};
 use super::{Answer, Answered, Check, Outcome, folders};
+use crate::failover::Side;
 use crate::known::{Known, Reason};
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{
@@ -54,7 +55,7 @@ impl<'a> Checks<'a> {
         if self.needs_agent(instance) {
             add("agent", "SQL Server Agent runs".to_owned(), self.agent(instance));
         }
-        if self.ships(instance) && self.command != Command::MirrorFailover {
+        if self.ships(instance) && self.ships_logs() {
             add("edition", "the edition ships logs".to_owned(), self.edition(instance));
         }
         for (subject, outcome) in self.releases(instance) {
@@ -135,8 +136,9 @@ impl<'a> Checks<'a> {
     fn answers_at_all(&self, instance: &Instance) -> Outcome {
         match self.seen(instance) {
             Known::Known(seen) => passed(format!("{}, {}", seen.version, seen.edition)),
-            Known::Unknown(reason) if self.is_lost_in_a_failover(instance) => not_checked(format!(
-                "a disaster failover does without it, and it does not answer: {reason}"
+            Known::Unknown(reason) if self.does_without(instance) => not_checked(format!(
+                "{} does without it, and it does not answer: {reason}",
+                self.command.as_str()
             )),
             Known::Unknown(reason) => failed(
                 "an answer",
@@ -146,8 +148,18 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn is_lost_in_a_failover(&self, instance: &Instance) -> bool {
-        self.command == Command::Failover && instance.site == self.topology.primary().site
+    /// A disaster took it, or it has not come back yet.
+    fn does_without(&self, instance: &Instance) -> bool {
+        matches!(self.command, Command::Failover | Command::Fence)
+            && instance.site == self.topology.primary().site
+    }
+
+    /// Whether the command needs logs to be shipped, so that an edition without it is in the way.
+    fn ships_logs(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Configure | Command::Failover | Command::PlannedFailover | Command::Remove
+        )
     }
 
     fn rights(&self, instance: &Instance) -> Vec<(String, Outcome)> {
@@ -191,8 +203,10 @@ impl<'a> Checks<'a> {
             Command::MirrorFailover => {
                 matches!(instance.role, Role::Primary | Role::PrimaryMirror)
             }
-            // Its jobs are held and then removed, running or not.
-            Command::Failover => false,
+            // Jobs are held and then removed, running or not; backups are taken without them.
+            Command::Failover | Command::PlannedFailover | Command::Fence | Command::Failback => {
+                false
+            }
             Command::Status | Command::Discover | Command::Preflight | Command::Plan => false,
         }
     }
@@ -246,32 +260,36 @@ impl<'a> Checks<'a> {
             let subject = format!("release and edition fit mirroring with {}", other.name);
             (subject, judge(other, &|a, b| release::cannot_mirror(a, b, is_witness)))
         };
-        let restores = || {
+        let restores = |from: &Instance| {
             let options = self.topology.log_shipping();
             let own = options.secondaries.iter().find(|own| own.instance == instance.name);
             let is_standby = own.is_some_and(|own| own.restore_mode == RestoreMode::Standby);
-            let subject = format!("the release restores what {} backs up", primary.name);
-            (subject, judge(primary, &|a, b| release::cannot_restore(a, b, is_standby)))
+            let subject = format!("the release restores what {} backs up", from.name);
+            (subject, judge(from, &|a, b| release::cannot_restore(a, b, is_standby)))
         };
+        use Command::{Configure, Failback, Failover, PlannedFailover};
         match (instance.role, self.command) {
-            (_, Command::Remove) => Vec::new(),
-            (Role::PrimaryMirror, Command::Configure | Command::MirrorFailover) => {
+            (Role::PrimaryMirror, Configure | Command::MirrorFailover) => {
                 vec![mirrors(primary, false)]
             }
-            (Role::PrimaryWitness, Command::Configure) => vec![mirrors(primary, true)],
-            (Role::Secondary | Role::FurtherSecondary, Command::Configure)
-            | (Role::Secondary, Command::Failover) => vec![restores()],
-            (Role::SecondaryMirror, Command::Configure | Command::Failover) => {
+            (Role::PrimaryWitness, Configure) => vec![mirrors(primary, true)],
+            (Role::Secondary | Role::FurtherSecondary, Configure)
+            | (Role::Secondary, Failover | PlannedFailover) => vec![restores(primary)],
+            (Role::SecondaryMirror, Configure | Failover | PlannedFailover) => {
                 vec![mirrors(secondary, false)]
             }
+            (Role::Primary, Failback) => vec![restores(secondary)],
             _ => Vec::new(),
         }
     }
 
     fn recovery_models(&self, instance: &Instance) -> Vec<(String, Outcome)> {
-        let is_primary_side = matches!(instance.role, Role::Primary | Role::PrimaryMirror);
-        if self.command != Command::Configure || !is_primary_side {
-            return Vec::new();
+        match self.command {
+            Command::Configure if Side::Primary.has(instance.role) => {}
+            Command::Failback if Side::Backup.has(instance.role) => {
+                return self.recovery_models_that_serve(instance);
+            }
+            _ => return Vec::new(),
         }
         let is_mirrored = self.topology.role(Role::PrimaryMirror).is_some();
         let mut all = Vec::new();
@@ -301,6 +319,23 @@ impl<'a> Checks<'a> {
             all.push((subject, outcome));
         }
         all
+    }
+
+    /// The log backups that take a database back to the primary need FULL.
+    fn recovery_models_that_serve(&self, instance: &Instance) -> Vec<(String, Outcome)> {
+        let served = |database: &DatabaseName| match self.copy(instance, database) {
+            Known::Known(Some(copy)) if copy.is_writable() => Some(copy.recovery_model),
+            _ => None, // the other partner's, or refused for another reason
+        };
+        let judge = |found: RecoveryModel| match found {
+            RecoveryModel::Full => passed("FULL"),
+            other => failed("FULL", other.to_string(), "set it to FULL and take a full backup"),
+        };
+        let databases = self.topology.databases().iter();
+        let served = databases.filter_map(|database| Some((database, served(database)?)));
+        served
+            .map(|(database, found)| (format!("recovery model of {database}"), judge(found)))
+            .collect()
     }
 
     fn service_account(&self, instance: &Instance) -> Outcome {
@@ -338,16 +373,8 @@ impl<'a> Checks<'a> {
     // ---- folders ------------------------------------------------------------------------------
 
     fn folders(&self, instance: &Instance) -> Vec<(&'static str, String, Outcome)> {
-        let uses = match self.command {
-            Command::Configure => self.ships(instance),
-            Command::Failover => instance.role == Role::Secondary,
-            _ => false,
-        };
-        if !uses {
-            return Vec::new();
-        }
         let mut all = Vec::new();
-        for folder in folders(self.topology, instance) {
+        for folder in folders(self.command, self.topology, instance) {
             let outcome = match self.answer(instance) {
                 Known::Known(answer) => match answer.folders.get(&folder) {
                     Some(Known::Known(true)) => passed(
@@ -364,6 +391,9 @@ impl<'a> Checks<'a> {
                 Known::Unknown(reason) => not_checked(reason),
             };
             all.push(("folder", format!("folder {folder}"), outcome));
+        }
+        if all.is_empty() || !self.ships_logs() {
+            return all;
         }
         for database in self.topology.databases() {
             match instance.role {
@@ -459,7 +489,8 @@ impl<'a> Checks<'a> {
     fn space(&self, instance: &Instance) -> Vec<(String, Outcome)> {
         let rooms = match self.command {
             Command::Configure => space::to_configure(self, instance),
-            Command::Failover => space::to_fail_over(self, instance),
+            Command::Failover | Command::PlannedFailover => space::to_fail_over(self, instance),
+            Command::Failback => space::to_fail_back(self, instance),
             _ => Vec::new(),
         };
         let volumes = match self.answer(instance) {
@@ -501,7 +532,7 @@ impl<'a> Checks<'a> {
             Command::MirrorFailover => {
                 matches!(instance.role, Role::Primary | Role::PrimaryMirror | Role::PrimaryWitness)
             }
-            Command::Failover => {
+            Command::Failover | Command::PlannedFailover => {
                 self.topology.role(Role::SecondaryMirror).is_some()
                     && matches!(instance.role, Role::Secondary | Role::SecondaryMirror)
             }

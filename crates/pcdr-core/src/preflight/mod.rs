@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::error::InstanceError;
+use crate::failover::Side;
 use crate::known::{Known, Reason};
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::Observation;
@@ -165,29 +166,34 @@ pub fn question(command: Command, topology: &Topology, instance: &Instance) -> Q
     Question {
         databases: topology.databases().to_vec(),
         rights: asked,
-        folders: folders(topology, instance),
+        folders: folders(command, topology, instance),
     }
 }
 
-/// The folders that log shipping uses from an instance of a role.
-fn folders(topology: &Topology, instance: &Instance) -> Vec<String> {
+/// The folders that a command uses from an instance.
+fn folders(command: Command, topology: &Topology, instance: &Instance) -> Vec<String> {
     let share = &topology.backup_share().unc;
     let options = topology.log_shipping();
-    match instance.role {
-        Role::Primary | Role::PrimaryMirror => {
-            vec![options.backup_directory.clone().unwrap_or_else(|| share.clone())]
-        }
-        Role::Secondary | Role::FurtherSecondary => {
-            let own = options.secondaries.iter().find(|own| own.instance == instance.name);
-            let copies = own.and_then(|own| topology.share(&own.copy_share));
-            [Some(share.clone()), copies.map(|copies| copies.unc.clone())]
-                .into_iter()
-                .flatten()
-                .collect()
-        }
-        Role::PrimaryWitness | Role::SecondaryMirror | Role::SecondaryWitness | Role::Monitor => {
-            Vec::new()
-        }
+    let backups = || vec![options.backup_directory.clone().unwrap_or_else(|| share.clone())];
+    let copies = || {
+        let own = options.secondaries.iter().find(|own| own.instance == instance.name);
+        let copies = own.and_then(|own| topology.share(&own.copy_share));
+        let both = [Some(share.clone()), copies.map(|copies| copies.unc.clone())];
+        both.into_iter().flatten().collect()
+    };
+    let role = instance.role;
+    match command {
+        Command::Configure => match role {
+            Role::Primary | Role::PrimaryMirror => backups(),
+            Role::Secondary | Role::FurtherSecondary => copies(),
+            _ => Vec::new(),
+        },
+        Command::Failover if role == Role::Secondary => copies(),
+        Command::PlannedFailover if role == Role::Secondary => copies(),
+        // The tail of the log goes straight to the share, whatever folder the backup job has.
+        Command::PlannedFailover | Command::Fence if Side::Primary.has(role) => vec![share.clone()],
+        Command::Failback if Side::Backup.has(role) || role == Role::Primary => vec![share.clone()],
+        _ => Vec::new(),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::checks::{Checks, failed, not_checked, passed};
 use super::{Outcome, Volume};
+use crate::failover::Side;
 use crate::known::Known;
 use crate::name::DatabaseName;
+use crate::observation::DatabaseObservation;
 use crate::topology::{Initialise, Instance, Role};
 
 /// Room that something takes in a folder.
@@ -134,6 +136,34 @@ pub(super) fn to_fail_over(checks: &Checks<'_>, instance: &Instance) -> Vec<Room
                 }
             }
             _ => {}
+        }
+    }
+    all
+}
+
+/// Where the primary has no copy that waits for log, it gets a full one from the side that serves.
+pub(super) fn to_fail_back(checks: &Checks<'_>, instance: &Instance) -> Vec<Room> {
+    if instance.role != Role::Primary {
+        return Vec::new();
+    }
+    let mut all = Vec::new();
+    for database in checks.topology.databases() {
+        let is_there =
+            |copy: Known<Option<&DatabaseObservation>>| matches!(copy, Known::Known(Some(_)));
+        if is_there(checks.copy(instance, database)) {
+            continue;
+        }
+        let serves = Side::Backup.instances(checks.topology).find(|other| {
+            let copy = checks.copy(other, database);
+            copy.known().copied().flatten().is_some_and(DatabaseObservation::is_writable)
+        });
+        match serves {
+            Some(serves) => all.extend(to_restore(checks, serves, instance, database)),
+            None => all.push(Room {
+                subject: format!("space to restore {database}"),
+                path: String::new(),
+                bytes: Known::unknown("not_served", "no backup database is known to serve it"),
+            }),
         }
     }
     all

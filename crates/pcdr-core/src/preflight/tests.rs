@@ -26,8 +26,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn good(topology: &Topology, instance: &Instance) -> Answer {
-    let question = question(Command::Configure, topology, instance);
-    let failover = super::question(Command::Failover, topology, instance);
+    let questions = || Command::ALL.map(|command| question(command, topology, instance));
     let file = |is_log, path: &str| File {
         database: "mgc".into(),
         is_log,
@@ -36,10 +35,9 @@ fn good(topology: &Topology, instance: &Instance) -> Answer {
     };
     Answer {
         now: ASKED.plus(std::time::Duration::from_millis(200)),
-        rights: question
-            .rights
+        rights: questions()
             .into_iter()
-            .chain(failover.rights)
+            .flat_map(|question| question.rights)
             .map(|right| (right, Known::Known(true)))
             .collect(),
         services: Known::Known(vec![
@@ -55,7 +53,11 @@ fn good(topology: &Topology, instance: &Instance) -> Answer {
             available_bytes: 50 * GIB,
         }]),
         files: Known::Known(vec![file(false, "D:\\data\\mgc.mdf"), file(true, "d:\\log\\mgc.ldf")]),
-        folders: question.folders.into_iter().map(|f| (f, Known::Known(true))).collect(),
+        folders: questions()
+            .into_iter()
+            .flat_map(|question| question.folders)
+            .map(|folder| (folder, Known::Known(true)))
+            .collect(),
     }
 }
 
@@ -126,8 +128,7 @@ fn nothing_fails_where_everything_is_as_it_should_be() {
     }
     ground.seen("sql-s2").databases = Known::Known(BTreeMap::new());
     let mut met = std::collections::BTreeSet::new();
-    for command in [Command::Configure, Command::Failover, Command::MirrorFailover, Command::Remove]
-    {
+    for command in Command::ALL.into_iter().filter(|command| !command.only_reads()) {
         let report = check(command, &ground.topology, &ground.observation, &ground.answers);
         for (instance, check) in report.checks() {
             let is_failure = matches!(check.outcome, Outcome::Failed { .. });
@@ -155,6 +156,13 @@ fn an_instance_that_does_not_answer_fails_except_where_a_failover_does_without_i
     assert_eq!(ground.ended(Command::Failover, "sql-n1", "answers"), "N");
     assert_eq!(ground.ended(Command::Failover, "sql-s1", "answers"), "F");
     assert_eq!(ground.ended(Command::Configure, "sql-n1", "answers"), "F");
+    assert_eq!(
+        ground.ended(Command::Fence, "sql-n1", "answers"),
+        "N",
+        "fence again when it is back"
+    );
+    assert_eq!(ground.ended(Command::Fence, "sql-s1", "answers"), "F");
+    assert_eq!(ground.ended(Command::PlannedFailover, "sql-n1", "answers"), "F");
     // No other check of it is left out, and none passes.
     let all = |code| ground.ended(Command::Configure, "sql-s1", code);
     let codes = ["right", "agent", "edition", "release", "folder", "folder_written", "space"];
@@ -251,6 +259,51 @@ fn a_folder_passes_fails_and_is_unknown() {
     assert_eq!(ground.ended(Command::Failover, "sql-s1", "folder"), "FP");
     ground.answer("sql-s1").folders.insert(share, Known::Unknown(reason()));
     assert_eq!(ground.ended(Command::Failover, "sql-s1", "folder"), "NP");
+}
+
+#[test]
+fn the_folder_that_a_tail_goes_to_is_the_share_wherever_the_jobs_back_up_to() {
+    let mut ground = Ground::new();
+    assert_eq!(ground.ended(Command::PlannedFailover, "sql-s1", "folder"), "PP", "it copies");
+    let share = ground.topology.backup_share().unc.clone();
+    for instance in ["sql-n1", "sql-n2", "sql-s1", "sql-s2"] {
+        ground.answer(instance).folders.insert(share.clone(), Known::Known(false));
+    }
+    for (command, ended) in [
+        (Command::PlannedFailover, ["F", "F", "FP", ""]),
+        (Command::Fence, ["F", "F", "", ""]),
+        (Command::Failback, ["F", "", "F", "F"]),
+        (Command::MirrorFailover, ["", "", "", ""]),
+    ] {
+        let found = ["sql-n1", "sql-n2", "sql-s1", "sql-s2"]
+            .map(|instance| ground.ended(command, instance, "folder"));
+        assert_eq!(found, ended, "{}", command.as_str());
+    }
+}
+
+#[test]
+fn a_failback_needs_full_where_the_database_is_served_and_room_where_its_copy_is_missing() {
+    let mut ground = Ground::new();
+    let way_back =
+        |ground: &Ground, instance, code| ground.ended(Command::Failback, instance, code);
+    assert_eq!(way_back(&ground, "sql-s1", "recovery_model"), "", "it does not serve");
+    assert_eq!(way_back(&ground, "sql-n1", "space"), "", "its copy is there");
+    ground.copy("sql-s1").state = DatabaseState::Online;
+    assert_eq!(way_back(&ground, "sql-s1", "recovery_model"), "P");
+    ground.copy("sql-s1").recovery_model = RecoveryModel::Simple;
+    assert_eq!(way_back(&ground, "sql-s1", "recovery_model"), "F");
+    ground.seen("sql-n1").databases = Known::Known(BTreeMap::new());
+    assert_eq!(way_back(&ground, "sql-n1", "space"), "P");
+    ground.answer("sql-n1").volumes = Known::Known(Vec::new());
+    assert_eq!(way_back(&ground, "sql-n1", "space"), "N", "no volume is told");
+    ground.copy("sql-s1").state = DatabaseState::Restoring;
+    assert_eq!(way_back(&ground, "sql-n1", "space"), "N", "nobody serves it");
+    ground.seen("sql-n1").version = "10.50.6000.34".to_owned();
+    assert_eq!(
+        way_back(&ground, "sql-n1", "release"),
+        "F",
+        "an older release restores nothing newer"
+    );
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum Duty {
     CreateEndpoint,
     /// Change a database that is open: recovery model, partner, witness.
     AlterDatabase,
+    /// Change the pool's compliance database, which is mirrored and never shipped.
+    AlterComplianceDatabase,
     /// Change a copy that is not open: force service.
     AlterClosedDatabase,
     /// Back a database or its log up.
@@ -53,9 +55,11 @@ pub fn duties(action: &Action) -> &'static [Duty] {
             | DatabaseAction::RemoveWitness
             | DatabaseAction::RemoveMirroring => &[Duty::AlterDatabase],
             DatabaseAction::ForceService => &[Duty::AlterClosedDatabase],
-            DatabaseAction::BackUpDatabase { .. }
-            | DatabaseAction::BackUpLog { .. }
-            | DatabaseAction::BackUpTail { .. } => &[Duty::BackUp],
+            DatabaseAction::BackUpDatabase { .. } | DatabaseAction::BackUpLog { .. } => {
+                &[Duty::BackUp]
+            }
+            // Whether it holds what it has to is read from its header.
+            DatabaseAction::BackUpTail { .. } => &[Duty::BackUp, Duty::ReadBackups],
             DatabaseAction::RestoreDatabase { replaces_existing: false, .. } => {
                 &[Duty::ReadBackups, Duty::RestoreNew]
             }
@@ -220,6 +224,20 @@ impl Duty {
                     )
                 })
                 .collect(),
+            Duty::AlterComplianceDatabase => {
+                let compliance = topology.pool().and_then(|pool| pool.compliance_database.clone());
+                let compliance = compliance.filter(|_| holds_copies).into_iter();
+                compliance
+                    .map(|database| {
+                        new(
+                            Right::Database(database, "ALTER"),
+                            "removes its mirroring, where it is mirrored",
+                            "ALTER DATABASE Database Mirroring (Transact-SQL)",
+                            PERMISSIONS,
+                        )
+                    })
+                    .collect()
+            }
             Duty::AlterClosedDatabase if holds_copies => vec![
                 Need {
                     only: Some("to force the mirror into service, which pcdr does by the consent force-service alone"),

@@ -162,8 +162,8 @@ fn must_own(msdb: &Msdb, around: &dyn Surroundings, job: Uuid) -> Result<(), Sql
 /// Source: "SQL Server Agent Fixed Database Roles".
 fn only_enables(a: Arguments<'_>) -> bool {
     let names = ["@job_id", "@job_name", "@enabled"];
-    let said = |given: &&crate::tsql::host::Argument| !given.value.is_null();
-    a.0.iter().filter(said).all(|given| names.iter().any(|n| given.name.eq_ignore_ascii_case(n)))
+    let mut said = a.0.iter().filter(|argument| argument.given); // what was left out has its default
+    said.all(|argument| names.iter().any(|name| argument.name.eq_ignore_ascii_case(name)))
 }
 
 fn may_start(msdb: &Msdb, around: &dyn Surroundings, job: Uuid) -> Result<(), SqlFailure> {
