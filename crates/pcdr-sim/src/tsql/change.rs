@@ -70,7 +70,7 @@ impl Run<'_> {
         insert: &Insert,
         captured: Option<Vec<Relation>>,
     ) -> Result<(u64, Option<Relation>), SqlFailure> {
-        let mut target = self.target(&insert.table)?;
+        let mut target = self.target_of_insert(&insert.table)?;
         let positions = self.insert_positions(&target, &insert.columns)?;
         let sources = match (&insert.source, captured) {
             (InsertSource::Default, _) | (InsertSource::Execute(_), None) => Vec::new(),

@@ -146,6 +146,22 @@ impl Run<'_> {
         })
     }
 
+    /// A table that gets new rows. A user table's rows are there only if a constraint compares new rows
+    /// with them: whoever fills a table would otherwise copy it for each of its rows.
+    pub(super) fn target_of_insert(&self, path: &Path) -> Result<Target, SqlFailure> {
+        if self.kept(path)?.is_some() {
+            return self.target(path);
+        }
+        let name = object_name(path);
+        let columns = self.host.columns(&name)?;
+        let rules = self.host.table_rules(&name).unwrap_or_default();
+        if !rules.constraints.is_empty() {
+            return self.target(path);
+        }
+        let shown = self.shown(&name);
+        Ok(Target { path: path.clone(), rules, shown, columns, rows: Vec::new(), is_kept: false })
+    }
+
     pub(super) fn shown(&self, name: &ObjectName) -> Shown {
         let schema = if name.schema.is_empty() { "dbo" } else { &name.schema };
         let table = format!("{schema}.{}", name.name);
