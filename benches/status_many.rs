@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pcdr_benches::many::{Pairs, Time};
+use pcdr_benches::many::{CHECK, Pairs, Time};
 use pcdr_cli::overview::look;
 
 /// Lines of a terminal.
@@ -39,16 +39,23 @@ fn main() {
             tokio::signal::ctrl_c().await.unwrap();
             return;
         }
-        let before: u64 = served.round_trips().values().sum();
+        let count = || {
+            let all = served.round_trips();
+            let checks = all.get(CHECK).copied().unwrap_or_default();
+            (all.values().sum::<u64>() - checks, checks)
+        };
+        let before = count();
         let overview = look(served.watched(), Duration::from_secs(5)).await;
-        let after: u64 = served.round_trips().values().sum();
+        let after = count();
         let document = overview.document();
         print!("{}", overview.render(LINES));
         println!(
-            "status_many: {} instances asked, {} answered, {} round trips, {} ms",
+            "status_many: {} instances asked, {} answered, {} round trips, and {} connections asked whether \
+             they work after half a minute without use, {} ms",
             document.instances_asked,
             document.instances_answered,
-            after - before,
+            after.0 - before.0,
+            after.1 - before.1,
             document.took_milliseconds
         );
     });
