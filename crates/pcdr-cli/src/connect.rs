@@ -8,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pcdr_core::ports::{Clock, PoolControl, Ports};
 use pcdr_core::preflight::Preflight;
+use pcdr_core::topology::ShellBy;
 use pcdr_core::{InstanceName, Timestamp, Topology};
-use pcdr_skype::{CommandTransport, Product, Shell, ShellPool, ShellTransport};
+use pcdr_skype::{CommandTransport, PersonPool, Product, Shell, ShellPool, ShellTransport};
 use pcdr_sql::{Dialer, Fleet, FleetOptions, TcpDialer, Trace};
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::person::AtTheTerminal;
 use crate::store::{self, FileStore};
 use crate::topology_file::TopologyFile;
 
@@ -95,20 +97,21 @@ pub fn connect(topology: &Topology, way: &Way) -> Result<Connected, Failure> {
     Ok(Connected { ports, preflight: fleet.preflight(), folder: way.folder.clone() })
 }
 
-/// The Management Shell by the topology's command, or Windows PowerShell on this computer.
+/// The Management Shell by the topology's command, or Windows PowerShell on this computer; `None` where a
+/// person runs the cmdlets.
 pub fn shell_command(topology: &Topology) -> Option<Arc<dyn ShellTransport>> {
     let Some(settings) = topology.management_shell() else {
         return Some(Arc::new(CommandTransport::powershell()));
     };
-    let (program, arguments) = settings.command.split_first()?;
+    let ShellBy::Command(words) = &settings.by else { return None };
+    let (program, arguments) = words.split_first()?;
     let command = CommandTransport::new(program, arguments);
     Some(Arc::new(command.with_timeout(settings.timeout)))
 }
 
 fn pool(topology: &Topology, way: &Way) -> Option<Arc<dyn PoolControl>> {
-    let transport = match &way.shell {
-        Some(shell) => Arc::clone(shell),
-        None => shell_command(topology)?,
+    let Some(transport) = way.shell.clone().or_else(|| shell_command(topology)) else {
+        return Some(Arc::new(PersonPool::new(AtTheTerminal::default(), topology)?));
     };
     let shell = Shell::new(transport, Product::default());
     let pool: Arc<dyn PoolControl> = Arc::new(ShellPool::new(shell, topology)?);

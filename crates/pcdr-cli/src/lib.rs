@@ -11,6 +11,7 @@ pub mod failure;
 pub mod meter;
 pub mod output;
 pub mod overview;
+pub mod person;
 pub mod plan;
 pub mod preflight;
 pub mod protection_views;

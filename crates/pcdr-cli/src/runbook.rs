@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use pcdr_core::observation::PoolState;
 use pcdr_core::settings::{Difference, Part};
-use pcdr_core::step::{
-    DatabaseAction, FileAction, LogEnd, LogShippingAction, NewPrincipal, PoolAction,
-};
+use pcdr_core::step::{DatabaseAction, FileAction, LogEnd, LogShippingAction};
 use pcdr_core::time::readable;
-use pcdr_core::{Action, DatabaseName, InstanceName, PlanContent, Topology};
+use pcdr_core::{Action, InstanceName, PlanContent, Topology};
 use pcdr_sql::quote::{self, QuoteError};
 use pcdr_sql::statement::{Statement, database, log_shipping};
 
@@ -222,30 +219,12 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                 check: "robocopy ends with exit code 1 (one file copied) and the sizes agree.",
             })
         }
-        Action::Pool(pool, action) => Ok(Instruction {
-            place: "the product's Management Shell".to_owned(),
-            language: "powershell",
-            code: on_pool(topology, pool.as_str(), action),
-            check: match action {
-                PoolAction::SetState(_) => "`Get-CsPersistentChatState` shows the new state.",
-                PoolAction::InstallMirror { .. } => {
-                    "`Get-CsDatabaseMirrorState` shows principal and mirror, and \
-                     `sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
-                }
-                PoolAction::FailOverDatabase { .. } => {
-                    "`Get-CsDatabaseMirrorState` shows the new principal, and there \
-                     `sys.database_mirroring.mirroring_role_desc` is PRINCIPAL."
-                }
-                PoolAction::ClearActiveServers => {
-                    "no command reads the list back; the chat servers' \
-                     `tblServerIdentity.serverLastPingTime` stands still."
-                }
-                PoolAction::AddActiveServer(_) | PoolAction::AwaitServers(_) => {
-                    "no command reads the list back; after replication the server's \
-                     `tblServerIdentity.serverLastPingTime` in the new primary moves on."
-                }
-            },
-        }),
+        Action::Pool(pool, action) => {
+            let pcdr_skype::ByHand { code, check } =
+                pcdr_skype::by_hand(topology, pool.as_str(), action);
+            let place = "the product's Management Shell".to_owned();
+            Ok(Instruction { place, language: "powershell", code, check })
+        }
     }
 }
 
@@ -434,68 +413,4 @@ fn by_hand(changes: &[Difference]) -> String {
         format!("\n-- In SQL Server Agent: {}.", quote::comment(&change.to_string()))
     });
     lines.collect()
-}
-
-/// `DatabaseType` of a database of the pool.
-fn database_type(topology: &Topology, database: &DatabaseName) -> &'static str {
-    let compliance = topology.pool().and_then(|pool| pool.compliance_database.as_ref());
-    if compliance == Some(database) { "PersistentChatCompliance" } else { "PersistentChat" }
-}
-
-fn on_pool(topology: &Topology, pool: &str, action: &PoolAction) -> String {
-    let service = pcdr_skype::quote(&format!("service:{pool}"));
-    match action {
-        PoolAction::SetState(state) => {
-            let state = match state {
-                PoolState::Normal => "Normal",
-                PoolState::FailedOver => "FailedOver",
-            };
-            format!("Set-CsPersistentChatState -Identity {service} -PoolState {state}")
-        }
-        PoolAction::InstallMirror { primary, database, file_share, drops_existing, .. } => {
-            let kind = database_type(topology, database);
-            let found = topology.instance(primary);
-            let host = found.map_or(primary.as_str(), |instance| &instance.host);
-            let named = found
-                .and_then(|instance| instance.instance.as_ref())
-                .map_or(String::new(), |n| format!(" -SqlInstanceName {}", pcdr_skype::quote(n)));
-            let dropping = if *drops_existing { " -DropExistingDatabasesOnMirror" } else { "" };
-            format!(
-                "Install-CsMirrorDatabase -DatabaseType {kind} -FileShare {} -SqlServerFqdn {}{named}\
-                 {dropping} -Verbose\n# Answer the question with A (yes to all).",
-                pcdr_skype::quote(file_share),
-                pcdr_skype::quote(host)
-            )
-        }
-        PoolAction::FailOverDatabase { database, new_principal, force, .. } => {
-            let new_principal = match new_principal {
-                NewPrincipal::Primary => "Primary",
-                NewPrincipal::Mirror => "Mirror",
-            };
-            format!(
-                "Invoke-CsDatabaseFailover -PoolFqdn {} -DatabaseType {} -NewPrincipal {new_principal}{} \
-                 -Verbose",
-                pcdr_skype::quote(pool),
-                database_type(topology, database),
-                if *force { " -Force" } else { "" }
-            )
-        }
-        PoolAction::ClearActiveServers => {
-            "Set-CsPersistentChatActiveServer -Identity PChatServerCollection -ActiveServers $Null"
-                .to_owned()
-        }
-        PoolAction::AddActiveServer(server) => format!(
-            "Set-CsPersistentChatActiveServer -Identity PChatServerCollection -ActiveServers \
-             @{{Add={}}}",
-            pcdr_skype::quote(server.as_str())
-        ),
-        PoolAction::AwaitServers(servers) => {
-            let names: Vec<&str> = servers.iter().map(pcdr_core::ServerName::as_str).collect();
-            format!(
-                "# Wait until the last ping of each of these moves on in the new primary:\n# {}\n\
-                 # SELECT serverAddress, serverLastPingTime FROM dbo.tblServerIdentity;",
-                names.join(", ").replace(['\r', '\n'], " ")
-            )
-        }
-    }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use pcdr_core::schedule::Schedule;
 use pcdr_core::topology::{
-    ALL_CODES, Authentication, Encryption, Place, Role, SecretSource, Topology, Violations,
+    ALL_CODES, Authentication, Encryption, Place, Role, SecretSource, ShellBy, Topology, Violations,
 };
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -164,8 +164,15 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     let login = "pcdr".to_owned();
     assert_eq!(connection.authentication, Authentication::SqlLogin { login, password });
     let shell = topology.management_shell().unwrap();
-    assert_eq!(shell.command[0], "powershell.exe");
+    assert!(matches!(&shell.by, ShellBy::Command(words) if words[0] == "powershell.exe"));
     assert_eq!(shell.timeout, Duration::from_secs(600));
+}
+
+#[test]
+fn a_person_runs_the_cmdlets_where_the_file_says_so() {
+    let text = format!("{STRETCHED}\n[management_shell]\nby = \"person\"\n");
+    let topology = Topology::parse(&text).unwrap();
+    assert_eq!(topology.management_shell().unwrap().by, ShellBy::Person);
 }
 
 #[test]

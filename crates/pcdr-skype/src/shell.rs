@@ -413,7 +413,7 @@ impl Shell {
 const MASTER: &str = "ActiveMasterFQDN";
 
 /// `service:<pool FQDN>`, the form of the failover procedure.
-fn service(pool_fqdn: &str) -> String {
+pub(crate) fn service(pool_fqdn: &str) -> String {
     quote(&format!("service:{pool_fqdn}"))
 }
 

@@ -196,6 +196,7 @@ pub(super) struct SecretRow {
 }
 
 pub(super) struct ManagementShellRow {
+    pub(super) by_person: Option<Spanned<bool>>,
     pub(super) command: Option<Spanned<Vec<Text>>>,
     pub(super) timeout: Option<Duration>,
 }
@@ -561,6 +562,7 @@ pub(super) fn method_name(method: Method) -> &'static str {
 
 fn management_shell(fields: &mut Fields<'_, '_>, _: Span) -> ManagementShellRow {
     ManagementShellRow {
+        by_person: fields.choice("by", &[("command", false), ("person", true)]),
         command: fields.texts("command", LOCAL),
         timeout: fields.duration("timeout", CMDLET).map(Spanned::into_inner),
     }

@@ -335,11 +335,20 @@ pub enum SecretSource {
     File(String),
 }
 
+/// Who runs the cmdlets of the product's Management Shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellBy {
+    /// Program and arguments; the script goes to its standard input.
+    Command(Vec<String>),
+    /// A person, who is shown each cmdlet and says when it was done.
+    Person,
+}
+
 /// How pcdr reaches the product's Management Shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagementShell {
-    /// Program and arguments; the script goes to its standard input.
-    pub command: Vec<String>,
+    /// Who runs the cmdlets.
+    pub by: ShellBy,
     /// Limit for one cmdlet.
     pub timeout: Duration,
 }

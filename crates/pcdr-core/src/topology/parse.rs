@@ -9,8 +9,8 @@ use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
     Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
-    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, Site, Topology, Violations,
-    rules,
+    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, Topology,
+    Violations, rules,
 };
 use crate::schedule::Schedule;
 
@@ -238,10 +238,14 @@ const POWERSHELL: [&str; 5] = ["powershell.exe", "-NoProfile", "-NonInteractive"
 fn management_shell(file: &File) -> ManagementShell {
     let row = file.management_shell.as_ref();
     let command = row.and_then(|row| row.command.as_ref());
+    let is_a_person = row.and_then(|row| row.by_person.as_ref()).is_some_and(|by| *by.get_ref());
     ManagementShell {
-        command: match command {
-            Some(words) => words.get_ref().iter().map(|word| word.get_ref().clone()).collect(),
-            None => POWERSHELL.iter().map(|&word| word.to_owned()).collect(),
+        by: match command {
+            _ if is_a_person => ShellBy::Person,
+            Some(words) => ShellBy::Command(
+                words.get_ref().iter().map(|word| word.get_ref().clone()).collect(),
+            ),
+            None => ShellBy::Command(POWERSHELL.iter().map(|&word| word.to_owned()).collect()),
         },
         timeout: row.and_then(|row| row.timeout).unwrap_or(Duration::from_secs(10 * 60)),
     }

@@ -815,6 +815,13 @@ fn connection(file: &File, findings: &mut Findings) {
         let remedy = "Write program and arguments, or take the line out for powershell.exe.";
         findings.report(Code::EmptyCommand, command.span(), message, remedy);
     }
+    let by = file.management_shell.as_ref().and_then(|row| row.by_person.as_ref());
+    if let (Some(by), Some(_)) = (by.filter(|by| *by.get_ref()), command) {
+        let message =
+            "a person runs the cmdlets by hand, found a `command` in [management_shell] beside it";
+        let remedy = "Take one of the two lines out.";
+        findings.report(Code::CommandOfAPerson, by.span(), message, remedy);
+    }
 }
 
 /// Exactly one place for the secret.

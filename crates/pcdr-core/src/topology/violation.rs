@@ -150,6 +150,7 @@ codes! {
     KeyOfOtherAuthentication "key_of_other_authentication" FORM;
     KerberosNeedsFullName "kerberos_needs_full_name" SPN;
     EmptyCommand "empty_command" FORM;
+    CommandOfAPerson "command_of_a_person" FORM;
     ToBeCompleted "to_be_completed" FORM;
     // Names and references.
     DuplicateSite "duplicate_site" FORM;
