@@ -67,8 +67,12 @@ fn set_up(shell: &Shell) -> Result<(PathBuf, String), String> {
     tools(shell)?;
     let folder = machine::target(shell)?.join("clients");
     let fresh = [
-        once(shell, &folder, "python", &[REQUIREMENTS], || python(shell, &folder))?,
-        once(shell, &folder, "javascript", &[PACKAGE, LOCK], || javascript(shell, &folder))?,
+        machine::once(shell, &folder, "python", &[REQUIREMENTS], || python(shell, &folder))
+            .map_err(|error| impossible(&error))?,
+        machine::once(shell, &folder, "javascript", &[PACKAGE, LOCK], || {
+            javascript(shell, &folder)
+        })
+        .map_err(|error| impossible(&error))?,
     ];
     let origin = if fresh.contains(&true) { "downloaded" } else { "had been downloaded" };
     Ok((folder, origin.to_owned()))
@@ -119,44 +123,9 @@ fn tools(shell: &Shell) -> Result<(), String> {
     Ok(())
 }
 
-/// Does `work` unless it was done for these very files; says whether it did.
-fn once(
-    shell: &Shell,
-    folder: &Path,
-    what: &str,
-    files: &[&str],
-    work: impl FnOnce() -> xshell::Result<()>,
-) -> Result<bool, String> {
-    let failed = |error: xshell::Error| impossible(&error.to_string());
-    let mut wanted = String::new();
-    for file in files {
-        wanted.push_str(&shell.read_file(file).map_err(failed)?);
-    }
-    let stamp = folder.join(format!("{what}.txt"));
-    if shell.path_exists(&stamp) && shell.read_file(&stamp).map_err(failed)? == wanted {
-        return Ok(false);
-    }
-    shell.remove_path(&stamp).map_err(failed)?;
-    shell.create_dir(folder).map_err(failed)?;
-    work().map_err(failed)?;
-    // Written last, so that an interrupted download is not taken for a whole one.
-    shell.write_file(&stamp, wanted).map_err(failed)?;
-    Ok(true)
-}
-
 /// The clients in Python.
 fn python(shell: &Shell, folder: &Path) -> xshell::Result<()> {
-    let environment = folder.join("venv");
-    shell.remove_path(&environment)?;
-    cmd!(shell, "python3 -m venv {environment}").quiet().run()?;
-    let python = environment.join("bin").join("python");
-    cmd!(
-        shell,
-        "{python} -m pip install --quiet --no-input --disable-pip-version-check --no-deps
-            --only-binary :all: --require-hashes --requirement {REQUIREMENTS}"
-    )
-    .quiet()
-    .run()
+    machine::python_environment(shell, &folder.join("venv"), REQUIREMENTS)
 }
 
 /// The client in JavaScript.

@@ -1,6 +1,6 @@
 //! The machine's own programs and packages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
@@ -60,4 +60,51 @@ pub(crate) fn target(shell: &Shell) -> Result<PathBuf, String> {
         serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
     let folder = metadata["target_directory"].as_str().map(PathBuf::from);
     folder.ok_or_else(|| "cargo metadata names no target directory".to_owned())
+}
+
+/// Does `work` unless it was done for these very files; says whether it did.
+///
+/// # Errors
+///
+/// A file that cannot be read, or what `work` says.
+pub(crate) fn once(
+    shell: &Shell,
+    folder: &Path,
+    what: &str,
+    files: &[&str],
+    work: impl FnOnce() -> xshell::Result<()>,
+) -> Result<bool, String> {
+    let failed = |error: xshell::Error| error.to_string();
+    let mut wanted = String::new();
+    for file in files {
+        wanted.push_str(&shell.read_file(file).map_err(failed)?);
+    }
+    let stamp = folder.join(format!("{what}.txt"));
+    if shell.path_exists(&stamp) && shell.read_file(&stamp).map_err(failed)? == wanted {
+        return Ok(false);
+    }
+    shell.remove_path(&stamp).map_err(failed)?;
+    shell.create_dir(folder).map_err(failed)?;
+    work().map_err(failed)?;
+    // Written last, so that an interrupted download is not taken for a whole one.
+    shell.write_file(&stamp, wanted).map_err(failed)?;
+    Ok(true)
+}
+
+/// Makes a virtual environment of Python anew and installs what a file of pinned requirements names.
+pub(crate) fn python_environment(
+    shell: &Shell,
+    environment: &Path,
+    requirements: &str,
+) -> xshell::Result<()> {
+    shell.remove_path(environment)?;
+    cmd!(shell, "python3 -m venv {environment}").quiet().run()?;
+    let python = environment.join("bin").join("python");
+    cmd!(
+        shell,
+        "{python} -m pip install --quiet --no-input --disable-pip-version-check --no-deps
+            --only-binary :all: --require-hashes --requirement {requirements}"
+    )
+    .quiet()
+    .run()
 }

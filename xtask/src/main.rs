@@ -13,6 +13,7 @@ mod lint;
 mod machine;
 mod official_parser;
 mod purity;
+mod python;
 mod real;
 mod report;
 mod scan;
@@ -43,12 +44,24 @@ enum Chore {
         /// Leave out the TDS clients written by others, where they cannot be installed
         #[arg(long)]
         skip_clients: bool,
+        /// Leave out the Python package, where Python cannot be had
+        #[arg(long)]
+        skip_python: bool,
     },
     /// Set up TDS clients written by others and run each against the stand-in
     Clients {
         /// Do nothing, and say so
         #[arg(long)]
         skip_clients: bool,
+    },
+    /// Build the Python package, install it beside its tools and run its tests and type checks
+    Python {
+        /// Do nothing, and say so
+        #[arg(long)]
+        skip_python: bool,
+        /// Passed on to pytest, for example -k and a part of a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Set up the vendor's own T-SQL parser and judge every statement that pcdr sends
     Tsql {
@@ -89,6 +102,9 @@ enum Chore {
         /// Leave out the TDS clients written by others, where they cannot be installed
         #[arg(long)]
         skip_clients: bool,
+        /// Leave out the Python package, where Python cannot be had
+        #[arg(long)]
+        skip_python: bool,
     },
 }
 
@@ -102,10 +118,21 @@ fn main() -> ExitCode {
         }
     };
     let succeeded = match arguments.chore {
-        Chore::Test { skip_official_parser, skip_clients } => testing::run(
+        Chore::Test { skip_official_parser, skip_clients, skip_python } => testing::run(
             &shell,
-            testing::Skip { parser: skip_official_parser, clients: skip_clients },
+            testing::Skip {
+                parser: skip_official_parser,
+                clients: skip_clients,
+                python: skip_python,
+            },
         ),
+        Chore::Python { skip_python, arguments } => {
+            let mut report = report::Report::new();
+            let counts = python::run(&shell, &mut report, skip_python, &arguments);
+            let succeeded = report.finish();
+            println!("{} passed, {} failed", counts.passed, counts.failed);
+            succeeded
+        }
         Chore::Clients { skip_clients } => {
             let mut report = report::Report::new();
             let counts = clients::run(&shell, &mut report, skip_clients);
@@ -134,9 +161,13 @@ fn main() -> ExitCode {
             fuzz::run(&shell, &mut report, cases, Some(seed));
             report.finish()
         }
-        Chore::Ci { skip_official_parser, skip_clients } => {
+        Chore::Ci { skip_official_parser, skip_clients, skip_python } => {
             let clean = lint::run(&shell);
-            let skip = testing::Skip { parser: skip_official_parser, clients: skip_clients };
+            let skip = testing::Skip {
+                parser: skip_official_parser,
+                clients: skip_clients,
+                python: skip_python,
+            };
             testing::run(&shell, skip) && clean
         }
     };

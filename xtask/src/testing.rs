@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 
 use crate::report::{Checked, Report};
-use crate::{clients, fuzz, official_parser, setup};
+use crate::{clients, fuzz, official_parser, python, setup};
 
 /// What `cargo test` counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) struct Skip {
     pub(crate) parser: bool,
     /// What needs TDS clients written by others.
     pub(crate) clients: bool,
+    /// What needs Python.
+    pub(crate) python: bool,
 }
 
 /// Tests that cross crates spend their time in the stand-in, which is compiled for that.
@@ -71,6 +73,10 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
             counts.ignored = counts.ignored.saturating_sub(part.passed + part.failed);
         }
     }
+    // These are none of cargo's, so none of them was ignored before.
+    let python = python::run(shell, &mut report, skip.python, &[]);
+    counts.passed += python.passed;
+    counts.failed += python.failed;
     let tests = counts;
 
     // Each example counts as one test.
@@ -89,7 +95,7 @@ pub(crate) fn run(shell: &Shell, skip: Skip) -> bool {
 
     let all_held = report.finish();
     println!(
-        "cargo ran {} tests and {} examples; {} tests are ignored by default",
+        "{} tests and {} examples ran; {} tests are ignored by default",
         tests.passed + tests.failed,
         examples.len(),
         tests.ignored

@@ -63,6 +63,13 @@ impl Trouble {
     }
 }
 
+impl Trouble {
+    /// Whether a step of a run failed, rather than something before the first one.
+    pub fn is_of_a_step(&self) -> bool {
+        self.details.get("step").is_some()
+    }
+}
+
 impl Failure {
     /// An error of the world.
     pub fn failed(
@@ -129,6 +136,16 @@ impl Failure {
                 }
             }
             Failure::OutputClosed => FailureDocument { error: None, refusal: None },
+        }
+    }
+
+    /// What was needed and what was found, in one sentence.
+    pub fn message(&self) -> String {
+        match self {
+            Failure::Usage(trouble) | Failure::Failed(trouble) => trouble.message.clone(),
+            Failure::Topology { file, violations, .. } => summary(file, violations),
+            Failure::Refused(refusal) => refusal.to_string(),
+            Failure::OutputClosed => String::new(),
         }
     }
 

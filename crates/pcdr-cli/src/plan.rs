@@ -224,27 +224,8 @@ pub(crate) async fn carry_out(
             output.result(&document, || applied(&document, report.steps.is_empty()))?;
             Ok(0)
         }
-        Err(RunError::Refused(refusal)) => Err(refusal.into()),
-        Err(RunError::Store(error)) => Err(error.into()),
-        Err(RunError::Step { step, action, error, succeeded, world: _, taken_back }) => {
-            let then = match &taken_back {
-                Some(taken_back) => text::taken_back(topology, taken_back),
-                None => format!(
-                    "{succeeded} of {} steps are done and stay done. Then plan again: the new plan \
-                     starts from what is there.",
-                    plan.steps.len()
-                ),
-            };
-            let taken_back = taken_back.as_deref().map(|found| took_back(topology, found));
-            let trouble = Trouble {
-                code: error.code.as_str().to_owned(),
-                message: format!("step {} failed: {action}: {error}", step.0),
-                remedy: format!("{} {then}", error.remedy),
-                details: serde_json::json!({
-                    "at": error.at, "number": error.number, "taken_back": taken_back,
-                }),
-            };
-            if output.json {
+        Err(error) => match stopped(error, topology, plan.steps.len()) {
+            Failure::Failed(trouble) if output.json && trouble.is_of_a_step() => {
                 let body = ErrorBody {
                     code: trouble.code,
                     message: trouble.message,
@@ -252,9 +233,36 @@ pub(crate) async fn carry_out(
                     details: trouble.details,
                 };
                 output.result(&result(false, Some(body)), String::new)?;
-                return Ok(1);
+                Ok(1)
             }
-            Err(Failure::Failed(trouble))
+            failure => Err(failure),
+        },
+    }
+}
+
+/// Why a run did not end in success, with what to do now. `steps` is how many its plan has.
+pub fn stopped(error: RunError, topology: &Topology, steps: usize) -> Failure {
+    match error {
+        RunError::Refused(refusal) => refusal.into(),
+        RunError::Store(error) => error.into(),
+        RunError::Step { step, action, error, succeeded, world: _, taken_back } => {
+            let then = match &taken_back {
+                Some(taken_back) => text::taken_back(topology, taken_back),
+                None => format!(
+                    "{succeeded} of {steps} steps are done and stay done. Then plan again: the new plan \
+                     starts from what is there."
+                ),
+            };
+            let taken_back = taken_back.as_deref().map(|found| took_back(topology, found));
+            Failure::Failed(Trouble {
+                code: error.code.as_str().to_owned(),
+                message: format!("step {} failed: {action}: {error}", step.0),
+                remedy: format!("{} {then}", error.remedy),
+                details: serde_json::json!({
+                    "at": error.at, "number": error.number, "step": step.0, "succeeded": succeeded,
+                    "taken_back": taken_back,
+                }),
+            })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `pcdr sim`: serves the stand-ins of a topology and takes faults as commands on standard input.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use pcdr_core::observe::observe;
 use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run;
 use pcdr_core::status::judge;
-use pcdr_core::{InstanceName, Intent};
-use pcdr_sql::{Dialer, TcpDialer, quote};
+use pcdr_core::{DatabaseName, InstanceName, Intent};
+use pcdr_sql::{TcpDialer, Trace, quote};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -118,7 +119,7 @@ pub async fn run(arguments: &Sim, global: &Global) -> Result<u8, Failure> {
     door.serve(&stand_in);
     first_line(&stand_in)?;
 
-    let session = Session::new(stand_in, &folder, global)?;
+    let session = Session::new(stand_in, &folder, connect::trace(global)?)?;
     let mut lines = lines_of_stdin();
     let mut reads = true;
     let stopped = stopped();
@@ -209,26 +210,33 @@ fn lines_of_stdin() -> mpsc::Receiver<String> {
 }
 
 /// A served stand-in with pcdr's own connections to it.
-struct Session {
-    stand_in: StandIn,
+pub struct Session {
+    /// What is served.
+    pub stand_in: StandIn,
+    /// How pcdr reaches it: its Management Shell inside this process, its time.
+    pub way: Way,
     connected: Connected,
     workload: Workload,
 }
 
 impl Session {
-    fn new(stand_in: StandIn, folder: &Path, global: &Global) -> Result<Session, Failure> {
-        let trace = connect::trace(global)?;
-        let dialer: Arc<dyn Dialer> = Arc::new(TcpDialer);
+    /// Connects to a stand-in; lock and journal go into `folder`. Opens nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// The folder, or the stand-in's secret files.
+    pub fn new(stand_in: StandIn, folder: &Path, trace: Option<Trace>) -> Result<Session, Failure> {
         let way = Way {
-            dialer: Arc::clone(&dialer),
+            dialer: Arc::new(TcpDialer),
             shell: stand_in.shell_transport(),
             clock: stand_in.clock(),
-            trace: trace.clone(),
+            trace,
             folder: folder.join("state"),
         };
-        let connected = connect::connect(&stand_in.file.topology, &way)?;
-        let workload = Workload::new(&stand_in.file.topology, &dialer, trace.as_ref())?;
-        Ok(Session { stand_in, connected, workload })
+        let topology = &stand_in.file.topology;
+        let connected = connect::connect(topology, &way)?;
+        let workload = Workload::new(topology, &way.dialer, way.trace.as_ref())?;
+        Ok(Session { stand_in, way, connected, workload })
     }
 
     fn ports(&self) -> &Ports {
@@ -238,7 +246,7 @@ impl Session {
     /// Carries out one command; its answer, or why not.
     async fn obey(&self, line: &str, words: &[&str]) -> Result<String, String> {
         let stand_in = &self.stand_in;
-        let world = &stand_in.world;
+        let told = |failure: Failure| failure.message();
         let done = |()| "ok".to_owned();
         match words {
             ["help"] => Ok(HELP.to_owned()),
@@ -251,30 +259,35 @@ impl Session {
             ["heal", one, other] => stand_in.heal(one, other).await.map(done),
             ["lose", "share", name] => stand_in.lose_share(name).await.map(done),
             ["return", "share", name] => stand_in.return_share(name).await.map(done),
-            ["kill", "connections", name] => self.kill_connections(name),
-            ["corrupt", ..] => {
-                let file = rest(line, 1);
-                let (server, path) = self.backup_file(file)?;
-                let corrupted = world.corrupt_file(&server, &path);
-                corrupted.map(done).map_err(|error| format!("{path}: {error}"))
+            ["kill", "connections", name] => {
+                let ended = self.kill_connections(name).map_err(told)?;
+                Ok(format!("{ended} sessions ended"))
             }
+            ["corrupt", ..] => self.corrupt(rest(line, 1)).map(done).map_err(told),
             ["truncate", _, .., bytes] => {
                 let bytes: u64 = bytes.parse().map_err(|_| format!("{bytes:?} is no number"))?;
                 let file = rest(line, 1);
                 let file = file.rsplit_once(char::is_whitespace).map_or(file, |(file, _)| file);
-                let (server, path) = self.backup_file(file.trim_end())?;
-                let cut = world.truncate_file(&server, &path, bytes);
-                cut.map(done).map_err(|error| format!("{path}: {error}"))
+                self.truncate(file.trim_end(), bytes).map(done).map_err(told)
             }
-            ["run", "job", instance, _, ..] => self.run_job(instance, rest(line, 3)).await,
-            ["sql", instance, _, ..] => self.sql(instance, rest(line, 2)).await,
-            ["databases"] => self.databases().await,
-            ["prepare"] => self.prepare().await,
+            ["run", "job", instance, _, ..] => {
+                let started = self.run_job(instance, rest(line, 3)).await;
+                started.map(|()| "started".to_owned()).map_err(told)
+            }
+            ["sql", instance, _, ..] => {
+                self.sql(instance, rest(line, 2)).await.map(done).map_err(told)
+            }
+            ["databases"] => self.databases().await.map(done).map_err(told),
+            ["prepare"] => {
+                let steps = self.prepare().await.map_err(|failure| failure.text(false))?;
+                Ok(format!("configured in {steps} steps"))
+            }
             ["write", count] => {
                 let count: u64 = count.parse().map_err(|_| format!("{count:?} is no number"))?;
-                self.write(count).await
+                let total = self.write(count).await.map_err(told)?;
+                Ok(format!("{total} records written"))
             }
-            ["backup"] => self.back_up().await,
+            ["backup"] => self.back_up().await.map(done).map_err(told),
             ["status"] => {
                 let topology = &stand_in.file.topology;
                 let seen = observe(topology, self.ports(), &plan::who(), None).await;
@@ -286,11 +299,14 @@ impl Session {
         }
     }
 
-    fn kill_connections(&self, name: &str) -> Result<String, String> {
-        let server = self
-            .stand_in
-            .server_name(name)
-            .ok_or_else(|| format!("there is no instance {name:?}"))?;
+    /// Ends every client's session on an instance; how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] when there is no such instance.
+    pub fn kill_connections(&self, name: &str) -> Result<usize, Failure> {
+        let server = self.stand_in.server_name(name);
+        let server = server.ok_or_else(|| no_such(format!("there is no instance {name:?}")))?;
         let world = &self.stand_in.world;
         let sessions: Vec<u16> = {
             let state = world.lock();
@@ -305,90 +321,157 @@ impl Session {
         for session in &sessions {
             world.kill_connection(server, *session);
         }
-        Ok(format!("{} sessions ended", sessions.len()))
+        Ok(sessions.len())
+    }
+
+    /// Changes a byte of a backup file, named by its UNC path or by its name in a share.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] when there is no such file.
+    pub fn corrupt(&self, file: &str) -> Result<(), Failure> {
+        let (server, path) = self.backup_file(file)?;
+        let corrupted = self.stand_in.world.corrupt_file(&server, &path);
+        corrupted.map_err(|error| no_such(format!("{path}: {error}")))
+    }
+
+    /// Cuts a backup file, named as for [`corrupt`](Self::corrupt), to so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Usage`] when there is no such file.
+    pub fn truncate(&self, file: &str, bytes: u64) -> Result<(), Failure> {
+        let (server, path) = self.backup_file(file)?;
+        let cut = self.stand_in.world.truncate_file(&server, &path, bytes);
+        cut.map_err(|error| no_such(format!("{path}: {error}")))
     }
 
     /// The path of a backup file as the secondary sees it, and the secondary.
-    fn backup_file(&self, name: &str) -> Result<(String, String), String> {
+    fn backup_file(&self, name: &str) -> Result<(String, String), Failure> {
         let topology = &self.stand_in.file.topology;
         let server = topology.secondary().server_name.clone();
         if name.starts_with("\\\\") {
             return Ok((server, name.to_owned()));
         }
         if name.contains(['\\', '/']) {
-            return Err(format!("{name:?} is neither a UNC path nor a file name"));
+            return Err(no_such(format!("{name:?} is neither a UNC path nor a file name")));
         }
         let found = topology.shares().find(|share| {
             share.mount.as_ref().is_some_and(|mount| PathBuf::from(mount).join(name).is_file())
         });
         match found {
             Some(share) => Ok((server, format!("{}\\{name}", share.unc))),
-            None => Err(format!("no share holds a file {name:?}")),
+            None => Err(no_such(format!("no share holds a file {name:?}"))),
         }
     }
 
-    async fn run_job(&self, instance: &str, job: &str) -> Result<String, String> {
-        let job = quote::name(job).map_err(|error| error.to_string())?;
+    /// Starts an Agent job and does not wait for its end.
+    ///
+    /// # Errors
+    ///
+    /// The server's.
+    pub async fn run_job(&self, instance: &str, job: &str) -> Result<(), Failure> {
+        let job = quote::name(job).map_err(|error| no_such(error.to_string()))?;
         let batch = format!("EXEC msdb.dbo.sp_start_job @job_name = {job};");
-        let sent = self.workload.send(&InstanceName::from(instance), batch).await;
-        sent.map(|_| "started".to_owned()).map_err(|error| error.to_string())
+        self.sql(instance, &batch).await
     }
 
-    async fn sql(&self, instance: &str, batch: &str) -> Result<String, String> {
-        let sent = self.workload.send(&InstanceName::from(instance), batch.to_owned()).await;
-        sent.map(|_| "ok".to_owned()).map_err(|error| error.to_string())
+    /// Sends one batch of T-SQL to an instance.
+    ///
+    /// # Errors
+    ///
+    /// The server's.
+    pub async fn sql(&self, instance: &str, batch: &str) -> Result<(), Failure> {
+        self.workload.send(&InstanceName::from(instance), batch.to_owned()).await?;
+        Ok(())
     }
 
-    async fn databases(&self) -> Result<String, String> {
-        let created = self.workload.create_databases().await;
-        created.map(|()| "ok".to_owned()).map_err(|error| error.to_string())
+    /// Creates the application's databases on the primary and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The server's.
+    pub async fn databases(&self) -> Result<(), Failure> {
+        Ok(self.workload.create_databases().await?)
     }
 
-    async fn prepare(&self) -> Result<String, String> {
-        self.workload.create_databases().await.map_err(|error| error.to_string())?;
+    /// Creates the databases and configures mirroring and log shipping; in how many steps.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, or what stopped the run.
+    pub async fn prepare(&self) -> Result<usize, Failure> {
+        self.databases().await?;
         let topology = &self.stand_in.file.topology;
-        let made = plan::make(Intent::Configure, topology, self.ports(), &[]).await;
-        let (plan, _) = made.map_err(|failure| failure.text(false))?;
+        let (plan, _) = plan::make(Intent::Configure, topology, self.ports(), &[]).await?;
         let owner = Owner { who: plan::who(), run: plan::new_run() };
         let watch = Watch::new(Arc::clone(&self.ports().clock), true);
-        let report = run::apply(&plan, topology, self.ports(), &owner, &watch).await;
-        let report = report.map_err(|error| error.to_string())?;
-        Ok(format!("configured in {} steps", report.steps.len()))
+        match run::apply(&plan, topology, self.ports(), &owner, &watch).await {
+            Ok(report) => Ok(report.steps.len()),
+            Err(error) => Err(plan::stopped(error, topology, plan.steps.len())),
+        }
     }
 
-    async fn write(&self, count: u64) -> Result<String, String> {
-        let topology = &self.stand_in.file.topology;
-        let seen = observe(topology, self.ports(), &plan::who(), None).await;
+    /// Writes so many chat records into each database, where it takes writes; how many in all.
+    ///
+    /// # Errors
+    ///
+    /// The server's, or [`Failure::Failed`] when not exactly one copy takes writes.
+    pub async fn write(&self, count: u64) -> Result<u64, Failure> {
         let mut total = 0;
-        for database in topology.databases() {
-            let serving = workload::writable(topology, &seen, database);
-            let [serving] = serving.as_slice() else {
-                return Err(format!("{} copies of {database} take writes", serving.len()));
-            };
-            let known = self.workload.read(serving, database).await;
-            let next = known.map_err(|e| e.to_string())?.last().map_or(1, |last| last + 1);
+        for (database, serving) in self.serving().await? {
+            let known = self.workload.read(&serving, &database).await?;
+            let next = known.last().map_or(1, |last| last + 1);
             let now = self.ports().clock.now().unix_millis();
-            let written = self.workload.write(serving, database, next..next + count, now).await;
-            written.map_err(|error| error.to_string())?;
+            self.workload.write(&serving, &database, next..next + count, now).await?;
             total += count;
         }
-        Ok(format!("{total} records written"))
+        Ok(total)
     }
 
-    async fn back_up(&self) -> Result<String, String> {
+    /// The numbers of the chat records in a copy of a database.
+    ///
+    /// # Errors
+    ///
+    /// The server's.
+    pub async fn records(&self, instance: &str, database: &str) -> Result<BTreeSet<u64>, Failure> {
+        Ok(self.workload.read(&InstanceName::from(instance), &DatabaseName::from(database)).await?)
+    }
+
+    /// Runs the backup, copy and restore job of each database to their ends.
+    ///
+    /// # Errors
+    ///
+    /// The job's, or [`Failure::Failed`] when not exactly one copy takes writes.
+    pub async fn back_up(&self) -> Result<(), Failure> {
+        let topology = &self.stand_in.file.topology;
+        for (database, serving) in self.serving().await? {
+            workload::ship(topology, self.ports(), &serving, &database, Reach::Restored).await?;
+        }
+        Ok(())
+    }
+
+    /// Where each database takes writes now.
+    async fn serving(&self) -> Result<Vec<(DatabaseName, InstanceName)>, Failure> {
         let topology = &self.stand_in.file.topology;
         let seen = observe(topology, self.ports(), &plan::who(), None).await;
-        for database in topology.databases() {
-            let serving = workload::writable(topology, &seen, database);
-            let [serving] = serving.as_slice() else {
-                return Err(format!("{} copies of {database} take writes", serving.len()));
-            };
-            let shipped =
-                workload::ship(topology, self.ports(), serving, database, Reach::Restored).await;
-            shipped.map_err(|error| error.to_string())?;
-        }
-        Ok("ok".to_owned())
+        let serving = |database: &DatabaseName| {
+            let found = workload::writable(topology, &seen, database);
+            match found.as_slice() {
+                [serving] => Ok((database.clone(), serving.clone())),
+                _ => Err(Failure::failed(
+                    "writable_copies",
+                    format!("{} copies of {database} take writes", found.len()),
+                    "Bring the stand-ins into a state in which exactly one does.",
+                )),
+            }
+        };
+        topology.databases().iter().map(serving).collect()
     }
+}
+
+fn no_such(why: String) -> Failure {
+    Failure::usage("no_such_thing", why, "Name what the topology of the stand-ins has.")
 }
 
 /// What follows the first `words` words of a line: names may hold spaces.

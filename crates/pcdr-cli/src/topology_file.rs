@@ -76,7 +76,12 @@ impl TopologyFile {
         TopologyFile::of(PathBuf::from("<built-in>"), BUILT_IN.to_owned())
     }
 
-    fn of(path: PathBuf, text: String) -> Result<TopologyFile, Failure> {
+    /// What a text says; `path` is what to call it.
+    ///
+    /// # Errors
+    ///
+    /// Every violation in it.
+    pub fn of(path: PathBuf, text: String) -> Result<TopologyFile, Failure> {
         match Topology::parse(&text) {
             Ok(topology) => Ok(TopologyFile { path, text, topology }),
             Err(violations) => {

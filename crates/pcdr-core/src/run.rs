@@ -284,6 +284,12 @@ impl Run<'_> {
         let mut failure: Option<(Step, InstanceError)> = None;
         loop {
             for step in execution.start_ready() {
+                if self.watcher.is_cancelled() {
+                    execution.ended(step.id, false);
+                    let error = not_started(&step);
+                    failure.get_or_insert((step, error));
+                    continue;
+                }
                 let action = step.to_string();
                 let event = Event::StepStarted { step: step.id.0, action };
                 if let Err(error) = journal.append(event).await {
@@ -496,6 +502,17 @@ impl Run<'_> {
         observe_again(self.topology, self.ports, &step.action, seen).await;
         effect(self.topology, &step.action, before, seen)
     }
+}
+
+/// The run was cancelled before this step began.
+fn not_started(step: &Step) -> InstanceError {
+    InstanceError::new(
+        ErrorCode::Cancelled,
+        place(&step.action),
+        format!("“{step}” was to be started"),
+        "the run was cancelled",
+        "Plan again; a new plan starts from what is there.",
+    )
 }
 
 /// A step that ended, and what was seen of its effect.
