@@ -1,7 +1,7 @@
 //! `pcdr._pcdr`: what the Python package `pcdr` is made of.
 //!
 //! Conversions between Rust and Python and nothing else: what is decided is decided in `pcdr-core`, and
-//! files, journals and stand-ins are those of the command. Whatever takes time is a [`job::Job`] on the
+//! files, journals and stand-ins are those of the command. Whatever takes time is a `Job` on the
 //! runtime's threads, which the package waits for, blocking or in asyncio, with the interpreter released.
 
 mod calls;
