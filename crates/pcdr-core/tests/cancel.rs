@@ -1,8 +1,8 @@
 //! A run whose operator asks to stop.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use pcdr_core::error::ErrorCode;
 use pcdr_core::mock::MockWorld;
@@ -21,7 +21,7 @@ struct Impatient {
 
 impl Watcher for Impatient {
     fn started(&self, step: &Step) {
-        self.started.lock().unwrap().push(step.to_string());
+        self.started.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
     }
     fn progressed(&self, _step: &Step, _percent: f32, _detail: &str) {}
     fn ended(&self, _step: &Step, _result: Result<(), &InstanceError>) {
