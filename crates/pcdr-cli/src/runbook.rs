@@ -6,6 +6,7 @@ use pcdr_core::settings::{Difference, Part};
 use pcdr_core::step::{DatabaseAction, FileAction, LogEnd, LogShippingAction};
 use pcdr_core::time::readable;
 use pcdr_core::{Action, InstanceName, PlanContent, Topology};
+use pcdr_sql::Password;
 use pcdr_sql::quote::{self, QuoteError};
 use pcdr_sql::statement::{Statement, database, log_shipping};
 
@@ -245,7 +246,7 @@ fn sql(
 }
 
 fn batch(statement: &Statement) -> String {
-    format!("USE [master];\nGO\n{}\nGO", statement.batch.trim_end())
+    format!("USE [master];\nGO\n{}\nGO", statement.script().trim_end())
 }
 
 fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError> {
@@ -333,24 +334,27 @@ fn on_log_shipping(name: &str, action: &LogShippingAction) -> Result<String, Quo
         "msdb.dbo.log_shipping_secondary AS s JOIN msdb.dbo.log_shipping_secondary_databases AS d \
          ON d.secondary_id = s.secondary_id AND d.secondary_database = {quoted}"
     );
+    // A runbook holds no secret: whoever follows it fills it in.
+    let to_fill_in = Password::new("to be filled in");
+    let password = Some(&to_fill_in);
     Ok(match action {
         LogShippingAction::AddPrimary(settings) => {
-            batch(&log_shipping::add_primary(name, settings)?)
+            batch(&log_shipping::add_primary(name, settings, password)?)
         }
         LogShippingAction::AddSecondary(settings) => format!(
             "{}\n{}",
-            batch(&log_shipping::add_secondary_primary(settings)?),
+            batch(&log_shipping::add_secondary_primary(settings, password)?),
             batch(&log_shipping::add_secondary_database(name, settings)?)
         ),
         LogShippingAction::ChangePrimary { settings, changes } => {
-            let mut code = batch(&log_shipping::change_primary(name, settings)?);
+            let mut code = batch(&log_shipping::change_primary(name, settings, password)?);
             code.push_str(&by_hand(changes));
             code
         }
         LogShippingAction::ChangeSecondary { settings, changes } => {
             let mut code = format!(
                 "{}\n{}",
-                batch(&log_shipping::change_secondary_primary(settings)?),
+                batch(&log_shipping::change_secondary_primary(settings, password)?),
                 batch(&log_shipping::change_secondary_database(name, settings)?)
             );
             code.push_str(&by_hand(changes));

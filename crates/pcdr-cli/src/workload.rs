@@ -82,7 +82,7 @@ impl Workload {
             let error = SqlError::Protocol("it is not in the topology".to_owned());
             return Err(error.at(instance.as_str(), needed));
         };
-        let statement = Statement { batch, kind: Kind::Change };
+        let statement = Statement { batch, kind: Kind::Change, secrets: Vec::new() };
         pool.change(&statement, LIMIT).await.map_err(|error| error.at(instance.as_str(), needed))
     }
 

@@ -28,7 +28,7 @@ use crate::ports::{
     RunLock, RunStore,
 };
 use crate::schedule::Schedule;
-use crate::settings::{PrimarySettings, SecondarySettings};
+use crate::settings::{Monitor, PrimarySettings, SecondarySettings};
 use crate::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
 use crate::time::Timestamp;
 use crate::topology::{Role, Topology};
@@ -385,6 +385,7 @@ fn primary_entry(settings: &PrimarySettings) -> LogShippingPrimary {
         raises_alert: Some(settings.raises_alert),
         history_retention_minutes: Some(settings.history_retention_minutes),
         monitor_server: settings.monitor.as_ref().map(|monitor| monitor.server.clone()),
+        monitor_authentication: settings.monitor.as_ref().map(Monitor::authentication),
         backup_job: Known::Known(job(&settings.backup_job_name, settings.schedule)),
         secondaries: Vec::new(),
     }
@@ -398,6 +399,7 @@ fn secondary_entry(settings: &SecondarySettings) -> LogShippingSecondary {
         backup_destination_directory: settings.backup_destination_directory.clone(),
         file_retention_minutes: Some(settings.file_retention_minutes),
         monitor_server: settings.monitor.as_ref().map(|monitor| monitor.server.clone()),
+        monitor_authentication: settings.monitor.as_ref().map(Monitor::authentication),
         last_copied_file: None,
         last_copied_at: None,
         last_restored_file: None,

@@ -342,6 +342,8 @@ pub struct LogShippingPrimary {
     pub history_retention_minutes: Option<i32>,
     /// `monitor_server`; `None` when the primary watches itself.
     pub monitor_server: Option<String>,
+    /// How the primary logs in to that monitor; `None` when it watches itself, or nothing tells.
+    pub monitor_authentication: Option<MonitorAuthentication>,
     /// The backup job.
     pub backup_job: Known<Job>,
     /// Registered secondaries: server and database as spelled in the entry.
@@ -373,6 +375,8 @@ pub struct LogShippingSecondary {
     pub file_retention_minutes: Option<i32>,
     /// `monitor_server`; `None` when the secondary watches itself.
     pub monitor_server: Option<String>,
+    /// How the secondary logs in to that monitor; `None` when it watches itself, or nothing tells.
+    pub monitor_authentication: Option<MonitorAuthentication>,
     /// `last_copied_file`.
     pub last_copied_file: Option<String>,
     /// `last_copied_date_utc` of `log_shipping_monitor_secondary`.
@@ -403,6 +407,22 @@ pub struct LogShippingSecondary {
     pub copy_job: Known<Job>,
     /// The restore job.
     pub restore_job: Known<Job>,
+}
+
+/// How a side of log shipping logs in to its monitor.
+///
+/// Source: `monitor_server_security_mode`; for the login, `sys.linked_logins` of the linked server that the
+/// procedures make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorAuthentication {
+    /// 1: Windows authentication.
+    Windows,
+    /// 0: SQL Server authentication.
+    SqlServer {
+        /// The login; `None` when no linked server tells it.
+        login: Option<String>,
+    },
 }
 
 /// A primary that is registered on a secondary instance.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::Known;
 use crate::name::DatabaseName;
-use crate::observation::{Job, LogShippingPrimary, LogShippingSecondary};
+use crate::observation::{Job, LogShippingPrimary, LogShippingSecondary, MonitorAuthentication};
 use crate::schedule::Schedule;
 use crate::topology::{Role, Secondary, Topology};
 
@@ -163,6 +163,7 @@ impl PrimarySettings {
             history_retention_minutes: found
                 .history_retention_minutes
                 .unwrap_or(self.history_retention_minutes),
+            monitor: back(self.monitor.as_ref(), found.monitor_authentication.as_ref()),
             schedule: only_schedule(&found.backup_job).unwrap_or(self.schedule),
             ..self.clone()
         }
@@ -189,11 +190,22 @@ impl SecondarySettings {
             history_retention_minutes: found
                 .history_retention_minutes
                 .unwrap_or(self.history_retention_minutes),
+            monitor: back(self.monitor.as_ref(), found.monitor_authentication.as_ref()),
             copy_schedule: only_schedule(&found.copy_job).unwrap_or(self.copy_schedule),
             restore_schedule: only_schedule(&found.restore_job).unwrap_or(self.restore_schedule),
             ..self.clone()
         }
     }
+}
+
+/// The monitor as an entry reported to it before. A login that was there before stays away: nobody knows its
+/// password any more.
+fn back(monitor: Option<&Monitor>, found: Option<&MonitorAuthentication>) -> Option<Monitor> {
+    let mut monitor = monitor?.clone();
+    if found == Some(&MonitorAuthentication::Windows) {
+        monitor.login = None;
+    }
+    Some(monitor)
 }
 
 /// The one enabled schedule of a job; `None` where there is none, more than one, or another kind.
@@ -210,10 +222,20 @@ impl Monitor {
     /// The topology's monitor, if it has one.
     pub fn of(topology: &Topology) -> Option<Monitor> {
         let monitor = topology.role(Role::Monitor)?;
+        let log_shipping = topology.log_shipping();
         Some(Monitor {
             server: monitor.server_name.clone(),
-            connection_options: topology.log_shipping().monitor_connection_options.clone(),
+            login: log_shipping.monitor_login.as_ref().map(|one| one.login.clone()),
+            connection_options: log_shipping.monitor_connection_options.clone(),
         })
+    }
+
+    /// How an entry with these settings logs in.
+    pub fn authentication(&self) -> MonitorAuthentication {
+        match &self.login {
+            Some(login) => MonitorAuthentication::SqlServer { login: Some(login.clone()) },
+            None => MonitorAuthentication::Windows,
+        }
     }
 }
 
@@ -242,6 +264,10 @@ fn sysname(parts: &[&str]) -> String {
 pub struct Monitor {
     /// `@@SERVERNAME` of the monitor.
     pub server: String,
+    /// `monitor_server_login`, with which `monitor_server_security_mode` is 0; `None`: it is 1, Windows
+    /// authentication. Its password is in no settings: whoever carries them out reads it.
+    #[serde(default)]
+    pub login: Option<String>,
     /// `monitor_connection_options`; SQL Server 2025 and later.
     pub connection_options: Option<String>,
 }
@@ -363,7 +389,8 @@ pub fn primary_differences(
     all.flag("threshold_alert_enabled", wanted.raises_alert, found.raises_alert);
     let history = found.history_retention_minutes;
     all.number("history_retention_period", wanted.history_retention_minutes, history);
-    all.monitor(wanted.monitor.as_ref(), found.monitor_server.as_deref());
+    let authentication = found.monitor_authentication.as_ref();
+    all.monitor(wanted.monitor.as_ref(), found.monitor_server.as_deref(), authentication);
     all.schedule("backup schedule", &wanted.schedule, &found.backup_job);
     all.0
 }
@@ -380,7 +407,8 @@ pub fn secondary_differences(
     all.folder("backup_destination_directory", &wanted.backup_destination_directory, destination);
     let retention = found.file_retention_minutes;
     all.number("file_retention_period", wanted.file_retention_minutes, retention);
-    all.monitor(wanted.monitor.as_ref(), found.monitor_server.as_deref());
+    let authentication = found.monitor_authentication.as_ref();
+    all.monitor(wanted.monitor.as_ref(), found.monitor_server.as_deref(), authentication);
     let delay = Some(found.restore_delay_minutes);
     all.number("restore_delay", wanted.restore_delay_minutes, delay);
     // One file a run would leave the rest behind, so pcdr always wants all of them.
@@ -448,18 +476,41 @@ impl Differences {
         }
     }
 
-    fn monitor(&mut self, wanted: Option<&Monitor>, found: Option<&str>) {
-        let wanted = wanted.map(|monitor| monitor.server.as_str());
-        let is_same = match (wanted, found) {
+    fn monitor(
+        &mut self,
+        wanted: Option<&Monitor>,
+        found: Option<&str>,
+        authentication: Option<&MonitorAuthentication>,
+    ) {
+        let server = wanted.map(|monitor| monitor.server.as_str());
+        let is_same = match (server, found) {
             (Some(wanted), Some(found)) => wanted.eq_ignore_ascii_case(found),
             (None, None) => true,
             _ => false,
         };
         if !is_same {
-            self.note("monitor_server", wanted.unwrap_or("none"), found.unwrap_or("none"));
+            self.note("monitor_server", server.unwrap_or("none"), found.unwrap_or("none"));
             if let Some(difference) = self.0.last_mut() {
                 difference.of = Part::Monitor;
             }
+            return; // how to log in to another one is another question
+        }
+        let Some(login) = wanted.map(|monitor| monitor.login.as_deref()) else { return };
+        let mode = |sql_server: bool| if sql_server { "0" } else { "1" };
+        let is_sql_server = match authentication {
+            Some(MonitorAuthentication::Windows) => false,
+            Some(MonitorAuthentication::SqlServer { .. }) => true,
+            None => return, // differs in nothing that is known
+        };
+        if is_sql_server != login.is_some() {
+            let (wanted, found) = (mode(login.is_some()), mode(is_sql_server));
+            self.note("monitor_server_security_mode", wanted, found);
+        }
+        if let (Some(wanted), Some(MonitorAuthentication::SqlServer { login: Some(found) })) =
+            (login, authentication)
+            && !wanted.eq_ignore_ascii_case(found)
+        {
+            self.note("monitor_server_login", wanted, found);
         }
     }
 
@@ -524,10 +575,55 @@ mod tests {
     #[test]
     fn another_monitor_cannot_be_set_in_place() {
         let mut all = Differences::default();
-        let wanted = Monitor { server: "SQL-M".to_owned(), connection_options: None };
-        all.monitor(Some(&wanted), Some("sql-m"));
+        let wanted = monitor(None);
+        all.monitor(Some(&wanted), Some("sql-m"), None);
         assert!(all.0.is_empty());
-        all.monitor(Some(&wanted), None);
+        all.monitor(Some(&wanted), None, None);
         assert_eq!(all.0[0].of, Part::Monitor);
+    }
+
+    fn monitor(login: Option<&str>) -> Monitor {
+        Monitor {
+            server: "SQL-M".to_owned(),
+            login: login.map(str::to_owned),
+            connection_options: None,
+        }
+    }
+
+    #[test]
+    fn how_the_monitor_is_logged_in_to_can_be_set_in_place_and_unknown_is_no_difference() {
+        let sql = |login: Option<&str>| MonitorAuthentication::SqlServer {
+            login: login.map(str::to_owned),
+        };
+        let differences = |wanted: Option<&str>, found: Option<&MonitorAuthentication>| {
+            let mut all = Differences::default();
+            all.monitor(Some(&monitor(wanted)), Some("SQL-M"), found);
+            assert!(all.0.iter().all(|difference| difference.of == Part::Entry));
+            let texts: Vec<String> = all.0.iter().map(Difference::to_string).collect();
+            texts.join("; ")
+        };
+        let windows = MonitorAuthentication::Windows;
+        assert_eq!(differences(None, Some(&windows)), "");
+        assert_eq!(differences(Some("ship"), Some(&sql(Some("SHIP")))), "");
+        assert_eq!(differences(Some("ship"), Some(&sql(None))), "");
+        assert_eq!(differences(Some("ship"), None), "");
+        assert_eq!(differences(Some("ship"), Some(&windows)), "monitor_server_security_mode 1 → 0");
+        assert_eq!(
+            differences(None, Some(&sql(Some("ship")))),
+            "monitor_server_security_mode 0 → 1"
+        );
+        assert_eq!(
+            differences(Some("ship"), Some(&sql(Some("other")))),
+            "monitor_server_login other → ship"
+        );
+    }
+
+    #[test]
+    fn what_a_monitor_is_changed_back_to_is_windows_or_stays() {
+        let designed = monitor(Some("ship"));
+        let windows = MonitorAuthentication::Windows;
+        assert_eq!(back(Some(&designed), Some(&windows)), Some(monitor(None)));
+        let other = MonitorAuthentication::SqlServer { login: Some("other".to_owned()) };
+        assert_eq!(back(Some(&designed), Some(&other)), Some(designed));
     }
 }

@@ -11,7 +11,7 @@ use pcdr_core::discover::{
 use pcdr_core::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, Job, JobSchedule, LogShippingPrimary,
     LogShippingSecondary, Mirroring, MirroringEndpoint, MirroringRole, MirroringState,
-    RecoveryModel, RegisteredPrimary, UserAccess,
+    MonitorAuthentication, RecoveryModel, RegisteredPrimary, UserAccess,
 };
 use pcdr_core::schedule::Schedule;
 use pcdr_core::settings::{Compression, RestoreMode};
@@ -110,6 +110,7 @@ fn ships(survey: &mut Survey, database: &str, secondaries: &[(&str, &str)]) {
         raises_alert: Some(true),
         history_retention_minutes: Some(5760),
         monitor_server: None,
+        monitor_authentication: None,
         backup_job: job("LSBackup", 900),
         secondaries: secondaries.iter().map(|(s, d)| ((*s).to_owned(), (*d).to_owned())).collect(),
     };
@@ -127,6 +128,7 @@ fn receives(survey: &mut Survey, database: &str, (server, primary): (&str, &str)
         backup_destination_directory: format!(r"\\{own}.example.net\copies"),
         file_retention_minutes: Some(4320),
         monitor_server: None,
+        monitor_authentication: None,
         last_copied_file: None,
         last_copied_at: None,
         last_restored_file: None,
@@ -324,6 +326,40 @@ fn a_monitor_that_is_the_secondary_too_leaves_the_file_open() {
     let found = discover(&given(surveys));
     assert!(found.is_complete(), "{:?}", found.findings);
     assert_eq!(roles(&found)[3], Some(Role::Monitor));
+}
+
+#[test]
+fn the_login_that_reports_to_the_monitor_is_written_and_its_password_is_asked_for() {
+    let mut surveys = a_pair_and_its_secondary();
+    surveys.push(instance("M1"));
+    let mut tell = |login: Option<&str>| {
+        let login = login.map(str::to_owned);
+        for at in [0, 1] {
+            for entry in known(&mut surveys[at].seen.log_shipping_primary).values_mut() {
+                entry.monitor_server = Some("M1".to_owned());
+                entry.monitor_authentication =
+                    Some(MonitorAuthentication::SqlServer { login: login.clone() });
+            }
+        }
+        for entry in known(&mut surveys[2].seen.log_shipping_secondary).values_mut() {
+            entry.monitor_server = Some("M1".to_owned());
+            entry.monitor_authentication =
+                Some(MonitorAuthentication::SqlServer { login: login.clone() });
+        }
+        discover(&given(surveys.clone()))
+    };
+    let found = tell(Some("ship"));
+    assert!(found.is_complete(), "{:?}", found.findings);
+    let asks = |code: &str| found.findings.iter().any(|finding| finding.code.as_str() == code);
+    assert!(asks("monitor_password_not_told"), "{:?}", found.findings);
+    let topology = found.topology.unwrap();
+    let login = topology.log_shipping().monitor_login.as_ref().unwrap();
+    assert_eq!(login.login, "ship");
+    assert_eq!(login.password, SecretSource::Environment("PCDR_MONITOR_PASSWORD".to_owned()));
+
+    let found = tell(None);
+    assert!(codes(&found).contains("monitor_login_unknown"), "{:?}", found.findings);
+    assert!(found.file.is_some() && found.topology.is_none(), "the file is left open");
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl SqlError {
             SqlError::Secret(message) => (
                 ErrorCode::LoginFailed,
                 format!("the password or access token cannot be read: {message}"),
-                "set the environment variable or file that the topology names under [connection]",
+                "set the environment variable or file that the topology names",
             ),
             SqlError::NotBuiltIn => (
                 ErrorCode::LoginFailed,

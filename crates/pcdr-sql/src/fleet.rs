@@ -10,7 +10,7 @@ use pcdr_core::{InstanceError, InstanceName, Topology};
 use crate::access::Access;
 use crate::connection::{Dialer, Password, TcpDialer};
 use crate::files::ShareFiles;
-use crate::instance::{Limits, SqlInstance};
+use crate::instance::{Limits, Secrets, SqlInstance};
 use crate::trace::Trace;
 
 /// How to reach the instances, beyond what the topology says.
@@ -63,10 +63,12 @@ impl Fleet {
     /// The password or the certificate file cannot be read.
     pub fn connect(topology: &Topology, options: &FleetOptions) -> Result<Fleet, InstanceError> {
         let access = Access::read(topology.connection(), options)?;
+        let secrets = Secrets::of(topology);
         let instance = |instance: &pcdr_core::topology::Instance| {
             let endpoint = access.endpoint(instance);
             let name = instance.name.clone();
-            (name.clone(), Arc::new(SqlInstance::new(name, endpoint, options.limits)))
+            let one = SqlInstance::new(name.clone(), endpoint, options.limits);
+            (name, Arc::new(one.with_secrets(secrets.clone())))
         };
         let instances: BTreeMap<_, _> = topology.instances().map(instance).collect();
         let reader = Arc::clone(&instances[&topology.secondary().name]);

@@ -29,7 +29,7 @@ pub use connection::{Credentials, Dialer, Endpoint, NetStream, Password, TcpDial
 pub use error::{ServerError, SqlError};
 pub use files::ShareFiles;
 pub use fleet::{Fleet, FleetOptions};
-pub use instance::{Limits, SqlInstance};
+pub use instance::{Limits, Secrets, SqlInstance};
 pub use trace::Trace;
 
 /// `program_name` of pcdr's sessions.

@@ -10,6 +10,7 @@ use pcdr_core::Timestamp;
 
 use crate::connection::Password;
 use crate::quote;
+use crate::statement::Statement;
 
 /// Where the batches of every connection go. Cloning shares it.
 #[derive(Clone)]
@@ -59,9 +60,16 @@ impl Trace {
         }
     }
 
-    /// Writes one batch, after it ended, so that a reader finds its outcome before it. A trace that
-    /// cannot be written does not stop the run.
-    pub(crate) fn record(&self, server: &str, took: Duration, outcome: &str, batch: &str) {
+    /// Writes one batch, after it ended, so that a reader finds its outcome before it. Whoever runs it again
+    /// has to fill in the secrets that were sent apart from it. A trace that cannot be written does not
+    /// stop the run.
+    pub(crate) fn record(
+        &self,
+        server: &str,
+        took: Duration,
+        outcome: &str,
+        statement: &Statement,
+    ) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = now.saturating_sub(took).as_millis();
         let started = Timestamp::from_unix_millis(i64::try_from(started).unwrap_or(i64::MAX));
@@ -70,7 +78,7 @@ impl Trace {
             quote::comment(server),
             took.as_secs_f64() * 1000.0,
             quote::comment(outcome),
-            quote::script(batch).trim_end(),
+            quote::script(&statement.script()).trim_end(),
         );
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         for secret in &inner.secrets {
@@ -109,7 +117,7 @@ mod tests {
     fn a_trace_is_a_script_of_comment_batch_and_separator() {
         let shared = Shared::default();
         let trace = Trace::to_writer(shared.clone());
-        trace.record("sql1", Duration::from_millis(12), "2 rows", "SELECT 1;");
+        trace.record("sql1", Duration::from_millis(12), "2 rows", &Statement::query("SELECT 1;"));
         let text = text(&shared);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("-- ") && lines[0].contains("sql1 took 12.000 ms: 2 rows"));
@@ -120,7 +128,12 @@ mod tests {
     fn a_server_name_with_line_breaks_does_not_leave_its_comment() {
         let shared = Shared::default();
         let trace = Trace::to_writer(shared.clone());
-        trace.record("a\nDROP DATABASE b\nGO\n", Duration::ZERO, "ok\r\nGO", "SELECT 1;");
+        trace.record(
+            "a\nDROP DATABASE b\nGO\n",
+            Duration::ZERO,
+            "ok\r\nGO",
+            &Statement::query("SELECT 1;"),
+        );
         assert_eq!(text(&shared).lines().count(), 3);
     }
 
@@ -129,7 +142,20 @@ mod tests {
         let shared = Shared::default();
         let trace = Trace::to_writer(shared.clone());
         trace.mask(&Password::new("hunter2"));
-        trace.record("sql1", Duration::ZERO, "hunter2", "SELECT N'hunter2';");
+        trace.record("sql1", Duration::ZERO, "hunter2", &Statement::query("SELECT N'hunter2';"));
         assert!(!text(&shared).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_that_is_sent_apart_is_left_to_be_filled_in() {
+        let shared = Shared::default();
+        let trace = Trace::to_writer(shared.clone());
+        let secrets = vec![Password::new("hunter2")];
+        let statement = Statement { secrets, ..Statement::change("EXEC p @word = @P1;") };
+        trace.record("sql1", Duration::ZERO, "ok", &statement);
+        let text = text(&shared);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(lines, ["DECLARE @P1 nvarchar(128) = N'***';", "EXEC p @word = @P1;", "GO"]);
+        assert!(!format!("{statement:?}").contains("hunter2"));
     }
 }

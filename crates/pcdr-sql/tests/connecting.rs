@@ -130,8 +130,11 @@ async fn an_access_token_of_any_length_arrives_and_is_shown_nowhere() {
         assert!(!format!("{endpoint:?}").contains("eyJ0"));
         let mut connection = Connection::open(&endpoint).await.unwrap();
         let batch = format!("SELECT N'{token}';");
-        let statement =
-            pcdr_sql::statement::Statement { batch, kind: pcdr_sql::statement::Kind::Query };
+        let statement = pcdr_sql::statement::Statement {
+            batch,
+            kind: pcdr_sql::statement::Kind::Query,
+            secrets: Vec::new(),
+        };
         connection.batch(&statement, None).await.unwrap_err();
         let shown = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         assert!(shown.contains("SELECT N'***'"), "{shown}");

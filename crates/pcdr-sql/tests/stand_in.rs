@@ -100,8 +100,15 @@ impl Lab {
     /// Runs a batch as an administrator would.
     async fn sql(&self, name: &str, batch: &str) -> Result<Vec<ResultSet>, SqlError> {
         let mut connection = Connection::open(&self.endpoint(name)).await?;
-        let statement = Statement { batch: batch.to_owned(), kind: Kind::Change };
+        let statement =
+            Statement { batch: batch.to_owned(), kind: Kind::Change, secrets: Vec::new() };
         Ok(connection.batch(&statement, None).await?)
+    }
+
+    /// Sends a statement of pcdr's own, with its secrets.
+    async fn send(&self, name: &str, statement: &Statement) -> Result<Vec<ResultSet>, SqlError> {
+        let mut connection = Connection::open(&self.endpoint(name)).await?;
+        Ok(connection.batch(statement, None).await?)
     }
 
     fn share(&self, host: &str, name: &str) -> Share {
@@ -126,7 +133,7 @@ async fn no_statement_is_a_syntax_error_or_names_what_does_not_exist() {
     let lab = Lab::new().await;
     let mut wrong = Vec::new();
     for (name, statement) in statement::samples("m]g'c", r"\\FS1\backup\o'brien.trn").unwrap() {
-        if let Err(error) = lab.sql(PRIMARY, &statement.batch).await {
+        if let Err(error) = lab.send(PRIMARY, &statement).await {
             let is_wrong = match error.number() {
                 Some(number) => NOT_UNDERSTOOD.contains(&number),
                 None => !matches!(error, SqlError::Lost(_)),
@@ -540,7 +547,7 @@ async fn every_session_in_a_database_is_ended_and_others_stay() {
     let mut users = Vec::new();
     for batch in ["USE mgc;", "USE mgc;", "USE msdb;"] {
         let mut user = Connection::open(&lab.endpoint(PRIMARY)).await.unwrap();
-        let change = Statement { batch: batch.to_owned(), kind: Kind::Change };
+        let change = Statement { batch: batch.to_owned(), kind: Kind::Change, secrets: Vec::new() };
         user.batch(&change, None).await.unwrap();
         users.push(user);
     }

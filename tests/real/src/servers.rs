@@ -275,7 +275,8 @@ impl Servers {
             scratch::is_harmless(batch, &self.scratch),
             "the suite would change what is not its own: {batch}"
         );
-        let statement = Statement { batch: batch.to_owned(), kind: Kind::Change };
+        let statement =
+            Statement { batch: batch.to_owned(), kind: Kind::Change, secrets: Vec::new() };
         self.pools[on].change(&statement, LIMIT).await
     }
 
@@ -323,6 +324,15 @@ impl Servers {
         sets
     }
 
+    /// The number of the error with which a statement of the product has to fail.
+    pub async fn refused(&self, on: &str, statement: &Statement) -> i32 {
+        match self.pools[on].change(statement, LIMIT).await {
+            Ok(_) => panic!("{on}: it was needed to fail, but it succeeded\n{}", statement.batch),
+            Err(SqlError::Server(error)) => error.number,
+            Err(error) => panic!("{on}: {error}\n{}", statement.batch),
+        }
+    }
+
     /// A builder whose statement the server refuses for what is there already.
     pub fn counts_as_carried_out(&self, builder: &str) {
         self.carried_out.lock().unwrap().insert(builder.to_owned());
@@ -337,7 +347,9 @@ impl Servers {
     pub async fn sit_in_database(&self, on: &str) -> Connection {
         let mut session = Connection::open(self.pools[on].endpoint()).await.unwrap();
         let batch = format!("USE {};", self.identifier());
-        let used = session.batch(&Statement { batch, kind: Kind::Query }, Some(LIMIT)).await;
+        let used = session
+            .batch(&Statement { batch, kind: Kind::Query, secrets: Vec::new() }, Some(LIMIT))
+            .await;
         used.unwrap_or_else(|failed| panic!("{on}: {}", failed.error));
         session
     }

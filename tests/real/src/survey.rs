@@ -130,7 +130,7 @@ fn nothing() -> SqlError {
 }
 
 async fn first(connection: &mut Connection, batch: &str) -> Result<Option<Row>, SqlError> {
-    let statement = Statement { batch: batch.to_owned(), kind: Kind::Query };
+    let statement = Statement { batch: batch.to_owned(), kind: Kind::Query, secrets: Vec::new() };
     let sets: Vec<ResultSet> = connection.batch(&statement, Some(LIMIT)).await?;
     Ok(sets.into_iter().next().and_then(|set| set.rows.into_iter().next()))
 }

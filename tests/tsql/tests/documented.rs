@@ -33,7 +33,8 @@ fn tried(statement: &str) -> u16 {
 
 fn trees(parser: &mut Parser, name: &str, path: &str) -> Vec<(&'static str, Value)> {
     let all = statements(name, path, ADDRESS).unwrap();
-    let described = parser.describe(all.iter().map(|(_, one)| one.batch.as_str())).unwrap();
+    let scripts: Vec<String> = all.iter().map(|(_, one)| one.script()).collect();
+    let described = parser.describe(scripts.iter().map(String::as_str)).unwrap();
     all.into_iter()
         .zip(described)
         .map(|((name, one), tree)| {

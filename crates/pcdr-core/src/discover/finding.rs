@@ -96,6 +96,8 @@ codes! {
     MonitorNotGiven "monitor_not_given" Incomplete;
     /// The monitor has another role too, which no topology can say.
     MonitorHasAnotherRole "monitor_has_another_role" Incomplete;
+    /// The sides report to the monitor with a SQL Server login, and nothing tells which.
+    MonitorLoginUnknown "monitor_login_unknown" Incomplete;
     /// A setting that a topology needs was not told.
     SettingUnknown "setting_unknown" Incomplete;
     /// A job without a schedule, or with one that no topology can say.
@@ -132,6 +134,8 @@ codes! {
     EndpointNamesDiffer "endpoint_names_differ" Note;
     /// A mirroring endpoint authenticates by certificate.
     CertificateEndpoint "certificate_endpoint" Note;
+    /// The password of the login that reports to the monitor has to be given.
+    MonitorPasswordNotTold "monitor_password_not_told" Note;
     /// Connection options of SQL Server 2025 stand in no table.
     ConnectionOptionsNotTold "connection_options_not_told" Note;
 }

@@ -14,7 +14,7 @@ use super::look::Look;
 use super::parts::Parts;
 use crate::known::Known;
 use crate::name::DatabaseName;
-use crate::observation::{Job, LogShippingPrimary, LogShippingSecondary};
+use crate::observation::{Job, LogShippingPrimary, LogShippingSecondary, MonitorAuthentication};
 use crate::schedule::{Days, Schedule};
 use crate::settings::{Compression, RestoreMode, is_same_folder};
 
@@ -139,6 +139,7 @@ pub(super) fn log_shipping(look: &mut Look<'_>, parts: &Parts, section: &mut Sec
         let read = Read { server: look.shown(on), database, entry };
         secondary(look, &read, section);
     }
+    monitor(look, parts, section);
     alert_job(look, parts, section);
 }
 
@@ -186,6 +187,49 @@ pub(super) fn further(look: &mut Look<'_>, parts: &Parts, on: usize, section: &m
         let read = Read { server: look.shown(on), database, entry };
         restore(look, &read, section);
     }
+}
+
+/// The SQL Server login that reports to the monitor, as the first entry that has one says. Its password is
+/// told by nothing: the file names a place for it.
+fn monitor(look: &mut Look<'_>, parts: &Parts, section: &mut Section) {
+    const PASSWORD: &str = "PCDR_MONITOR_PASSWORD";
+    if parts.monitor.is_none() {
+        return;
+    }
+    let primaries = parts.primary_entries(look).into_iter();
+    let primaries =
+        primaries.map(|(index, database, entry)| (index, database, &entry.monitor_authentication));
+    let secondaries = parts.secondaries.iter().flat_map(|index| {
+        let entries = parts.secondary_entries(look, *index).into_iter();
+        entries.map(|(database, entry)| (*index, database, &entry.monitor_authentication))
+    });
+    let logins: Vec<(usize, &DatabaseName, Option<String>)> = primaries
+        .chain(secondaries)
+        .filter_map(|(index, database, found)| match found {
+            Some(MonitorAuthentication::SqlServer { login }) => {
+                Some((index, database, login.clone()))
+            }
+            Some(MonitorAuthentication::Windows) | None => None,
+        })
+        .collect();
+    let Some((first, database, _)) = logins.first() else { return };
+    let told = logins.iter().find_map(|(index, _, login)| Some((*index, login.clone()?)));
+    let server = look.shown(*first);
+    let Some((index, login)) = told else {
+        let found = "its entries report to the monitor with a SQL Server login, and no linked server tells which";
+        let remedy = "Set `monitor_login` and `monitor_password_env` or `monitor_password_file` in [log_shipping].";
+        look.note(Code::MonitorLoginUnknown, Some(&server), Some(database), found, remedy);
+        return;
+    };
+    let from = format!("sys.linked_logins of {}", look.shown(index));
+    section.key("monitor_login", login.as_str(), &from);
+    section.key("monitor_password_env", PASSWORD, "");
+    let found = format!("it reports to the monitor as {login}, whose password cannot be read back");
+    let remedy = format!(
+        "Before pcdr configure, put the password into the environment variable {PASSWORD}, or name \
+         another place in [log_shipping]."
+    );
+    look.note(Code::MonitorPasswordNotTold, Some(&server), None, found, remedy);
 }
 
 /// The alert job: the monitor's, or the first of those that watch themselves.

@@ -106,6 +106,8 @@ pub(super) struct LogShippingRow {
     pub(super) primary_connection_options: Option<Text>,
     pub(super) secondary_connection_options: Option<Text>,
     pub(super) monitor_connection_options: Option<Text>,
+    pub(super) monitor_login: Option<Text>,
+    pub(super) monitor_password: SecretRow,
 }
 
 /// One more secondary; what it leaves out is as in `[log_shipping]`.
@@ -449,6 +451,8 @@ fn log_shipping(fields: &mut Fields<'_, '_>, head: Span) -> LogShippingRow {
         primary_connection_options: fields.text("primary_connection_options", OPTIONS),
         secondary_connection_options: fields.text("secondary_connection_options", OPTIONS),
         monitor_connection_options: fields.text("monitor_connection_options", OPTIONS),
+        monitor_login: fields.text("monitor_login", NAME),
+        monitor_password: secret(fields, "monitor_password_env", "monitor_password_file"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! whoever holds one holds a topology that keeps them.
 
 mod file;
+mod login_rules;
 mod parse;
 mod pool_rules;
 mod read;
@@ -224,6 +225,9 @@ pub struct LogShipping {
     pub secondary_connection_options: Option<String>,
     /// `@monitor_connection_options`; likewise.
     pub monitor_connection_options: Option<String>,
+    /// The SQL Server login with which both sides report to the monitor (`@monitor_server_security_mode` 0);
+    /// `None`: Windows authentication, or no monitor.
+    pub monitor_login: Option<SqlLogin>,
     /// Where the log is shipped to: the secondary first, which a failover goes to; then further ones.
     pub secondaries: Vec<Secondary>,
 }
@@ -324,6 +328,15 @@ pub enum Authentication {
     AccessToken(SecretSource),
     /// The Kerberos ticket of the account that pcdr runs under.
     Kerberos,
+}
+
+/// A SQL Server login, and where its password is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlLogin {
+    /// Its name.
+    pub login: String,
+    /// Where its password is.
+    pub password: SecretSource,
 }
 
 /// Where a secret is. Never the secret.

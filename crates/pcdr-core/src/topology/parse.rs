@@ -9,7 +9,7 @@ use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
     Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
-    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, Topology,
+    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, SqlLogin, Topology,
     Violations, rules,
 };
 use crate::schedule::Schedule;
@@ -214,6 +214,10 @@ fn log_shipping(file: &File) -> Option<LogShipping> {
             ..secondary.clone()
         });
     }
+    let monitor_login = match name(&row.monitor_login) {
+        Some(login) => Some(SqlLogin { login, password: source(&row.monitor_password)? }),
+        None => None,
+    };
     Some(LogShipping {
         backup_share: name(&row.backup_share)?,
         backup_directory: text(&row.backup_directory),
@@ -228,6 +232,7 @@ fn log_shipping(file: &File) -> Option<LogShipping> {
         primary_connection_options: text(&row.primary_connection_options),
         secondary_connection_options: text(&row.secondary_connection_options),
         monitor_connection_options: text(&row.monitor_connection_options),
+        monitor_login,
         secondaries,
     })
 }

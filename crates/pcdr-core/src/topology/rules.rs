@@ -5,12 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::file::{
-    ConnectionRow, File, InstanceRow, Method, SecretRow, ShareRow, method_name, whole_seconds,
-};
+use super::file::{File, InstanceRow, ShareRow, whole_seconds};
 use super::read::{Findings, Span, Text, quoted};
 use super::violation::Code;
-use super::{Role, parse, pool_rules};
+use super::{Role, login_rules, parse, pool_rules};
 use crate::schedule;
 use crate::settings::RestoreMode;
 
@@ -30,7 +28,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     further_secondaries(file, findings);
     schedules(file, findings);
     connection_options(file, findings);
-    connection(file, findings);
+    login_rules::check(file, findings);
     pool_rules::check(file, findings);
 }
 
@@ -790,97 +788,4 @@ fn retention(file: &File, findings: &mut Findings) {
         needed,
         reason,
     );
-}
-
-fn connection(file: &File, findings: &mut Findings) {
-    if let Some((row, method)) =
-        file.connection.as_ref().and_then(|row| Some((row, row.authentication?)))
-    {
-        fitting_keys(row, method, findings);
-        match method {
-            Method::SqlLogin => {
-                let codes = (Code::NoPasswordSource, Code::TwoPasswordSources);
-                secret_source(row, &row.password, "password", codes, findings);
-            }
-            Method::AccessToken => {
-                let codes = (Code::NoTokenSource, Code::TwoTokenSources);
-                secret_source(row, &row.access_token, "access_token", codes, findings);
-            }
-            Method::Kerberos => full_host_names(file, findings),
-        }
-    }
-    let command = file.management_shell.as_ref().and_then(|row| row.command.as_ref());
-    if let Some(command) = command.filter(|command| command.get_ref().is_empty()) {
-        let message = "`command` in [management_shell] needs a program, found an empty list";
-        let remedy = "Write program and arguments, or take the line out for powershell.exe.";
-        findings.report(Code::EmptyCommand, command.span(), message, remedy);
-    }
-    let by = file.management_shell.as_ref().and_then(|row| row.by_person.as_ref());
-    if let (Some(by), Some(_)) = (by.filter(|by| *by.get_ref()), command) {
-        let message =
-            "a person runs the cmdlets by hand, found a `command` in [management_shell] beside it";
-        let remedy = "Take one of the two lines out.";
-        findings.report(Code::CommandOfAPerson, by.span(), message, remedy);
-    }
-}
-
-/// Exactly one place for the secret.
-fn secret_source(
-    row: &ConnectionRow,
-    secret: &SecretRow,
-    what: &str,
-    (none, two): (Code, Code),
-    findings: &mut Findings,
-) {
-    let plain = what.replace('_', " ");
-    if !secret.is_written {
-        let start = row.head.start;
-        let message = format!("[connection] needs `{what}_env` or `{what}_file`, found neither");
-        let remedy = format!("Name the environment variable or the file that holds the {plain}.");
-        findings.report(none, start..start, message, remedy);
-    }
-    if let (Some(_), Some(file)) = (&secret.env, &secret.file) {
-        let message =
-            format!("[connection] needs one of `{what}_env` and `{what}_file`, found both");
-        let remedy = format!("Keep the one that holds the {plain}.");
-        findings.report(two, file.span(), message, remedy);
-    }
-}
-
-/// A key of another authentication would be ignored, and its writer would not know.
-fn fitting_keys(row: &ConnectionRow, method: Method, findings: &mut Findings) {
-    let keys = [
-        ("login", &row.login, Method::SqlLogin),
-        ("password_env", &row.password.env, Method::SqlLogin),
-        ("password_file", &row.password.file, Method::SqlLogin),
-        ("access_token_env", &row.access_token.env, Method::AccessToken),
-        ("access_token_file", &row.access_token.file, Method::AccessToken),
-    ];
-    for (key, text, fits) in keys {
-        let Some(text) = text.as_ref().filter(|_| fits != method) else { continue };
-        let (method, fits) = (method_name(method), method_name(fits));
-        let message =
-            format!("[connection] authenticates by {method}, found `{key}`, which is of {fits}");
-        let remedy = format!("Take it out, or write `authentication = \"{fits}\"`.");
-        findings.report(Code::KeyOfOtherAuthentication, text.span(), message, remedy);
-    }
-}
-
-/// The service principal name is formed of the host that is connected to, and directories know
-/// SQL Server by its fully qualified name.
-fn full_host_names(file: &File, findings: &mut Findings) {
-    for row in &file.instances {
-        let Some(host) = row.connect_host.as_ref().or(row.host.as_ref()) else { continue };
-        let name = host.get_ref();
-        let is_address = name.parse::<core::net::IpAddr>().is_ok();
-        if is_address || !name.trim_end_matches('.').contains('.') {
-            let message = format!(
-                "kerberos needs the fully qualified name of every host, found {}",
-                quoted(name)
-            );
-            let remedy = "Write the name that the instance's service principal name \
-                          (MSSQLSvc/host:port) has.";
-            findings.report(Code::KerberosNeedsFullName, host.span(), message, remedy);
-        }
-    }
 }

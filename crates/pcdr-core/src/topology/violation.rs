@@ -196,6 +196,8 @@ codes! {
     ScheduleNotExpressible "schedule_not_expressible" SCHEDULE;
     ScheduleShorterThanInterval "schedule_shorter_than_interval" SCHEDULE;
     BadConnectionOptions "bad_connection_options" LOG_SHIPPING_PRIMARY;
+    MonitorLoginWithoutMonitor "monitor_login_without_monitor" LOG_SHIPPING_PRIMARY;
+    MonitorPasswordWithoutLogin "monitor_password_without_login" LOG_SHIPPING_PRIMARY;
     // The pool.
     NoServer "no_server" CHAT_TOPOLOGY;
     TooManyServers "too_many_servers" CAPACITY;

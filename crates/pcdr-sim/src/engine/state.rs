@@ -248,6 +248,8 @@ pub struct InstanceState {
     pub msdb: Msdb,
     /// Logins and server permissions.
     pub security: Security,
+    /// Linked servers, by the lower-case name of the server that they lead to.
+    pub links: BTreeMap<String, LinkedServer>,
     /// The Agent and its jobs.
     pub agent: Agent,
     /// What the error log tells, newest last, at most 10,000 lines: (UTC, text).
@@ -256,6 +258,17 @@ pub struct InstanceState {
     pub events: Vec<(Timestamp, SqlMessage)>,
     /// Whom the service lets in.
     pub admission: Admission,
+}
+
+/// A linked server: what log shipping makes of a remote monitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedServer {
+    /// `sys.servers.name`.
+    pub name: String,
+    /// `sys.servers.data_source`: the server that it leads to.
+    pub data_source: String,
+    /// Login and password there; `None`: whoever uses the link is who it is here.
+    pub login: Option<(String, String)>,
 }
 
 /// Whom a service lets in.

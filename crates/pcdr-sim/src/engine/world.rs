@@ -197,6 +197,7 @@ impl World {
             full_drives: Default::default(),
             msdb: Default::default(),
             security: Security::new(&config.sa_password),
+            links: std::collections::BTreeMap::new(),
             agent: Default::default(),
             error_log: Vec::new(),
             events: Vec::new(),

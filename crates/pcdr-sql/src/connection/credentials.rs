@@ -65,10 +65,42 @@ impl Password {
         }
     }
 
+    /// Reads it without holding up others: a file may be on another machine, or a pipe.
+    ///
+    /// # Errors
+    ///
+    /// As [`Password::read`].
+    pub(crate) async fn read_aside(source: SecretSource) -> Result<Password, SqlError> {
+        let reading = tokio::task::spawn_blocking(move || Password::read(&source));
+        reading.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    /// Its length in UTF-16 code units, as SQL Server counts characters.
+    pub(crate) fn length(&self) -> usize {
+        self.0.expose_secret().encode_utf16().count()
+    }
+
+    /// Shows it to the driver, and to nobody else.
+    pub(super) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
     /// Whether both are the same secret.
     pub(crate) fn is(&self, other: &Password) -> bool {
         self.0.expose_secret() == other.0.expose_secret()
     }
+}
+
+impl PartialEq for Password {
+    fn eq(&self, other: &Password) -> bool {
+        self.is(other)
+    }
+}
+
+impl Eq for Password {}
+
+fn interrupted() -> SqlError {
+    SqlError::Secret("reading it was interrupted".to_owned())
 }
 
 fn read_file(file: &str) -> std::io::Result<String> {
@@ -149,7 +181,7 @@ async fn read_token(source: SecretSource) -> Result<Password, SqlError> {
         }
         Ok(Password::new(text))
     });
-    reading.await.unwrap_or_else(|_| Err(SqlError::Secret("reading it was interrupted".to_owned())))
+    reading.await.unwrap_or_else(|_| Err(interrupted()))
 }
 
 #[cfg(all(unix, feature = "kerberos"))]

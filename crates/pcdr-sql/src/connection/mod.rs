@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use pcdr_core::topology::Encryption;
-use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem};
+use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem, ToSql};
 use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
@@ -91,7 +91,7 @@ impl Connection {
         };
         if let (Some(trace), Err(error)) = (&endpoint.trace, &opened) {
             let outcome = format!("no connection: {error}");
-            trace.record(&endpoint.name, started.elapsed(), &outcome, "");
+            trace.record(&endpoint.name, started.elapsed(), &outcome, &Statement::query(""));
         }
         opened
     }
@@ -118,7 +118,7 @@ impl Connection {
         self.requests += 1;
         let mut results = Vec::new();
         let outcome = {
-            let reading = read(&mut self.client, &statement.batch, &mut results);
+            let reading = read(&mut self.client, statement, &mut results);
             match limit {
                 None => reading.await.map_err(SqlError::running),
                 Some(limit) => match tokio::time::timeout(limit, reading).await {
@@ -162,7 +162,7 @@ impl Connection {
             }
             Err(error) => error.to_string(),
         };
-        trace.record(&self.server, started.elapsed(), &outcome, &statement.batch);
+        trace.record(&self.server, started.elapsed(), &outcome, statement);
     }
 
     /// Whether the last answer was read to its end and nothing broke.
@@ -183,10 +183,16 @@ impl Connection {
 
 async fn read(
     client: &mut Client<Compat<Box<dyn NetStream>>>,
-    batch: &str,
+    statement: &Statement,
     results: &mut Vec<ResultSet>,
 ) -> Result<(), tiberius::error::Error> {
-    let mut stream = client.simple_query(batch).await?;
+    let secrets: Vec<&str> = statement.secrets.iter().map(Password::expose).collect();
+    let secrets: Vec<&dyn ToSql> = secrets.iter().map(|secret| secret as &dyn ToSql).collect();
+    let batch = statement.batch.as_str();
+    let mut stream = match secrets.as_slice() {
+        [] => client.simple_query(batch).await?,
+        secrets => client.query(batch, secrets).await?, // sp_executesql
+    };
     while let Some(item) = stream.try_next().await? {
         match item {
             QueryItem::Metadata(metadata) => {

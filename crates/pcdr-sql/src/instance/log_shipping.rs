@@ -4,14 +4,15 @@ use pcdr_core::observation::{InstanceObservation, Job, JobSchedule};
 use pcdr_core::ports::{DatabaseInstance, Progress};
 use pcdr_core::schedule::{Frequency, Schedule};
 use pcdr_core::settings::{
-    Difference, Part, PrimarySettings, SecondarySettings, is_same_folder, primary_differences,
-    secondary_differences,
+    Difference, Monitor, Part, PrimarySettings, SecondarySettings, is_same_folder,
+    primary_differences, secondary_differences,
 };
 use pcdr_core::step::LogShippingAction;
 use pcdr_core::{DatabaseName, ErrorCode, Guid, InstanceError, Known};
 
 use super::log_shipping_removal::{NO_SECONDARY, unless_gone};
 use super::{SqlInstance, answers};
+use crate::connection::Password;
 use crate::error::SqlError;
 use crate::statement::{self, Statement};
 
@@ -190,7 +191,9 @@ impl SqlInstance {
             let job = match entry.map(|entry| &entry.backup_job) {
                 Some(job) => known_job(job)?.id,
                 None => {
-                    let add = statement::log_shipping::add_primary(database.as_str(), settings)?;
+                    let password = self.monitor_password(settings.monitor.as_ref()).await?;
+                    let (name, password) = (database.as_str(), password.as_ref());
+                    let add = statement::log_shipping::add_primary(name, settings, password)?;
                     let undo = statement::log_shipping::delete_primary(database.as_str())?;
                     let row = self.call(&add, PROCEDURE).await?;
                     created.0.push((undo, "sp_delete_log_shipping_primary_database"));
@@ -222,9 +225,11 @@ impl SqlInstance {
         let mut created = Created::default();
         let changed = async {
             if differences.iter().any(|difference| difference.of == Part::Entry) {
-                let change = statement::log_shipping::change_primary(database.as_str(), settings)?;
+                let password = self.monitor_password(settings.monitor.as_ref()).await?;
+                let (name, password) = (database.as_str(), password.as_ref());
+                let change = statement::log_shipping::change_primary(name, settings, password)?;
                 let back = settings.back_to(entry);
-                let undo = statement::log_shipping::change_primary(database.as_str(), &back)?;
+                let undo = statement::log_shipping::change_primary(name, &back, password)?;
                 self.call(&change, PROCEDURE).await?;
                 created.0.push((undo, PROCEDURE));
             }
@@ -259,6 +264,19 @@ impl SqlInstance {
             Ok(()) => Ok(()),
             Err(error) => Err(self.take_back(created, &error, &needed).await),
         }
+    }
+
+    /// The password of the login that reports to the monitor, where the settings have one.
+    async fn monitor_password(
+        &self,
+        monitor: Option<&Monitor>,
+    ) -> Result<Option<Password>, SqlError> {
+        let Some(login) = monitor.and_then(|monitor| monitor.login.as_ref()) else {
+            return Ok(None);
+        };
+        let source = self.secrets.monitor_password.as_ref();
+        let what = format!("the password of {login}, which reports to the monitor");
+        self.secret(source, &what).await.map(Some)
     }
 
     async fn enable(&self, job: Guid) -> Result<(), SqlError> {
@@ -379,7 +397,8 @@ impl SqlInstance {
             }
             return answers::copy_and_restore_jobs(&row);
         }
-        let add = statement::log_shipping::add_secondary_primary(settings)?;
+        let password = self.monitor_password(settings.monitor.as_ref()).await?;
+        let add = statement::log_shipping::add_secondary_primary(settings, password.as_ref())?;
         let undo = statement::log_shipping::delete_secondary_primary(server, database)?;
         let row = self.call(&add, "sp_add_log_shipping_secondary_primary").await?;
         created.0.push((undo, "sp_delete_log_shipping_secondary_primary"));
@@ -416,8 +435,10 @@ impl SqlInstance {
         let changed = async {
             if differences.iter().any(|difference| difference.of == Part::Entry) {
                 let (name, back) = (database.as_str(), settings.back_to(entry));
-                let change = statement::log_shipping::change_secondary_primary(settings)?;
-                let undo = statement::log_shipping::change_secondary_primary(&back)?;
+                let password = self.monitor_password(settings.monitor.as_ref()).await?;
+                let password = password.as_ref();
+                let change = statement::log_shipping::change_secondary_primary(settings, password)?;
+                let undo = statement::log_shipping::change_secondary_primary(&back, password)?;
                 self.call(&change, PRIMARY).await?;
                 created.0.push((undo, PRIMARY));
                 let change = statement::log_shipping::change_secondary_database(name, settings)?;

@@ -22,9 +22,10 @@ use pcdr_core::discover::Survey;
 use pcdr_core::observation::InstanceObservation;
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs, Progress};
 use pcdr_core::step::{DatabaseAction, LogShippingAction};
-use pcdr_core::{DatabaseName, ErrorCode, InstanceError, InstanceName, Known};
+use pcdr_core::topology::SecretSource;
+use pcdr_core::{DatabaseName, ErrorCode, InstanceError, InstanceName, Known, Topology};
 
-use crate::connection::{Connection, Endpoint, ResultSet, Row};
+use crate::connection::{Connection, Endpoint, Password, ResultSet, Row};
 use crate::error::SqlError;
 use crate::pool::Pool;
 use crate::statement::{self, Statement};
@@ -60,12 +61,56 @@ pub struct SqlInstance {
     name: InstanceName,
     pool: Pool,
     limits: Limits,
+    secrets: Secrets,
+}
+
+/// Where the secrets are that an instance is told, each read when it is needed.
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    /// The password of the login that reports to the monitor.
+    pub monitor_password: Option<SecretSource>,
+}
+
+impl Secrets {
+    /// Where the topology says that they are.
+    pub fn of(topology: &Topology) -> Secrets {
+        let monitor_login = topology.log_shipping().monitor_login.as_ref();
+        Secrets { monitor_password: monitor_login.map(|login| login.password.clone()) }
+    }
 }
 
 impl SqlInstance {
     /// An instance by its endpoint.
     pub fn new(name: InstanceName, endpoint: Endpoint, limits: Limits) -> SqlInstance {
-        SqlInstance { name, pool: Pool::new(endpoint), limits }
+        SqlInstance { name, pool: Pool::new(endpoint), limits, secrets: Secrets::default() }
+    }
+
+    /// The same with the secrets that configuring it needs.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Secrets) -> SqlInstance {
+        SqlInstance { secrets, ..self }
+    }
+
+    /// Reads a secret, and masks it in the trace, where it should never turn up.
+    async fn secret(
+        &self,
+        source: Option<&SecretSource>,
+        what: &str,
+    ) -> Result<Password, SqlError> {
+        let Some(source) = source else {
+            return Err(SqlError::Secret(format!("the topology names no place for {what}")));
+        };
+        let secret = Password::read_aside(source.clone()).await?;
+        if secret.length() > statement::LONGEST_PASSWORD {
+            return Err(SqlError::Secret(format!(
+                "{what} may have {} characters, and has more",
+                statement::LONGEST_PASSWORD
+            )));
+        }
+        if let Some(trace) = &self.pool.endpoint().trace {
+            trace.mask(&secret);
+        }
+        Ok(secret)
     }
 
     /// Its name in the topology.

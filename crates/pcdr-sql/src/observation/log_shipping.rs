@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pcdr_core::observation::{
-    Job, JobFailure, JobSchedule, LogShippingPrimary, LogShippingSecondary, Monitored,
-    MonitoredSide, RegisteredPrimary,
+    Job, JobFailure, JobSchedule, LogShippingPrimary, LogShippingSecondary, MonitorAuthentication,
+    Monitored, MonitoredSide, RegisteredPrimary,
 };
 use pcdr_core::schedule::Frequency;
 use pcdr_core::settings::{Compression, RestoreMode};
@@ -94,6 +94,57 @@ fn read_monitor(row: &Row) -> Result<Option<String>, SqlError> {
     Ok(server.filter(|_| is_named))
 }
 
+/// How that monitor is logged in to.
+fn read_authentication(
+    row: &Row,
+    links: &[Link],
+) -> Result<Option<MonitorAuthentication>, SqlError> {
+    let Some(server) = read_monitor(row)? else { return Ok(None) };
+    Ok(match row.optional::<i32>("security_mode")? {
+        Some(1) => Some(MonitorAuthentication::Windows),
+        Some(0) => {
+            let mut links = links.iter();
+            let link = links.find(|link| link.leads_to(&server));
+            let login = link.map(|link| link.login.clone());
+            Some(MonitorAuthentication::SqlServer { login })
+        }
+        _ => None,
+    })
+}
+
+/// A linked server with which log shipping logs in to its monitor.
+struct Link {
+    name: String,
+    source: String,
+    login: String,
+}
+
+impl Link {
+    /// Whether it leads to a server: its data source says so, or its name, which is that of the server
+    /// between a prefix and a number.
+    fn leads_to(&self, server: &str) -> bool {
+        let inner = self.name.get("LOGSHIPLINK_".len()..).and_then(|rest| rest.rsplit_once('_'));
+        self.source.eq_ignore_ascii_case(server)
+            || inner.is_some_and(|(of, _)| of.eq_ignore_ascii_case(server))
+    }
+}
+
+/// Those that log in with a SQL Server login. Nothing where they are not shown: which login it is, is then
+/// not known.
+fn read_links(answer: &Answer<'_>) -> Vec<Link> {
+    let links = answer.read("pcdr_links", |row| {
+        Ok(Link {
+            name: row.get("name")?,
+            source: row.optional("data_source")?.unwrap_or_default(),
+            login: row.get("remote_name")?,
+        })
+    });
+    match links {
+        Known::Known(links) => links,
+        Known::Unknown(_) => Vec::new(),
+    }
+}
+
 fn job(jobs: &Known<Vec<Job>>, id: Option<Guid>) -> Known<Job> {
     match (jobs, id) {
         (Known::Known(jobs), Some(id)) => match jobs.iter().find(|job| job.id == id) {
@@ -118,6 +169,7 @@ pub(super) fn read_primaries(
         Known::Known(secondaries) => secondaries,
         Known::Unknown(reason) => return Known::Unknown(reason),
     };
+    let links = read_links(answer);
     let entries = names.keyed(answer, "pcdr_primary", "primary_database", |row| {
         Ok(LogShippingPrimary {
             backup_directory: row.get("backup_directory")?,
@@ -132,6 +184,7 @@ pub(super) fn read_primaries(
             raises_alert: row.optional("threshold_alert_enabled")?,
             history_retention_minutes: row.optional("history_retention_period")?,
             monitor_server: read_monitor(row)?,
+            monitor_authentication: read_authentication(row, &links)?,
             backup_job: job(jobs, row.optional("backup_job_id")?),
             secondaries: Vec::new(),
         })
@@ -184,6 +237,7 @@ pub(super) fn read_secondaries(
     names: &Names<'_>,
     jobs: &Known<Vec<Job>>,
 ) -> Known<BTreeMap<DatabaseName, LogShippingSecondary>> {
+    let links = read_links(answer);
     let entries = names.keyed(answer, "pcdr_secondary", "secondary_database", |row| {
         Ok(LogShippingSecondary {
             primary_server: row.get("primary_server")?,
@@ -192,6 +246,7 @@ pub(super) fn read_secondaries(
             backup_destination_directory: row.get("backup_destination_directory")?,
             file_retention_minutes: row.optional("file_retention_period")?,
             monitor_server: read_monitor(row)?,
+            monitor_authentication: read_authentication(row, &links)?,
             last_copied_file: row.optional("last_copied_file")?,
             last_copied_at: utc(row, "last_copied_date_utc")?,
             last_restored_file: row.optional("last_restored_file")?,

@@ -6,6 +6,7 @@
 use pcdr_core::settings::{Monitor, PrimarySettings, SecondarySettings};
 
 use super::Statement;
+use crate::connection::Password;
 use crate::quote::{self, QuoteError};
 
 /// Message that a late primary raises.
@@ -40,37 +41,70 @@ fn option(name: &str, text: Option<&str>) -> Result<String, QuoteError> {
 fn monitor(monitor: Option<&Monitor>) -> Result<String, QuoteError> {
     let Some(monitor) = monitor else { return Ok(String::new()) };
     let server = quote::name(&monitor.server)?;
-    let options = option("@monitor_connection_options", monitor.connection_options.as_deref())?;
-    Ok(format!(", @monitor_server = {server}, @monitor_server_security_mode = 1{options}"))
+    Ok(format!(", @monitor_server = {server}{}", monitor_access(Some(monitor))?))
 }
 
-/// Registers a primary; its backup job comes disabled and without schedule.
-pub fn add_primary(database: &str, settings: &PrimarySettings) -> Result<Statement, QuoteError> {
+/// How the monitor is logged in to. The password of a login is `@P1`, which [`Statement::secrets`] has.
+fn monitor_access(monitor: Option<&Monitor>) -> Result<String, QuoteError> {
+    let Some(monitor) = monitor else { return Ok(String::new()) };
+    let options = option("@monitor_connection_options", monitor.connection_options.as_deref())?;
+    Ok(match &monitor.login {
+        None => format!(", @monitor_server_security_mode = 1{options}"),
+        Some(login) => format!(
+            ", @monitor_server_security_mode = 0, @monitor_server_login = {}, \
+             @monitor_server_password = @P1{options}",
+            quote::name(login)?
+        ),
+    })
+}
+
+/// What `@P1` stands for in a batch with these settings.
+fn with_password(
+    statement: Statement,
+    monitor: Option<&Monitor>,
+    password: Option<&Password>,
+) -> Statement {
+    let has_login = monitor.is_some_and(|monitor| monitor.login.is_some());
+    statement.with(password.filter(|_| has_login).cloned())
+}
+
+/// Registers a primary; its backup job comes disabled and without schedule. `password` is that of the
+/// monitor's login; so for every function here that takes one.
+pub fn add_primary(
+    database: &str,
+    settings: &PrimarySettings,
+    password: Option<&Password>,
+) -> Result<Statement, QuoteError> {
     let database = quote::name(database)?;
     let job = quote::name(&settings.backup_job_name)?;
     let common = primary_parameters(settings)?;
     let monitor = monitor(settings.monitor.as_ref())?;
     let options = option("@primary_connection_options", settings.connection_options.as_deref())?;
-    Ok(Statement::change(format!(
+    let add = Statement::change(format!(
         "SET NOCOUNT ON;\nDECLARE @rc int, @job uniqueidentifier, @primary uniqueidentifier;\n\
          EXEC @rc = master.dbo.sp_add_log_shipping_primary_database @database = {database}, \
          @backup_job_name = {job}, {common}{monitor}{options}, \
          @backup_job_id = @job OUTPUT, @primary_id = @primary OUTPUT;\n\
          SELECT @rc AS return_code, @job AS backup_job_id, @primary AS primary_id;"
-    )))
+    ));
+    Ok(with_password(add, settings.monitor.as_ref(), password))
 }
 
 /// Changes a primary's entry in place.
-pub fn change_primary(database: &str, settings: &PrimarySettings) -> Result<Statement, QuoteError> {
+pub fn change_primary(
+    database: &str,
+    settings: &PrimarySettings,
+    password: Option<&Password>,
+) -> Result<Statement, QuoteError> {
     let database = quote::name(database)?;
     let common = primary_parameters(settings)?;
-    let connection = settings.monitor.as_ref().and_then(|m| m.connection_options.as_deref());
-    let options = option("@monitor_connection_options", connection)?;
-    Ok(Statement::change(format!(
+    let access = monitor_access(settings.monitor.as_ref())?;
+    let change = Statement::change(format!(
         "SET NOCOUNT ON;\nDECLARE @rc int;\n\
          EXEC @rc = master.dbo.sp_change_log_shipping_primary_database @database = {database}, \
-         {common}{options};\nSELECT @rc AS return_code;"
-    )))
+         {common}{access};\nSELECT @rc AS return_code;"
+    ));
+    Ok(with_password(change, settings.monitor.as_ref(), password))
 }
 
 /// What adding and changing a primary have in common.
@@ -214,13 +248,16 @@ pub fn secondary_databases(server: &str, database: &str) -> Result<Statement, Qu
 }
 
 /// Registers a primary on a secondary; its copy and restore jobs come disabled and without schedule.
-pub fn add_secondary_primary(settings: &SecondarySettings) -> Result<Statement, QuoteError> {
+pub fn add_secondary_primary(
+    settings: &SecondarySettings,
+    password: Option<&Password>,
+) -> Result<Statement, QuoteError> {
     let common = secondary_primary_parameters(settings)?;
     let copy_job = quote::name(&settings.copy_job_name)?;
     let restore_job = quote::name(&settings.restore_job_name)?;
     let monitor = monitor(settings.monitor.as_ref())?;
     let options = option("@secondary_connection_options", settings.connection_options.as_deref())?;
-    Ok(Statement::change(format!(
+    let add = Statement::change(format!(
         "SET NOCOUNT ON;\nDECLARE @rc int, @copy uniqueidentifier, @restore uniqueidentifier, \
          @secondary uniqueidentifier;\n\
          EXEC @rc = master.dbo.sp_add_log_shipping_secondary_primary {common}, \
@@ -228,19 +265,23 @@ pub fn add_secondary_primary(settings: &SecondarySettings) -> Result<Statement, 
          @copy_job_id = @copy OUTPUT, @restore_job_id = @restore OUTPUT, @secondary_id = @secondary OUTPUT;\n\
          SELECT @rc AS return_code, @copy AS copy_job_id, @restore AS restore_job_id, \
          @secondary AS secondary_id;"
-    )))
+    ));
+    Ok(with_password(add, settings.monitor.as_ref(), password))
 }
 
 /// Changes a primary's entry on a secondary in place, for all its secondary databases there.
-pub fn change_secondary_primary(settings: &SecondarySettings) -> Result<Statement, QuoteError> {
+pub fn change_secondary_primary(
+    settings: &SecondarySettings,
+    password: Option<&Password>,
+) -> Result<Statement, QuoteError> {
     let common = secondary_primary_parameters(settings)?;
-    let connection = settings.monitor.as_ref().and_then(|m| m.connection_options.as_deref());
-    let options = option("@monitor_connection_options", connection)?;
-    Ok(Statement::change(format!(
+    let access = monitor_access(settings.monitor.as_ref())?;
+    let change = Statement::change(format!(
         "SET NOCOUNT ON;\nDECLARE @rc int;\n\
-         EXEC @rc = master.dbo.sp_change_log_shipping_secondary_primary {common}{options};\n\
+         EXEC @rc = master.dbo.sp_change_log_shipping_secondary_primary {common}{access};\n\
          SELECT @rc AS return_code;"
-    )))
+    ));
+    Ok(with_password(change, settings.monitor.as_ref(), password))
 }
 
 fn secondary_primary_parameters(settings: &SecondarySettings) -> Result<String, QuoteError> {
@@ -332,6 +373,7 @@ pub(super) fn samples(
 
     let monitor = Monitor {
         server: database.to_owned(),
+        login: None,
         connection_options: Some("Encrypt=strict;HostNameInCertificate=sql.example.net".to_owned()),
     };
     let primary_settings = PrimarySettings {
@@ -353,6 +395,15 @@ pub(super) fn samples(
         connection_options: Some("Encrypt=mandatory".to_owned()),
         ..primary_settings.clone()
     };
+    let with_login = Monitor {
+        server: database.to_owned(),
+        login: Some(database.to_owned()),
+        connection_options: None,
+    };
+    let password = Password::new(database);
+    let password = Some(&password);
+    let reporting_primary =
+        PrimarySettings { monitor: Some(with_login.clone()), ..primary_settings.clone() };
     let secondary_settings = SecondarySettings {
         primary_server: database.to_owned(),
         primary_database: database.into(),
@@ -379,12 +430,16 @@ pub(super) fn samples(
         connection_options: Some("TrustServerCertificate=no".to_owned()),
         ..secondary_settings.clone()
     };
+    let reporting_secondary =
+        SecondarySettings { monitor: Some(with_login), ..secondary_settings.clone() };
     Ok(vec![
         ("primary entry", primary(database)?),
-        ("add primary", add_primary(database, &primary_settings)?),
-        ("add watched primary", add_primary(database, &watched_primary)?),
-        ("change primary", change_primary(database, &primary_settings)?),
-        ("change watched primary", change_primary(database, &watched_primary)?),
+        ("add primary", add_primary(database, &primary_settings, None)?),
+        ("add watched primary", add_primary(database, &watched_primary, None)?),
+        ("add reporting primary", add_primary(database, &reporting_primary, password)?),
+        ("change primary", change_primary(database, &primary_settings, None)?),
+        ("change watched primary", change_primary(database, &watched_primary, None)?),
+        ("change reporting primary", change_primary(database, &reporting_primary, password)?),
         ("add alert job", add_alert_job()),
         ("alert job", alert_job()),
         ("delete primary", delete_primary(database)?),
@@ -396,10 +451,18 @@ pub(super) fn samples(
         ("secondary entry", secondary(database)?),
         ("secondary's primary", secondary_primary(database, database)?),
         ("secondary databases", secondary_databases(database, database)?),
-        ("add secondary's primary", add_secondary_primary(&secondary_settings)?),
-        ("add watched secondary's primary", add_secondary_primary(&watched_secondary)?),
-        ("change secondary's primary", change_secondary_primary(&secondary_settings)?),
-        ("change watched secondary's primary", change_secondary_primary(&watched_secondary)?),
+        ("add secondary's primary", add_secondary_primary(&secondary_settings, None)?),
+        ("add watched secondary's primary", add_secondary_primary(&watched_secondary, None)?),
+        (
+            "add reporting secondary's primary",
+            add_secondary_primary(&reporting_secondary, password)?,
+        ),
+        ("change secondary's primary", change_secondary_primary(&secondary_settings, None)?),
+        ("change watched secondary's primary", change_secondary_primary(&watched_secondary, None)?),
+        (
+            "change reporting secondary's primary",
+            change_secondary_primary(&reporting_secondary, password)?,
+        ),
         ("change secondary", change_secondary_database(database, &secondary_settings)?),
         ("add secondary", add_secondary_database(database, &secondary_settings)?),
         ("delete secondary", delete_secondary_database(database)?),

@@ -18,6 +18,11 @@ pub(crate) fn unless_hidden(permissions: &[&str], hidden: &str) -> String {
     format!("IF {} THROW {HIDDEN}, N'{first} is missing: {hidden}', 1; ", missing.join(" AND "))
 }
 
+/// The longest password, in UTF-16 code units.
+///
+/// Source: "Strong Passwords" and `sysname`, which the procedures take it as.
+pub(crate) const LONGEST_PASSWORD: usize = 128;
+
 /// What shows what is there, whether the login may use it or not.
 pub(crate) const SEES_DEFINITIONS: &str = "VIEW ANY DEFINITION";
 
@@ -38,6 +43,7 @@ pub mod preflight;
 pub mod rights;
 pub mod survey;
 
+use crate::connection::Password;
 use crate::quote::QuoteError;
 
 /// How a batch is sent and judged.
@@ -58,19 +64,35 @@ pub struct Statement {
     pub batch: String,
     /// How it is sent.
     pub kind: Kind,
+    /// The values of `@P1`, `@P2` and so on, which are sent apart from the text: whatever shows a batch,
+    /// shows none of them.
+    pub secrets: Vec<Password>,
 }
 
 impl Statement {
     pub(crate) fn query(batch: impl Into<String>) -> Statement {
-        Statement { batch: batch.into(), kind: Kind::Query }
+        Statement { batch: batch.into(), kind: Kind::Query, secrets: Vec::new() }
     }
 
     pub(crate) fn change(batch: impl Into<String>) -> Statement {
-        Statement { batch: batch.into(), kind: Kind::Change }
+        Statement { batch: batch.into(), kind: Kind::Change, secrets: Vec::new() }
+    }
+
+    /// Its text for a person, who has to fill in the secrets before it can be run.
+    pub fn script(&self) -> String {
+        let numbers = 1..=self.secrets.len();
+        let secrets =
+            numbers.map(|n| format!("DECLARE @P{n} nvarchar({LONGEST_PASSWORD}) = N'***';\n"));
+        secrets.chain([self.batch.clone()]).collect()
+    }
+
+    /// The same with the values of its `@P1`, `@P2` and so on.
+    fn with(self, secrets: impl IntoIterator<Item = Password>) -> Statement {
+        Statement { secrets: secrets.into_iter().collect(), ..self }
     }
 
     pub(crate) fn long(batch: impl Into<String>) -> Statement {
-        Statement { batch: batch.into(), kind: Kind::Long }
+        Statement { batch: batch.into(), kind: Kind::Long, secrets: Vec::new() }
     }
 }
 

@@ -145,7 +145,8 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
             format!(
                 "SELECT 1 AS pcdr_primary, p.primary_database, p.backup_directory, p.backup_share, \
                  p.backup_retention_period, CAST(p.backup_compression AS int) AS backup_compression, p.last_backup_file, \
-                 p.backup_job_id, p.monitor_server, p.user_specified_monitor, m.last_backup_date_utc, \
+                 p.backup_job_id, p.monitor_server, p.user_specified_monitor, \
+                 CAST(p.monitor_server_security_mode AS int) AS security_mode, m.last_backup_date_utc, \
                  m.backup_threshold, m.threshold_alert_enabled, m.history_retention_period \
                  FROM msdb.dbo.log_shipping_primary_databases AS p \
                  LEFT JOIN msdb.dbo.log_shipping_monitor_primary AS m ON m.primary_id = p.primary_id \
@@ -167,6 +168,7 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
                 "SELECT 1 AS pcdr_secondary, b.secondary_database, s.primary_server, s.primary_database, \
                  s.backup_source_directory, s.backup_destination_directory, s.last_copied_file, s.copy_job_id, \
                  s.restore_job_id, s.file_retention_period, s.monitor_server, s.user_specified_monitor, \
+                 CAST(s.monitor_server_security_mode AS int) AS security_mode, \
                  b.last_restored_file, b.restore_delay, b.restore_all, CAST(b.restore_mode AS int) AS restore_mode, \
                  b.disconnect_users, m.last_copied_date_utc, m.last_restored_date_utc, m.last_restored_latency, \
                  m.restore_threshold, m.threshold_alert_enabled, m.history_retention_period \
@@ -176,6 +178,14 @@ pub(super) fn sections(databases: Databases<'_>) -> Vec<(&'static str, String)> 
                  ON m.secondary_id = b.secondary_id AND m.secondary_database = b.secondary_database \
                  WHERE {b_secondary};"
             ),
+        ),
+        // How the procedures log in to another server: by a linked server that is named after it.
+        (
+            "pcdr_links",
+            "SELECT 1 AS pcdr_links, v.name, v.data_source, l.remote_name FROM sys.servers AS v \
+             JOIN sys.linked_logins AS l ON l.server_id = v.server_id \
+             WHERE v.is_linked = 1 AND v.name LIKE N'LOGSHIPLINK[_]%' AND l.remote_name IS NOT NULL;"
+                .to_owned(),
         ),
         (
             "pcdr_unfinished",

@@ -1,9 +1,12 @@
 //! Log shipping: the procedures, the entries, the jobs, the alert job, the monitor.
 
 use pcdr_core::Guid;
+use pcdr_core::observation::MonitorAuthentication;
 use pcdr_core::schedule::Schedule;
 use pcdr_core::settings::{Compression, Monitor, PrimarySettings, RestoreMode, SecondarySettings};
 use pcdr_core::step::LogShippingAction;
+use pcdr_core::topology::{Authentication, SecretSource};
+use pcdr_sql::Password;
 use pcdr_sql::connection::{ResultSet, Row};
 use pcdr_sql::statement::log_shipping;
 
@@ -39,6 +42,8 @@ pub const CHECKS: &[Check] = &[
     check!(the_jobs_ship_the_log_and_the_tables_follow, needs: [Folders, LogShipping, Agent, Sysadmin], decides: ["A30"]),
     check!(a_job_with_nothing_to_do_succeeds, needs: [Folders, LogShipping, Agent, Sysadmin], decides: ["A31"]),
     check!(a_monitor_gets_a_row_for_primary_and_secondary, needs: [LogShipping, Sysadmin, Monitor], decides: ["A32"]),
+    check!(a_linked_server_tells_with_which_login_a_monitor_is_reported_to, needs: [LogShipping, Sysadmin, Monitor], decides: ["A40"]),
+    check!(a_monitor_that_does_not_let_the_login_in_is_error_32054, needs: [LogShipping, Sysadmin, Monitor], decides: ["A41"]),
 ];
 
 fn primary_settings(servers: &Servers) -> PrimarySettings {
@@ -110,8 +115,11 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     carry_out!(servers, "secondary", log_shipping::secondary_databases(&from, name));
     let sets = carry_out!(servers, "primary", log_shipping::primary(name));
     assert!(sets[0].rows.is_empty());
-    let sets =
-        carry_out!(servers, "primary", log_shipping::add_primary(name, &primary_settings(servers)));
+    let sets = carry_out!(
+        servers,
+        "primary",
+        log_shipping::add_primary(name, &primary_settings(servers), None)
+    );
     let job: Guid = returned(&sets).get("backup_job_id").unwrap();
     returned(&carry_out!(servers, "primary", log_shipping::add_alert_job()));
     let sets = carry_out!(servers, "primary", log_shipping::primary(name));
@@ -119,7 +127,7 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     let sets = carry_out!(servers, "primary", log_shipping::alert_job());
     assert_eq!(sets[0].rows.len(), 1);
     let changed = PrimarySettings { backup_threshold_minutes: 61, ..primary_settings(servers) };
-    returned(&carry_out!(servers, "primary", log_shipping::change_primary(name, &changed)));
+    returned(&carry_out!(servers, "primary", log_shipping::change_primary(name, &changed, None)));
     let seen = servers.observe("primary").await;
     let entry = seen.log_shipping_primary.known().unwrap()[&servers.database].clone();
     assert_eq!(entry.backup_retention_minutes, 4_320);
@@ -134,7 +142,11 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     assert_eq!(sets[0].rows[0].get::<String>("secondary_server").unwrap(), server);
 
     let parent = &settings.primary_server;
-    returned(&carry_out!(servers, "secondary", log_shipping::add_secondary_primary(&settings)));
+    returned(&carry_out!(
+        servers,
+        "secondary",
+        log_shipping::add_secondary_primary(&settings, None)
+    ));
     let sets = carry_out!(servers, "secondary", log_shipping::secondary_primary(parent, name));
     assert_eq!(sets[0].rows.len(), 1);
     returned(&carry_out!(
@@ -145,7 +157,11 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
     let sets = carry_out!(servers, "secondary", log_shipping::secondary_primary(parent, name));
     assert!(sets[0].rows.is_empty());
 
-    returned(&carry_out!(servers, "secondary", log_shipping::add_secondary_primary(&settings)));
+    returned(&carry_out!(
+        servers,
+        "secondary",
+        log_shipping::add_secondary_primary(&settings, None)
+    ));
     returned(&carry_out!(
         servers,
         "secondary",
@@ -158,7 +174,11 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
         restore_delay_minutes: 5,
         ..settings.clone()
     };
-    returned(&carry_out!(servers, "secondary", log_shipping::change_secondary_primary(&changed)));
+    returned(&carry_out!(
+        servers,
+        "secondary",
+        log_shipping::change_secondary_primary(&changed, None)
+    ));
     returned(&carry_out!(
         servers,
         "secondary",
@@ -190,10 +210,10 @@ async fn every_statement_of_log_shipping_is_carried_out(servers: &Servers) {
 async fn the_jobs_of_an_entry_come_disabled_and_without_a_schedule(servers: &Servers) {
     servers.create_database().await;
     let name = servers.scratch.as_str();
-    let add = log_shipping::add_primary(name, &primary_settings(servers)).unwrap();
+    let add = log_shipping::add_primary(name, &primary_settings(servers), None).unwrap();
     let sets = servers.sql("primary", &add.batch).await;
     let backup: Guid = returned(&sets).get("backup_job_id").unwrap();
-    let add = log_shipping::add_secondary_primary(&secondary_settings(servers)).unwrap();
+    let add = log_shipping::add_secondary_primary(&secondary_settings(servers), None).unwrap();
     let sets = servers.sql("secondary", &add.batch).await;
     let (copy, restore): (Guid, Guid) = (
         returned(&sets).get("copy_job_id").unwrap(),
@@ -223,7 +243,7 @@ async fn an_alert_job_that_is_there_is_kept(servers: &Servers) {
 
 async fn a_secondary_without_a_monitor_gets_an_alert_job(servers: &Servers) {
     let settings = secondary_settings(servers);
-    let add = log_shipping::add_secondary_primary(&settings).unwrap();
+    let add = log_shipping::add_secondary_primary(&settings, None).unwrap();
     returned(&servers.sql("secondary", &add.batch).await);
     let add = log_shipping::add_secondary_database(&servers.scratch, &settings).unwrap();
     returned(&servers.sql("secondary", &add.batch).await);
@@ -253,7 +273,8 @@ async fn the_last_secondary_database_takes_the_jobs_along(servers: &Servers) {
 
 async fn a_copy_that_is_not_online_cannot_become_a_primary(servers: &Servers) {
     servers.initialise("secondary").await;
-    let add = log_shipping::add_primary(&servers.scratch, &primary_settings(servers)).unwrap();
+    let add =
+        log_shipping::add_primary(&servers.scratch, &primary_settings(servers), None).unwrap();
     assert_eq!(servers.sql_error("secondary", &add.batch).await, 32007);
     let entry = format!(
         "msdb.dbo.log_shipping_primary_databases AS p WHERE p.primary_database = {}",
@@ -382,13 +403,14 @@ async fn a_monitor_gets_a_row_for_primary_and_secondary(servers: &Servers) {
     servers.create_database().await;
     let monitor = Some(Monitor {
         server: servers.facts["monitor"].server_name.clone(),
+        login: None,
         connection_options: None,
     });
     let settings = PrimarySettings { monitor: monitor.clone(), ..primary_settings(servers) };
-    let add = log_shipping::add_primary(&servers.scratch, &settings).unwrap().batch;
+    let add = log_shipping::add_primary(&servers.scratch, &settings, None).unwrap().batch;
     returned(&servers.sql("primary", &add).await);
     let settings = SecondarySettings { monitor, ..secondary_settings(servers) };
-    let add = log_shipping::add_secondary_primary(&settings).unwrap().batch;
+    let add = log_shipping::add_secondary_primary(&settings, None).unwrap().batch;
     returned(&servers.sql("secondary", &add).await);
     let add = log_shipping::add_secondary_database(&servers.scratch, &settings).unwrap().batch;
     returned(&servers.sql("secondary", &add).await);
@@ -404,4 +426,50 @@ async fn a_monitor_gets_a_row_for_primary_and_secondary(servers: &Servers) {
         assert_eq!(count(servers, "monitor", &row).await, 1, "{row}");
     }
     assert_eq!(count(servers, "monitor", ALERT_JOBS).await, 1);
+}
+
+/// A monitor that is reported to with the suite's own login, and where its password is.
+fn reporting(servers: &Servers) -> (PrimarySettings, String, SecretSource) {
+    let Authentication::SqlLogin { login, password } =
+        &servers.topology.connection().authentication
+    else {
+        panic!("the suite logs in with a SQL Server login")
+    };
+    let monitor = Some(Monitor {
+        server: servers.facts["monitor"].server_name.clone(),
+        login: Some(login.clone()),
+        connection_options: None,
+    });
+    let settings = PrimarySettings { monitor, ..primary_settings(servers) };
+    (settings, login.clone(), password.clone())
+}
+
+async fn a_linked_server_tells_with_which_login_a_monitor_is_reported_to(servers: &Servers) {
+    servers.create_database().await;
+    let (settings, login, source) = reporting(servers);
+    let password = Password::read(&source).unwrap();
+    let add = log_shipping::add_primary(&servers.scratch, &settings, Some(&password)).unwrap();
+    returned(&servers.carry_out("primary", "log_shipping::add_primary", &add).await);
+    let seen = servers.observe("primary").await;
+    let entries = seen.log_shipping_primary.known().unwrap();
+    let entry = entries.get(&servers.scratch.as_str().into()).unwrap();
+    let expected = MonitorAuthentication::SqlServer { login: Some(login) };
+    assert_eq!(entry.monitor_authentication, Some(expected));
+}
+
+async fn a_monitor_that_does_not_let_the_login_in_is_error_32054(servers: &Servers) {
+    servers.create_database().await;
+    let (settings, ..) = reporting(servers);
+    // A login that is nowhere locks nobody out.
+    let login = Some(servers.scratch.clone());
+    let monitor = settings.monitor.clone().map(|monitor| Monitor { login, ..monitor });
+    let settings = PrimarySettings { monitor, ..settings };
+    let password = Password::new("not the password of anybody");
+    let add = log_shipping::add_primary(&servers.scratch, &settings, Some(&password)).unwrap();
+    assert_eq!(servers.refused("primary", &add).await, 32_054);
+    let literal = servers.literal();
+    let entry = format!(
+        "msdb.dbo.log_shipping_primary_databases AS p WHERE p.primary_database = {literal}"
+    );
+    assert_eq!(count(servers, "primary", &entry).await, 0);
 }

@@ -7,6 +7,7 @@ pub mod columns;
 mod databases;
 mod files;
 mod functions;
+mod links;
 mod mirroring;
 mod objects;
 mod principals;
@@ -208,6 +209,8 @@ fn system_view(
         "server_principals" => Ok(principals::server_principals(view)),
         "sql_logins" => Ok(principals::sql_logins(view)),
         "server_role_members" => Ok(principals::server_role_members(view)),
+        "servers" => Ok(links::servers(view)),
+        "linked_logins" => Ok(links::linked_logins(view)),
         "server_permissions" => Ok(principals::server_permissions(view)),
         "database_principals" => Ok(principals::database_principals(view, database)),
         "database_role_members" => Ok(principals::database_role_members(view, database)),

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::engine::state::{InstanceState, RecoveryModel, Status, WorldState};
+use crate::engine::security::authenticate;
+use crate::engine::state::{InstanceState, LinkedServer, RecoveryModel, Status, WorldState};
 use crate::engine::world::SessionRef;
 use crate::message::{SqlFailure, SqlMessage};
 use crate::tsql::ast::ObjectName;
@@ -141,26 +142,70 @@ impl Surroundings for InWorld<'_> {
 
     fn on_monitor(&mut self, server: &str, change: MonitorChange) -> Result<(), SqlFailure> {
         let key = server.to_lowercase();
-        let unreachable = || {
-            error(
-                32054,
-                format!(
-                    "There was an error establishing a link to the remote monitor server '{server}'. The server cannot be reached."
-                ),
-            )
-        };
-        let here = self.own().map(|i| i.config.site.clone()).ok_or_else(unreachable)?;
-        let there = self.state.instances.get(&key).ok_or_else(unreachable)?;
-        if !there.running || !reaches(self.state, &here, &there.config.site) {
-            return Err(unreachable());
-        }
-        let caller = agent_caller(there);
+        let login = self.own().and_then(|own| own.links.get(&key)?.login.clone());
+        let caller = self.let_in(server, login.as_ref())?;
         let now = self.now;
         with_msdb(self.state, &key, now, caller, |msdb, around| {
             super::monitor::apply(msdb, around, change);
         })
-        .ok_or_else(unreachable)
+        .ok_or_else(|| no_link(server, "The server cannot be reached."))
     }
+
+    fn link(&mut self, server: &str, login: Option<(String, String)>) -> Result<(), SqlFailure> {
+        self.let_in(server, login.as_ref())?;
+        if let Some(own) = self.state.instances.get_mut(self.instance) {
+            // What number the server ends the name with, no document says; this one only depends on the name.
+            let number = number_of(server);
+            let link = LinkedServer {
+                name: format!("LOGSHIPLINK_{}_{number}", server.to_uppercase()),
+                data_source: server.to_owned(),
+                login,
+            };
+            own.links.insert(server.to_lowercase(), link);
+        }
+        Ok(())
+    }
+}
+
+impl InWorld<'_> {
+    /// Who this server is on its monitor.
+    fn let_in(&self, server: &str, login: Option<&(String, String)>) -> Result<Caller, SqlFailure> {
+        let unreachable = || no_link(server, "The server cannot be reached.");
+        let here = self.own().map(|i| i.config.site.clone()).ok_or_else(unreachable)?;
+        let there = self.state.instances.get(&server.to_lowercase()).ok_or_else(unreachable)?;
+        if !there.running || !reaches(self.state, &here, &there.config.site) {
+            return Err(unreachable());
+        }
+        let Some((login, password)) = login else { return Ok(agent_caller(there)) };
+        let known = authenticate(there, login, password).map_err(|refused| {
+            let reason = refused.0.first().map_or_else(String::new, |first| first.text.clone());
+            no_link(server, &reason)
+        })?;
+        // The page of the procedures that write the monitor's rows names no permission; those of their
+        // sisters all name this one.
+        if !there.security.in_role(&known.name, "sysadmin") {
+            return Err(no_link(server, "The login is not a member of sysadmin there."));
+        }
+        Ok(caller(there, &known.name))
+    }
+}
+
+fn no_link(server: &str, reason: &str) -> SqlFailure {
+    error(
+        32054,
+        format!(
+            "There was an error establishing a link to the remote monitor server '{server}'. {reason}"
+        ),
+    )
+}
+
+/// A number that follows from a name (FNV-1a).
+fn number_of(name: &str) -> i32 {
+    let bytes = name.to_uppercase().into_bytes();
+    let hash = bytes
+        .into_iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    i32::from_ne_bytes(hash.to_ne_bytes())
 }
 
 /// Whether a site reaches another, there and back.

@@ -124,8 +124,15 @@ pub trait Surroundings {
     ///
     /// # Errors
     ///
-    /// 32054 when the instance cannot be reached.
+    /// 32054 when the instance cannot be reached, or does not let this one in.
     fn on_monitor(&mut self, server: &str, change: MonitorChange) -> Result<(), SqlFailure>;
+    /// Makes, or changes, the linked server of a monitor: with a SQL Server login and its password, or with
+    /// Windows authentication.
+    ///
+    /// # Errors
+    ///
+    /// 32054 when the monitor cannot be reached, or does not let this server in; then the link is as before.
+    fn link(&mut self, server: &str, login: Option<(String, String)>) -> Result<(), SqlFailure>;
 }
 
 /// Why a job runs; the digits of `run_requested_source`.
@@ -301,7 +308,7 @@ pub fn run(
         P::DeletePrimarySecondary => primary::delete_secondary(msdb, a),
         P::HelpPrimarySecondary => primary::help_secondary(msdb, a),
         P::AddSecondaryPrimary => secondary::add_primary(msdb, around, a),
-        P::ChangeSecondaryPrimary => secondary::change_primary(msdb, a),
+        P::ChangeSecondaryPrimary => secondary::change_primary(msdb, around, a),
         P::DeleteSecondaryPrimary => secondary::delete_primary(msdb, around, a),
         P::HelpSecondaryPrimary => secondary::help_primary(msdb, a),
         P::AddSecondaryDatabase => secondary::add_database(msdb, around, a),

@@ -49,6 +49,20 @@ pub fn remote_of(row: Record<'_>, around: &dyn Surroundings) -> Option<String> {
     (!name.trim().is_empty() && !is_here(around, name)).then(|| name.to_owned())
 }
 
+/// With which login and password a call says that the monitor is logged in to; `None`: Windows
+/// authentication.
+///
+/// # Errors
+///
+/// 32052 without a login in security mode 0.
+pub fn login(a: Arguments<'_>) -> Result<Option<(String, String)>, SqlFailure> {
+    if a.int("@monitor_server_security_mode") != Some(0) {
+        return Ok(None);
+    }
+    let login = a.needed("@monitor_server_login")?;
+    Ok(Some((login, a.text("@monitor_server_password").unwrap_or_default())))
+}
+
 /// The remote monitor of an agent: type 0 by primary id, 1 and 2 by secondary id.
 pub fn remote_of_agent(
     msdb: &Msdb,

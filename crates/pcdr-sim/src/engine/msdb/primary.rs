@@ -156,8 +156,12 @@ pub fn add(
     ];
     // The other server first: when it cannot be reached, nothing has changed here.
     let ignored = a.int("@ignoreremotemonitor") == Some(1);
-    let told = monitor.as_ref().filter(|m| !ignored && !is_here(around, m));
-    if let Some(remote) = told {
+    let remote = monitor.as_ref().filter(|m| !is_here(around, m));
+    let login = monitor::login(a)?;
+    if let Some(remote) = remote {
+        around.link(remote, login)?;
+    }
+    if let Some(remote) = remote.filter(|_| !ignored) {
         around.on_monitor(remote, MonitorChange::Primary(monitor_row.clone()))?;
     }
     if let Some((old_id, old_job)) = old {
@@ -232,6 +236,9 @@ pub fn change(
     let row = find(msdb, &database)?;
     let id = row.id("primary_id").unwrap_or_default();
     let remote = monitor::remote_of(row, around);
+    if let (Some(remote), true) = (&remote, a.has("@monitor_server_security_mode")) {
+        around.link(remote, monitor::login(a)?)?;
+    }
     let monitor_values = given(
         a,
         &[

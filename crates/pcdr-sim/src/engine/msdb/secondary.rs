@@ -80,6 +80,11 @@ pub fn add_primary(
     let (old_id, old_copy, old_restore) = old.unwrap_or_default();
     free_job_name(msdb, &copy_name, old_copy, overwrite)?;
     free_job_name(msdb, &restore_name, old_restore, overwrite)?;
+    // The other server first: when it cannot be reached, nothing has changed here.
+    let monitor = a.text("@monitor_server").filter(|m| !m.trim().is_empty());
+    if let Some(remote) = monitor.as_ref().filter(|m| !monitor::is_here(around, m)) {
+        around.link(remote, monitor::login(a)?)?;
+    }
     for job in [old_copy, old_restore].into_iter().flatten() {
         jobs::remove(msdb, job, true, true);
     }
@@ -105,7 +110,6 @@ pub fn add_primary(
     let copy = job(&copy_name, "copy", "Log shipping copy job step.", "Copy");
     let restore =
         job(&restore_name, "restore log", "Log shipping restore log job step.", "Restore");
-    let monitor = a.text("@monitor_server").filter(|m| !m.trim().is_empty());
     let values = [
         ("secondary_id", Value::Uuid(id)),
         ("primary_server", Value::string(&primary_server)),
@@ -141,11 +145,20 @@ pub fn add_primary(
 ///
 /// # Errors
 ///
-/// 32052, 32023.
-pub fn change_primary(msdb: &mut Msdb, a: Arguments<'_>) -> Result<Outcome, SqlFailure> {
+/// 32052, 32023, 32054.
+pub fn change_primary(
+    msdb: &mut Msdb,
+    around: &mut dyn Surroundings,
+    a: Arguments<'_>,
+) -> Result<Outcome, SqlFailure> {
     let server = a.needed("@primary_server")?;
     let database = a.needed("@primary_database")?;
-    let id = find(msdb, &server, &database)?.value("secondary_id").clone();
+    let row = find(msdb, &server, &database)?;
+    let id = row.value("secondary_id").clone();
+    let remote = monitor::remote_of(row, around);
+    if let (Some(remote), true) = (&remote, a.has("@monitor_server_security_mode")) {
+        around.link(remote, monitor::login(a)?)?;
+    }
     msdb[MsdbTable::Secondary].update(
         &[("secondary_id", id)],
         &given(

@@ -77,3 +77,41 @@ pub const DATABASE_PRINCIPALS: &[ColumnDef] = &[
     null("default_language_lcid", Int),
     not_null("allow_encrypted_value_modifications", Bit).since(13),
 ];
+
+/// Columns of `sys.servers`.
+pub const SERVERS: &[ColumnDef] = &[
+    not_null("server_id", Int),
+    not_null("name", SqlType::SYSNAME),
+    not_null("product", SqlType::SYSNAME),
+    not_null("provider", SqlType::SYSNAME),
+    null("data_source", text(4_000)),
+    null("location", text(4_000)),
+    null("provider_string", text(4_000)),
+    null("catalog", SqlType::SYSNAME),
+    null("connect_timeout", Int),
+    null("query_timeout", Int),
+    not_null("is_linked", Bit),
+    not_null("is_remote_login_enabled", Bit),
+    not_null("is_rpc_out_enabled", Bit),
+    not_null("is_data_access_enabled", Bit),
+    not_null("is_collation_compatible", Bit),
+    not_null("uses_remote_collation", Bit),
+    null("collation_name", SqlType::SYSNAME),
+    not_null("lazy_schema_validation", Bit),
+    not_null("is_system", Bit),
+    not_null("is_publisher", Bit),
+    null("is_subscriber", Bit),
+    null("is_distributor", Bit),
+    null("is_nonsql_subscriber", Bit),
+    null("is_remote_proc_transaction_promotion_enabled", Bit),
+    not_null("modify_date", DateTime),
+];
+
+/// Columns of `sys.linked_logins`.
+pub const LINKED_LOGINS: &[ColumnDef] = &[
+    not_null("server_id", Int),
+    null("local_principal_id", Int),
+    not_null("uses_self_credential", Bit),
+    null("remote_name", SqlType::SYSNAME),
+    not_null("modify_date", DateTime),
+];
