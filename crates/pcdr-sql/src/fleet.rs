@@ -127,11 +127,11 @@ mod tests {
     fn a_fleet_has_every_instance_of_its_topology_and_connects_to_none() {
         let topology = Topology::parse(TOPOLOGY).unwrap();
         let options =
-            FleetOptions { password: Some(Password::new("secret")), ..FleetOptions::default() };
+            FleetOptions { password: Some(Password::new("hunter2")), ..FleetOptions::default() };
         let fleet = Fleet::connect(&topology, &options).unwrap();
         assert_eq!(fleet.instances().count(), topology.instances().count());
         assert_eq!(fleet.database_instances().len(), fleet.log_shipping_jobs().len());
-        assert!(!format!("{fleet:?}").contains("secret"));
+        assert!(!format!("{fleet:?}").contains("hunter2"));
     }
 
     #[test]

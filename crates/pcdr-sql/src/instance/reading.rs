@@ -211,8 +211,10 @@ const READERS: &[(&str, Reader)] = &[
     ("primary entry", |sets| answers::backup_job(first(sets)).map(drop)),
     ("add primary", |sets| answers::backup_job(&called(sets)?).map(drop)),
     ("add watched primary", |sets| answers::backup_job(&called(sets)?).map(drop)),
+    ("add reporting primary", |sets| answers::backup_job(&called(sets)?).map(drop)),
     ("change primary", only_returns),
     ("change watched primary", only_returns),
+    ("change reporting primary", only_returns),
     ("add alert job", only_returns),
     ("alert job", |sets| answers::alert_job(first(sets)).map(drop)),
     ("delete primary", only_returns),
@@ -231,8 +233,12 @@ const READERS: &[(&str, Reader)] = &[
     ("add watched secondary's primary", |sets| {
         answers::copy_and_restore_jobs(&called(sets)?).map(drop)
     }),
+    ("add reporting secondary's primary", |sets| {
+        answers::copy_and_restore_jobs(&called(sets)?).map(drop)
+    }),
     ("change secondary's primary", only_returns),
     ("change watched secondary's primary", only_returns),
+    ("change reporting secondary's primary", only_returns),
     ("change secondary", only_returns),
     ("add secondary", only_returns),
     ("delete secondary", only_returns),
@@ -355,7 +361,7 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 27] = [
+const UNREAD: [(&str, &str); 29] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
@@ -364,6 +370,8 @@ const UNREAD: [(&str, &str); 27] = [
     ("add secondary's primary", "secondary_id"),
     ("add watched primary", "primary_id"),
     ("add watched secondary's primary", "secondary_id"),
+    ("add reporting primary", "primary_id"),
+    ("add reporting secondary's primary", "secondary_id"),
     ("endpoint", "role"),
     ("job activity", "agent_session"),
     ("job activity", "enabled"),
