@@ -736,8 +736,9 @@ impl Host for SessionHost {
             other => {
                 let database = self.own_database();
                 let login = self.login.clone();
-                self.try_change(|state, key, _| {
-                    if let Some(done) = security::certificate(state, key, &login, &database, &other)
+                self.try_change(|state, key, now| {
+                    if let Some(done) =
+                        security::certificate(state, key, now, &login, &database, &other)
                     {
                         return done;
                     }
@@ -768,6 +769,23 @@ impl Host for SessionHost {
                     let number = (state.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
                     (SqlType::Float, Value::Float(number))
                 })
+            });
+        }
+        if let ("CRYPT_GEN_RANDOM", [length]) = (name, arguments) {
+            let length = match length {
+                Value::Int(length) => i64::from(*length),
+                Value::BigInt(length) => *length,
+                _ => 0,
+            };
+            let length = usize::try_from(length).ok().filter(|n| *n <= 8000).unwrap_or_default();
+            return self.update(|state, _, _| {
+                let mut bytes = Vec::with_capacity(length);
+                while bytes.len() < length {
+                    bytes.extend_from_slice(&state.random.next_u64().to_le_bytes());
+                }
+                bytes.truncate(length);
+                let value = if length == 0 { Value::Null } else { Value::Binary(bytes.into()) };
+                Ok((SqlType::VarBinary(crate::value::Length::Up(8000)), value))
             });
         }
         self.view(|view| catalog::function(view, name, arguments)).flatten()

@@ -19,9 +19,11 @@ use super::state::{InstanceState, Redo, Status, WorldState};
 use super::world::World;
 use crate::message::{SqlFailure, SqlMessage};
 
+mod handshake;
 mod shipping;
 mod statements;
 
+use handshake::handshake;
 use shipping::{catch_up, stop_on_error};
 pub(crate) use shipping::{log_needed, share_metadata, ship};
 pub(crate) use statements::{
@@ -33,6 +35,7 @@ pub fn look(world: &World) {
     let now = world.now();
     let mut state = world.lock();
     state.mirroring_dirty = false;
+    state.seen_at = now;
     let next = tick(&mut state, now);
     if let Some(at) = next
         && state.mirroring_wake.is_none_or(|wake| at < wake)
@@ -97,11 +100,24 @@ fn sees_partner(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
     state.connected(key, &mirroring.partner)
         && endpoint_open(state, key, "PARTNER")
         && endpoint_open(state, &mirroring.partner, "PARTNER")
+        && handshake(state, key, &mirroring.partner, is_connected(mirroring)).is_ok()
+}
+
+/// Whether the connection to the partner stands: one that stands is not authenticated again.
+fn is_connected(mirroring: &Mirroring) -> bool {
+    let states = [
+        MirroringState::Synchronizing,
+        MirroringState::Synchronized,
+        MirroringState::PendingFailover,
+    ];
+    mirroring.partner_lost_since.is_none() && states.contains(&mirroring.state)
 }
 
 fn sees_witness(state: &WorldState, key: &str, mirroring: &Mirroring) -> bool {
     mirroring.witness.as_ref().is_some_and(|witness| {
-        state.connected(key, witness) && endpoint_open(state, witness, "WITNESS")
+        state.connected(key, witness)
+            && endpoint_open(state, witness, "WITNESS")
+            && handshake(state, key, witness, mirroring.witness_connected).is_ok()
     })
 }
 

@@ -14,6 +14,7 @@ use crate::message::{SqlFailure, SqlMessage};
 mod certificates;
 mod statements;
 
+pub use certificates::Certificate;
 pub(crate) use certificates::certificate;
 pub use statements::admin;
 
@@ -70,17 +71,8 @@ pub struct Security {
     pub master_key: bool,
     /// Certificates of master by lower-case name.
     pub certificates: BTreeMap<String, Certificate>,
-}
-
-/// A certificate of master.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// As created.
-    pub name: String,
-    /// `thumbprint`.
-    pub thumbprint: Vec<u8>,
-    /// Its private key is there: it can encrypt and decrypt.
-    pub has_private_key: bool,
+    /// How many certificates were made or taken in so far: the newest one's `certificate_id` follows.
+    pub certificates_so_far: i32,
 }
 
 impl Security {

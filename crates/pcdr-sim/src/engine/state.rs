@@ -44,6 +44,8 @@ pub struct WorldState {
     pub mirroring_wake: Option<Timestamp>,
     /// A commit has changed a mirroring session.
     pub mirroring_dirty: bool,
+    /// The time of the last look at it: dates of certificates are compared with it.
+    pub seen_at: Timestamp,
 }
 
 /// A data centre.

@@ -59,6 +59,7 @@ impl World {
                     delays: Default::default(),
                     mirroring_wake: None,
                     mirroring_dirty: false,
+                    seen_at: Timestamp::MIN,
                 }),
                 changed: Notify::new(),
             }),

@@ -78,12 +78,16 @@ pub enum Admin {
     },
     /// `CREATE MASTER KEY ENCRYPTION BY PASSWORD = '…'`.
     CreateMasterKey,
-    /// `CREATE CERTIFICATE name`: a new one, or one from files.
+    /// `DROP MASTER KEY`.
+    DropMasterKey,
+    /// `CREATE CERTIFICATE name`: a new one, or one that was made elsewhere.
     CreateCertificate {
         /// Name.
         name: String,
-        /// `FROM FILE = …`; `None` makes a new one.
-        from: Option<CertificateFiles>,
+        /// `AUTHORIZATION user`.
+        owner: Option<String>,
+        /// Where it comes from.
+        from: CertificateSource,
     },
     /// `BACKUP CERTIFICATE name TO FILE = …`.
     BackupCertificate {
@@ -96,6 +100,11 @@ pub enum Admin {
     DropCertificate {
         /// Name.
         name: String,
+    },
+    /// `DROP USER name`.
+    DropUser {
+        /// Name.
+        user: String,
     },
     /// `DROP LOGIN name`.
     DropLogin {
@@ -180,6 +189,24 @@ pub struct FileSpec {
     pub max_size_bytes: Option<u64>,
     /// It stands behind LOG ON, or is added with ADD LOG FILE.
     pub is_log: bool,
+}
+
+/// Where a certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// `WITH SUBJECT = …, START_DATE = …, EXPIRY_DATE = …`: it is made.
+    New {
+        /// Subject.
+        subject: String,
+        /// First moment, as written; now where it is left out.
+        start: Option<String>,
+        /// End, as written; a year later where it is left out.
+        expiry: Option<String>,
+    },
+    /// `FROM FILE = …`.
+    Files(CertificateFiles),
+    /// `FROM BINARY = 0x…`: its public part.
+    Binary(Vec<u8>),
 }
 
 /// The files of a certificate.
@@ -382,4 +409,21 @@ pub struct Endpoint {
     pub authentication: Vec<String>,
     /// The ENCRYPTION words in upper case.
     pub encryption: Vec<String>,
+}
+
+impl Endpoint {
+    /// The certificate that it authenticates by, if it does.
+    pub fn certificate(&self) -> Option<&str> {
+        let mut words = self.authentication.iter();
+        words.find(|word| *word == "CERTIFICATE")?;
+        words.next().map(String::as_str)
+    }
+
+    /// Whether it authenticates as a Windows account.
+    pub fn takes_windows(&self) -> bool {
+        match self.authentication.first().map(String::as_str) {
+            Some("CERTIFICATE") => self.authentication.get(2).is_some_and(|word| word == "WINDOWS"),
+            _ => true,
+        }
+    }
 }

@@ -115,6 +115,17 @@ pub(super) fn call(
             let role = first().unwrap_or_default();
             int(is_member(view, &role))
         }
+        "CERT_ID" => {
+            let named = first().and_then(|n| instance.security.certificates.get(&n.to_lowercase()));
+            int(named.map(|own| own.id))
+        }
+        "CERTENCODED" if view.major() >= 11 => {
+            let id = number(arguments, 0);
+            let mut all = instance.security.certificates.values();
+            let found = all.find(|own| Some(own.id) == id);
+            let encoded = found.map_or(Value::Null, |own| Value::Binary(own.encoded().into()));
+            (SqlType::VarBinary(Length::Up(8000)), encoded)
+        }
         "HAS_DBACCESS" => {
             let found = first().and_then(|n| instance.database(&n));
             int(found.map(|d| i32::from(has_access(view, d))))

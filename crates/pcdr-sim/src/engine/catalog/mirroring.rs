@@ -233,6 +233,13 @@ fn encryption(words: &[String], major: u8) -> (u8, &'static str) {
     }
 }
 
+/// 0 where it authenticates as a Windows account.
+fn certificate_id(view: View<'_>, endpoint: &EndpointState) -> i32 {
+    let name = endpoint.definition.certificate().map(str::to_lowercase);
+    let own = name.and_then(|name| view.instance.security.certificates.get(&name));
+    own.map_or(0, |own| own.id)
+}
+
 /// `sys.database_mirroring_endpoints`: none or one.
 pub(super) fn mirroring_endpoints(view: View<'_>) -> Relation {
     let named = visible(view)
@@ -252,8 +259,7 @@ pub(super) fn mirroring_endpoints(view: View<'_>) -> Relation {
                 ("is_encryption_enabled", Value::Bit(algorithm != 0)),
                 ("connection_auth", Value::TinyInt(auth)),
                 ("connection_auth_desc", Value::string(auth_desc)),
-                // Certificates themselves are not kept: only whether one is used.
-                ("certificate_id", Value::Int(i32::from(auth >= 4))),
+                ("certificate_id", Value::Int(certificate_id(view, e))),
                 ("encryption_algorithm", Value::TinyInt(algorithm)),
                 ("encryption_algorithm_desc", Value::string(algorithm_desc)),
             ]);

@@ -3,6 +3,7 @@
 //! Every view is computed from the state when it is read. A view shows all the columns that its
 //! release documents; what the stand-in has no state for holds the documented default.
 
+mod certificates;
 pub mod columns;
 mod databases;
 mod files;
@@ -209,6 +210,8 @@ fn system_view(
         "server_principals" => Ok(principals::server_principals(view)),
         "sql_logins" => Ok(principals::sql_logins(view)),
         "server_role_members" => Ok(principals::server_role_members(view)),
+        "certificates" => Ok(certificates::certificates(view, database)),
+        "symmetric_keys" => Ok(certificates::symmetric_keys(view, database)),
         "servers" => Ok(links::servers(view)),
         "linked_logins" => Ok(links::linked_logins(view)),
         "server_permissions" => Ok(principals::server_permissions(view)),

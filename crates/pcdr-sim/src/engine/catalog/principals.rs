@@ -216,6 +216,12 @@ fn principals(database: &Database) -> Vec<Principal> {
     all
 }
 
+/// The `principal_id` of a user of a database.
+pub(super) fn user_id(view: View<'_>, database: &str, user: &str) -> Option<i32> {
+    let all = principals(view.instance.database(database)?);
+    all.into_iter().find(|one| one.0.eq_ignore_ascii_case(user)).map(|one| one.1)
+}
+
 /// `sys.database_principals`.
 pub(super) fn database_principals(view: View<'_>, database: &str) -> Relation {
     let own = view.instance.database(database);

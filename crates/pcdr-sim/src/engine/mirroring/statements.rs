@@ -27,6 +27,12 @@ pub(crate) fn create_endpoint(host: &SessionHost, endpoint: Endpoint) -> Result<
         if instance.endpoint.is_some() {
             return Err(errors::endpoint_exists().into());
         }
+        if let Some(name) = endpoint.certificate() {
+            let own = instance.security.certificates.get(&name.to_lowercase());
+            if own.is_none_or(|own| !own.has_private_key) {
+                return Err(errors::no_securable("find", "certificate", name).into());
+            }
+        }
         let express = instance.config.edition.to_lowercase().contains("express");
         if express && !endpoint.role.eq_ignore_ascii_case("WITNESS") {
             return Err(SqlMessage::new(
@@ -126,6 +132,7 @@ pub(crate) async fn set_partner(
         return fail_over(host, &lower, sink).await;
     }
     host.try_change(|state, key, now| {
+        state.seen_at = now;
         closed(match option {
             PartnerOption::Address(address) => set_address(state, key, &lower, &address, now),
             PartnerOption::ForceService => force(state, key, &lower, now),
@@ -240,6 +247,13 @@ fn set_address(
     let partner = partner
         .filter(|partner| state.connected(key, partner) && endpoint_open(state, partner, "PARTNER"))
         .ok_or_else(|| errors::unreachable_partner(address))?;
+    if let Err(why) = handshake(state, key, &partner, false) {
+        tell(state, key, why.clone(), now);
+        tell(state, &partner, why, now);
+        return Err(errors::unreachable_partner(address));
+    }
+    let instance = state.instances.get(key).ok_or_else(errors::killed)?;
+    let own = instance.databases.get(name).ok_or_else(|| errors::cannot_alter(name))?;
     let remote = state
         .instances
         .get(&partner)
@@ -549,9 +563,10 @@ pub(crate) async fn set_witness(
     address: Option<String>,
 ) -> Result<(), SqlFailure> {
     let lower = name.to_lowercase();
-    host.try_change(|state, key, _| {
+    host.try_change(|state, key, now| {
+        state.seen_at = now;
         closed(match address {
-            Some(address) => add_witness(state, key, &lower, &address),
+            Some(address) => add_witness(state, key, &lower, &address, now),
             None => {
                 let mirroring = principal(state, key, &lower)?;
                 if mirroring.witness.is_none() {
@@ -595,6 +610,7 @@ fn add_witness(
     key: &str,
     name: &str,
     address: &str,
+    now: Timestamp,
 ) -> Result<(), SqlMessage> {
     let witness = by_address(state, address).map_err(|()| errors::bad_address(address))?;
     let mirroring = principal(state, key, name)?;
@@ -609,6 +625,13 @@ fn add_witness(
     }
     if !endpoint_open(state, &witness, "WITNESS") {
         return Err(errors::not_a_witness(address));
+    }
+    for side in [key, mirroring.partner.as_str()] {
+        if let Err(why) = handshake(state, side, &witness, false) {
+            tell(state, side, why.clone(), now);
+            tell(state, &witness, why, now);
+            return Err(errors::not_delivered(address, name));
+        }
     }
     if mirroring.state != MirroringState::Synchronized
         || !sees_partner(state, key, &mirroring)

@@ -49,6 +49,7 @@ pub fn admin(
             | Admin::DropLogin { .. }
             | Admin::AlterServerRole { .. }
             | Admin::CreateUser { .. }
+            | Admin::DropUser { .. }
             | Admin::AlterRole { .. }
             | Admin::Grant { .. }
     ) {
@@ -186,6 +187,29 @@ fn change(
                 ));
             }
             database.security.users.insert(user.clone(), sid);
+            Ok(())
+        }
+        Admin::DropUser { user } => {
+            if !owns && !is_database_role_member(instance, login, database, "db_accessadmin") {
+                return Err(no_permission());
+            }
+            let mut certificates = instance.security.certificates.values();
+            if database.eq_ignore_ascii_case("master")
+                && certificates.any(|own| own.owner.eq_ignore_ascii_case(user))
+            {
+                return Err(principal_error(
+                    15_138,
+                    "The database principal owns a certificate in the database, and cannot be dropped."
+                        .to_owned(),
+                ));
+            }
+            let database =
+                instance.database_mut(database).ok_or_else(|| errors::no_database(database))?;
+            let before = database.security.users.len();
+            database.security.users.retain(|known, _| !known.eq_ignore_ascii_case(user));
+            if database.security.users.len() == before {
+                return Err(missing("user", user));
+            }
             Ok(())
         }
         Admin::AlterRole { role, member, add } => {

@@ -18,6 +18,7 @@ pub(super) fn bind(name: &str, a: &[Bound], context: &Context<'_>) -> Option<Bin
     let (least, most) = match name {
         "NEWID" | "NEWSEQUENTIALID" => (0, 0),
         "RAND" => (0, 1),
+        "CRYPT_GEN_RANDOM" => (1, 2),
         "SIN" | "COS" | "TAN" | "COT" | "ASIN" | "ACOS" | "ATAN" | "DEGREES" | "RADIANS"
         | "SOUNDEX" | "ISJSON" => (1, 1),
         "LOG" => (1, 2),
@@ -50,6 +51,13 @@ pub(super) fn bind(name: &str, a: &[Bound], context: &Context<'_>) -> Option<Bin
                 Node::Host("NEWID".to_owned(), Vec::new()),
             )));
         }
+        // A seed only adds to what it is drawn from.
+        "CRYPT_GEN_RANDOM" => int(a[0].clone()).map(|length| {
+            Bound::new(
+                SqlType::VarBinary(Length::Up(8000)),
+                Node::Host("CRYPT_GEN_RANDOM".to_owned(), vec![length]),
+            )
+        }),
         "RAND" => match a.first() {
             // One number for the whole statement.
             None => match context.host.function("RAND", &[]) {

@@ -71,6 +71,8 @@ pub(super) fn admin_code(admin: &Admin) -> (&'static str, u16) {
         Admin::CreateLogin { .. } => ("CREATE LOGIN", 0),
         Admin::AlterLogin { .. } => ("ALTER LOGIN", 0),
         Admin::CreateMasterKey => ("CREATE MASTER KEY", 0),
+        Admin::DropMasterKey => ("DROP MASTER KEY", 0),
+        Admin::DropUser { .. } => ("DROP USER", 0),
         Admin::CreateCertificate { .. } => ("CREATE CERTIFICATE", 0),
         Admin::BackupCertificate { .. } => ("BACKUP CERTIFICATE", 0),
         Admin::DropCertificate { .. } => ("DROP CERTIFICATE", 0),

@@ -354,6 +354,12 @@ impl Parser {
         if self.accept("CERTIFICATE") {
             return Ok(Admin::DropCertificate { name: self.identifier()? });
         }
+        if self.accept_all(&["MASTER", "KEY"]) {
+            return Ok(Admin::DropMasterKey);
+        }
+        if self.accept("USER") {
+            return Ok(Admin::DropUser { user: self.identifier()? });
+        }
         if self.accept("LOGIN") {
             return Ok(Admin::DropLogin { name: self.identifier()? });
         }

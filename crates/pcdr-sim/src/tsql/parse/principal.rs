@@ -1,7 +1,7 @@
 //! Logins, roles, permissions and endpoints.
 
 use super::{Parsed, Parser};
-use crate::tsql::ast::{Admin, CertificateFiles, Endpoint, LoginChange};
+use crate::tsql::ast::{Admin, CertificateFiles, CertificateSource, Endpoint, LoginChange};
 use crate::tsql::lex::Kind;
 
 impl Parser {
@@ -282,15 +282,40 @@ impl Parser {
 
     pub(super) fn certificate(&mut self) -> Parsed<Admin> {
         let name = self.identifier()?;
-        if self.accept("FROM") {
-            let files = self.certificate_files("DECRYPTION")?;
-            return Ok(Admin::CreateCertificate { name, from: Some(files) });
-        }
+        let owner = if self.accept("AUTHORIZATION") { Some(self.identifier()?) } else { None };
+        let from = if self.accept("FROM") {
+            if self.accept("BINARY") {
+                self.expect_symbol("=")?;
+                if self.peek().kind != Kind::Binary {
+                    return Err(self.unexpected());
+                }
+                CertificateSource::Binary(crate::tsql::convert::parse_hex(&self.take().text))
+            } else {
+                CertificateSource::Files(self.certificate_files("DECRYPTION")?)
+            }
+        } else {
+            self.new_certificate()?
+        };
+        Ok(Admin::CreateCertificate { name, owner, from })
+    }
+
+    fn new_certificate(&mut self) -> Parsed<CertificateSource> {
         self.expect("WITH")?;
         self.expect("SUBJECT")?;
         self.expect_symbol("=")?;
-        self.text()?;
-        Ok(Admin::CreateCertificate { name, from: None })
+        let subject = self.text()?;
+        let (mut start, mut expiry) = (None, None);
+        while self.accept_symbol(",") {
+            let date = if self.accept("START_DATE") {
+                &mut start
+            } else {
+                self.expect("EXPIRY_DATE")?;
+                &mut expiry
+            };
+            self.expect_symbol("=")?;
+            *date = Some(self.text()?);
+        }
+        Ok(CertificateSource::New { subject, start, expiry })
     }
 
     pub(super) fn backup_certificate(&mut self) -> Parsed<Admin> {

@@ -115,3 +115,40 @@ pub const LINKED_LOGINS: &[ColumnDef] = &[
     null("remote_name", SqlType::SYSNAME),
     not_null("modify_date", DateTime),
 ];
+
+/// Columns of `sys.certificates`.
+pub const CERTIFICATES: &[ColumnDef] = &[
+    not_null("name", SqlType::SYSNAME),
+    not_null("certificate_id", Int),
+    null("principal_id", Int),
+    not_null("pvt_key_encryption_type", Char(2)),
+    null("pvt_key_encryption_type_desc", text(60)),
+    not_null("is_active_for_begin_dialog", Bit),
+    null("issuer_name", text(442)),
+    null("cert_serial_number", text(64)),
+    null("sid", bytes(85)),
+    null("string_sid", text(128)),
+    null("subject", text(4_000)),
+    null("expiry_date", DateTime),
+    null("start_date", DateTime),
+    not_null("thumbprint", bytes(32)),
+    null("attested_by", text(260)),
+    null("pvt_key_last_backup_date", DateTime),
+];
+
+/// Columns of `sys.symmetric_keys`.
+pub const SYMMETRIC_KEYS: &[ColumnDef] = &[
+    not_null("name", SqlType::SYSNAME),
+    null("principal_id", Int),
+    not_null("symmetric_key_id", Int),
+    not_null("key_length", Int),
+    not_null("key_algorithm", Char(2)),
+    null("algorithm_desc", text(60)),
+    not_null("create_date", DateTime),
+    not_null("modify_date", DateTime),
+    null("key_guid", UniqueIdentifier),
+    null("key_thumbprint", Variant),
+    null("provider_type", text(120)),
+    null("cryptographic_provider_guid", UniqueIdentifier),
+    null("cryptographic_provider_algid", Variant),
+];
