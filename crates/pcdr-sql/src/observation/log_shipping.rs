@@ -131,18 +131,14 @@ impl Link {
 
 /// Those that log in with a SQL Server login. Nothing where they are not shown: which login it is, is then
 /// not known.
-fn read_links(answer: &Answer<'_>) -> Vec<Link> {
-    let links = answer.read("pcdr_links", |row| {
+fn read_links(answer: &Answer<'_>) -> Known<Vec<Link>> {
+    answer.read("pcdr_links", |row| {
         Ok(Link {
             name: row.get("name")?,
             source: row.optional("data_source")?.unwrap_or_default(),
             login: row.get("remote_name")?,
         })
-    });
-    match links {
-        Known::Known(links) => links,
-        Known::Unknown(_) => Vec::new(),
-    }
+    })
 }
 
 fn job(jobs: &Known<Vec<Job>>, id: Option<Guid>) -> Known<Job> {
@@ -169,7 +165,10 @@ pub(super) fn read_primaries(
         Known::Known(secondaries) => secondaries,
         Known::Unknown(reason) => return Known::Unknown(reason),
     };
-    let links = read_links(answer);
+    let links = match read_links(answer) {
+        Known::Known(links) => links,
+        Known::Unknown(reason) => return Known::Unknown(reason),
+    };
     let entries = names.keyed(answer, "pcdr_primary", "primary_database", |row| {
         Ok(LogShippingPrimary {
             backup_directory: row.get("backup_directory")?,
@@ -237,7 +236,10 @@ pub(super) fn read_secondaries(
     names: &Names<'_>,
     jobs: &Known<Vec<Job>>,
 ) -> Known<BTreeMap<DatabaseName, LogShippingSecondary>> {
-    let links = read_links(answer);
+    let links = match read_links(answer) {
+        Known::Known(links) => links,
+        Known::Unknown(reason) => return Known::Unknown(reason),
+    };
     let entries = names.keyed(answer, "pcdr_secondary", "secondary_database", |row| {
         Ok(LogShippingSecondary {
             primary_server: row.get("primary_server")?,
