@@ -105,7 +105,7 @@ fn read_authentication(
         Some(0) => {
             let mut links = links.iter();
             let link = links.find(|link| link.leads_to(&server));
-            let login = link.map(|link| link.login.clone());
+            let login = link.and_then(|link| link.login.clone());
             Some(MonitorAuthentication::SqlServer { login })
         }
         _ => None,
@@ -116,7 +116,7 @@ fn read_authentication(
 struct Link {
     name: String,
     source: String,
-    login: String,
+    login: Option<String>,
 }
 
 impl Link {
@@ -136,7 +136,7 @@ fn read_links(answer: &Answer<'_>) -> Known<Vec<Link>> {
         Ok(Link {
             name: row.get("name")?,
             source: row.optional("data_source")?.unwrap_or_default(),
-            login: row.get("remote_name")?,
+            login: row.optional("remote_name")?,
         })
     })
 }
