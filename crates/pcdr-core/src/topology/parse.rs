@@ -9,8 +9,8 @@ use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
     Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
-    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, SqlLogin, Topology,
-    Violations, rules,
+    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, SqlLogin,
+    Topology, Violations, rules,
 };
 use crate::schedule::Schedule;
 
