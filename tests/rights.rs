@@ -343,3 +343,31 @@ fn the_old_primary_is_fenced_with_the_rights_that_are_written_for_it() {
         ended.unwrap_or_else(|error| panic!("{error}"));
     });
 }
+
+#[test]
+fn a_drill_is_carried_out_with_the_rights_that_are_written_for_it() {
+    virtually(async {
+        let topology = format!("{STRETCHED}\n[drill]\ndirectory = 'D:\\drill'\n");
+        let stage = Stage::working(&topology).await;
+        let by = login(&stage, Command::Drill, "drills").await;
+        let ended = carried_out(&stage, &by, Intent::Drill, &[]).await;
+        ended.unwrap_or_else(|error| panic!("{error}"));
+        let (topology, connected) = by;
+        let ports = &connected.ports;
+        let seen = observe(&topology, ports, "test", None).await;
+        let clock = ports.clock.as_ref();
+        let answers = ask(Command::Drill, &topology, &connected.preflight, clock).await;
+        let report = check(Command::Drill, &topology, &seen, &answers);
+        let failed = report.checks().filter(|(_, c)| matches!(c.outcome, Outcome::Failed { .. }));
+        let failed: Vec<_> = failed.collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        let passed = |code: &str| {
+            report.checks().any(|(on, check)| {
+                on.as_str() == "sql-s1"
+                    && check.code == code
+                    && matches!(check.outcome, Outcome::Passed { .. })
+            })
+        };
+        assert!(passed("space") && passed("folder"), "{report:?}");
+    });
+}

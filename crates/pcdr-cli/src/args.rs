@@ -166,6 +166,18 @@ pub enum Command {
         is done. A plan whose facts have changed for any other reason is refused (exit status 3).")]
     Apply(Apply),
 
+    /// Prove that the databases can be recovered: restore their backups beside production, check, drop
+    #[command(after_long_help = "Examples:\n  \
+        pcdr drill --topology prod.toml --directory 'S:\\drill'\n  \
+        pcdr drill --topology prod.toml --on sql-s2 --yes --json\n  \
+        pcdr plan drill --topology prod.toml -o drill.json\n\n\
+        The newest full backup (*.bak) in the backup share or the copy destination and every log backup \
+        after it are restored under another name, on the secondary unless another instance is named; the \
+        copy is recovered, checked with DBCC CHECKDB, and dropped. No job, entry, backup or database of \
+        production is touched; msdb keeps the rows that each restore writes. pcdr status shows what was \
+        proven last. A drill that was cut off leaves its copy, which the next one drops first.")]
+    Drill(Drill),
+
     /// Write the plan as a runbook for a person: exact T-SQL and cmdlets, in Markdown
     Runbook {
         /// What for.
@@ -247,6 +259,11 @@ pub enum PlanIntent {
         refusal names the consent that forces the mirror into service, and its price.")]
     MirrorFailover(MirrorFailover),
 
+    /// Drill: restore the backups beside production, check the copy, and drop it
+    #[command(after_long_help = "Example:\n  \
+        pcdr plan drill --directory 'S:\\drill' --topology prod.toml -o drill.json")]
+    Drill(DrillPlanned),
+
     /// Remove log shipping, and mirroring if asked; drops no database
     #[command(after_long_help = "Examples:\n  \
         pcdr plan remove --topology prod.toml -o plan.json\n  \
@@ -289,6 +306,11 @@ pub enum RunbookIntent {
         pcdr runbook mirror-failover --new-principal mirror --topology prod.toml -o swap.md")]
     MirrorFailover(MirrorFailover),
 
+    /// Drill: restore the backups beside production, check the copy, and drop it
+    #[command(after_long_help = "Example:\n  \
+        pcdr runbook drill --directory 'S:\\drill' --topology prod.toml -o drill.md")]
+    Drill(DrillPlanned),
+
     /// Remove log shipping, and mirroring if asked; drops no database
     #[command(after_long_help = "Example:\n  \
         pcdr runbook remove --topology prod.toml -o remove.md")]
@@ -306,6 +328,15 @@ impl PlanIntent {
             PlanIntent::Configure(planned) => (Intent::Configure, planned),
             PlanIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             PlanIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
+            PlanIntent::Drill(wanted) => (Intent::Drill, &wanted.planned),
+        }
+    }
+
+    /// Where a drill restores to, as far as it is named here.
+    pub fn place(&self) -> DrillPlace {
+        match self {
+            PlanIntent::Drill(wanted) => wanted.place.clone(),
+            _ => DrillPlace::default(),
         }
     }
 }
@@ -321,6 +352,15 @@ impl RunbookIntent {
             RunbookIntent::Configure(planned) => (Intent::Configure, planned),
             RunbookIntent::MirrorFailover(wanted) => (wanted.intent(), &wanted.planned),
             RunbookIntent::Remove(wanted) => (wanted.intent(), &wanted.planned),
+            RunbookIntent::Drill(wanted) => (Intent::Drill, &wanted.planned),
+        }
+    }
+
+    /// Where a drill restores to, as far as it is named here.
+    pub fn place(&self) -> DrillPlace {
+        match self {
+            RunbookIntent::Drill(wanted) => wanted.place.clone(),
+            _ => DrillPlace::default(),
         }
     }
 }
@@ -437,6 +477,46 @@ pub enum By {
     Cmdlet,
 }
 
+/// Where a drill restores to; what is not named is as in `[drill]` of the topology.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DrillPlace {
+    /// The instance to restore on; by default the topology's, or the secondary
+    #[arg(long, value_name = "INSTANCE")]
+    pub on: Option<String>,
+
+    /// The folder for the copy's files, as that instance sees it
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<String>,
+}
+
+/// Options of a drill that is planned.
+#[derive(Debug, Args)]
+pub struct DrillPlanned {
+    /// Where it restores to.
+    #[command(flatten)]
+    pub place: DrillPlace,
+
+    /// What every plan takes.
+    #[command(flatten)]
+    pub planned: Planned,
+}
+
+/// Options of `drill`.
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// Where it restores to.
+    #[command(flatten)]
+    pub place: DrillPlace,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Accept by name what would be refused otherwise; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = consents())]
+    pub consent: Vec<Consent>,
+}
+
 /// Options of a removal.
 #[derive(Debug, Args)]
 pub struct Remove {
@@ -548,6 +628,8 @@ pub enum Scenario {
     Planned,
     /// The disaster, and the way back: the old primary returns and is fenced, failback, configure
     FullCycle,
+    /// Both sites work; a drill restores the backups beside production, is cut off, and goes on
+    Drill,
 }
 
 impl Scenario {
@@ -557,6 +639,7 @@ impl Scenario {
             Scenario::Disaster => "disaster",
             Scenario::Planned => "planned",
             Scenario::FullCycle => "full-cycle",
+            Scenario::Drill => "drill",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod args;
 pub mod configure;
 pub mod connect;
 pub mod discover;
+pub mod drill;
 pub mod failure;
 pub mod meter;
 pub mod output;
@@ -147,12 +148,12 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         }
         Command::Rights(wanted) => rights::run(&wanted, &global, output),
         Command::Plan { intent } => {
-            let (intent, wanted) = intent.wanted();
-            several_threads()?.block_on(plan::plan(intent, wanted, &global, output))
+            let ((wanted, planned), place) = (intent.wanted(), intent.place());
+            several_threads()?.block_on(plan::plan(wanted, planned, &place, &global, output))
         }
         Command::Runbook { intent } => {
-            let (intent, wanted) = intent.wanted();
-            several_threads()?.block_on(plan::runbook(intent, wanted, &global, output))
+            let ((wanted, planned), place) = (intent.wanted(), intent.place());
+            several_threads()?.block_on(plan::runbook(wanted, planned, &place, &global, output))
         }
         Command::Configure(wanted) => {
             several_threads()?.block_on(configure::run(&wanted, &global, output))
@@ -160,6 +161,7 @@ fn run(arguments: Cli, output: Output) -> Result<u8, Failure> {
         Command::Apply(wanted) => {
             several_threads()?.block_on(plan::apply(&wanted, &global, output))
         }
+        Command::Drill(wanted) => several_threads()?.block_on(drill::run(&wanted, &global, output)),
         Command::Sim(wanted) => several_threads()?.block_on(sim::run(&wanted, &global)),
         Command::Rehearse(wanted) => rehearse::run(&wanted, &global, output),
     }

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use pcdr_core::drill::observe_for_a_drill;
 use pcdr_core::observe::observe;
 use pcdr_core::ports::{Owner, Ports};
 use pcdr_core::run::{self, OnFailure, RunError, TakenBack};
 use pcdr_core::{Consent, Intent, Observation, Plan, PlanContent, Situation, Topology};
 
-use crate::args::{Apply, Global, Planned};
+use crate::args::{Apply, DrillPlace, Global, Planned};
 use crate::connect::{self, Connected};
+use crate::drill;
 use crate::failure::{Failure, Trouble};
 use crate::output::{self, Output};
 use crate::store;
@@ -56,7 +58,10 @@ pub async fn make(
     ports: &Ports,
     consents: &[Consent],
 ) -> Result<(Plan, Observation), Failure> {
-    let observation = observe(topology, ports, &who(), None).await;
+    let observation = match intent {
+        Intent::Drill => observe_for_a_drill(topology, ports, &who(), topology.drill()).await,
+        _ => observe(topology, ports, &who(), None).await,
+    };
     let consents: BTreeSet<Consent> = consents.iter().copied().collect();
     let situation = Situation::new(topology, &observation, &consents, ports.clock.now());
     let plan = run::plan(intent, &situation)?;
@@ -77,14 +82,16 @@ pub fn document(topology: &Topology, plan: &PlanContent) -> PlanDocument {
 pub async fn plan(
     intent: Intent,
     arguments: &Planned,
+    place: &DrillPlace,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
     let file = TopologyFile::named(global.topology.as_deref())?;
+    let topology = drill::placed(&file.topology, place);
     let connected = connect::to_servers(&file, global)?;
     let ports = &connected.ports;
-    let (plan, _) = make(intent, &file.topology, ports, &arguments.consent).await?;
-    let document = document(&file.topology, &plan);
+    let (plan, _) = make(intent, &topology, ports, &arguments.consent).await?;
+    let document = document(&topology, &plan);
     if let Some(path) = &arguments.output {
         write(path, &output::to_json(&document)?)?;
     }
@@ -105,14 +112,16 @@ pub async fn plan(
 pub async fn runbook(
     intent: Intent,
     arguments: &Planned,
+    place: &DrillPlace,
     global: &Global,
     output: Output,
 ) -> Result<u8, Failure> {
     let file = TopologyFile::named(global.topology.as_deref())?;
+    let topology = drill::placed(&file.topology, place);
     let connected = connect::to_servers(&file, global)?;
     let ports = &connected.ports;
-    let (plan, _) = make(intent, &file.topology, ports, &arguments.consent).await?;
-    let markdown = crate::runbook::write(&file.topology, &plan)?;
+    let (plan, _) = make(intent, &topology, ports, &arguments.consent).await?;
+    let markdown = crate::runbook::write(&topology, &plan)?;
     if let Some(path) = &arguments.output {
         write(path, &markdown)?;
         output.result(&RunbookDocument { markdown }, || {
@@ -210,12 +219,14 @@ pub(crate) async fn carry_out(
     let journal = folder.join("journal.jsonl").display().to_string();
     let steps = watch.steps();
     let seconds = watch.elapsed().as_secs_f64();
+    let drills = drill::of_run(&*ports.store, &owner.run).await;
     let result = |succeeded, error| ApplyDocument {
         run: owner.run.clone(),
         succeeded,
         steps,
         seconds,
         journal,
+        drills,
         error,
     };
     match ended {
@@ -294,8 +305,9 @@ fn applied(document: &ApplyDocument, nothing: bool) -> String {
         return "Nothing to do: the world is as the plan would leave it.\n".to_owned();
     }
     format!(
-        "\n{}\n\nDone in {}. Journal: {}\n",
+        "\n{}\n\n{}Done in {}. Journal: {}\n",
         steps_table(&document.steps),
+        drill::render(&document.drills),
         text::seconds(document.seconds),
         document.journal
     )

@@ -5,6 +5,7 @@
 
 mod back;
 mod clients;
+mod drill;
 mod proof;
 mod random;
 mod report;
@@ -128,9 +129,13 @@ impl Rehearsal<'_> {
         let records: usize = written.values().map(BTreeSet::len).sum();
         phase.done(&format!("{ROUNDS} log backups shipped, {records} chat records written"))?;
 
+        if self.arguments.scenario == Scenario::Drill {
+            return self.drill(&stage, &written, &shipped).await;
+        }
+
         let struck = match self.arguments.scenario {
             Scenario::Disaster | Scenario::FullCycle => Some(self.strike(&stage).await?),
-            Scenario::Planned => None,
+            Scenario::Planned | Scenario::Drill => None,
         };
 
         let phase = self.phase("observe and plan");
@@ -162,10 +167,7 @@ impl Rehearsal<'_> {
             proved,
             scenario: self.arguments.scenario.as_str().to_owned(),
             seed: self.arguments.seed,
-            time: match self.arguments.time {
-                Time::Virtual => "virtual".to_owned(),
-                Time::Real => "real".to_owned(),
-            },
+            time: self.time().to_owned(),
             plan,
             steps: applied.steps,
             proofs: proofs.claims,
@@ -180,6 +182,14 @@ impl Rehearsal<'_> {
             wall_seconds: 0.0,
             kept: None,
         })
+    }
+
+    /// How time passes, in a word.
+    fn time(&self) -> &'static str {
+        match self.arguments.time {
+            Time::Virtual => "virtual",
+            Time::Real => "real",
+        }
     }
 
     /// Takes the primary site away; gives the time.
@@ -314,7 +324,7 @@ impl Rehearsal<'_> {
             Scenario::Disaster | Scenario::FullCycle => {
                 (Intent::DisasterFailover, &[Consent::PrimarySiteLost])
             }
-            Scenario::Planned => (Intent::PlannedFailover, &[]),
+            Scenario::Planned | Scenario::Drill => (Intent::PlannedFailover, &[]),
         };
         let topology = stage.topology();
         let (plan, observation) = plan::make(intent, topology, stage.ports(), consents).await?;

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
+use pcdr_core::drill::{file_mark, file_path};
 use pcdr_core::settings::{Difference, Part};
-use pcdr_core::step::{DatabaseAction, FileAction, LogEnd, LogShippingAction};
+use pcdr_core::step::{
+    DatabaseAction, DrillAction, DrillStep, FileAction, LogEnd, LogShippingAction,
+};
 use pcdr_core::time::readable;
 use pcdr_core::{Action, InstanceName, PlanContent, Topology};
 use pcdr_sql::Password;
@@ -186,6 +189,17 @@ fn instruction(topology: &Topology, action: &Action) -> Result<Instruction, Quot
                 DatabaseAction::AwaitSynchronized => {
                     "`sys.database_mirroring.mirroring_state_desc` is SYNCHRONIZED."
                 }
+                DatabaseAction::Drill(step) => match step.action {
+                    DrillAction::RestoreDatabase { .. } | DrillAction::RestoreLog { .. } => {
+                        "the message says that the restore processed pages successfully."
+                    }
+                    DrillAction::Recover { .. } => "`sys.databases.state_desc` is ONLINE.",
+                    DrillAction::Check => "no message at all: any one is a finding.",
+                    DrillAction::Drop => {
+                        "every file of it was one of the drill, and `sys.databases` has no such row any \
+                         more."
+                    }
+                },
                 DatabaseAction::DropRestoring => {
                     "it was RESTORING or in standby before, and `sys.databases` has no such row any more."
                 }
@@ -317,6 +331,37 @@ fn on_database(name: &str, action: &DatabaseAction) -> Result<String, QuoteError
         DatabaseAction::StopMirroringEndpoint { name } => database::stop_endpoint(name)?,
         DatabaseAction::SetRecoveryBack { model } => database::set_recovery(name, *model)?,
         DatabaseAction::DropRestoring => database::drop_database(name)?,
+        DatabaseAction::Drill(step) => return on_drill(name, step),
+    };
+    Ok(batch(&statement))
+}
+
+fn on_drill(copy: &str, step: &DrillStep) -> Result<String, QuoteError> {
+    let statement = match &step.action {
+        DrillAction::RestoreDatabase { path, directory } => {
+            let example = file_path(directory, step.family, 0, "data.mdf");
+            let (database, path) = (quote::identifier(copy)?, quote::path(path)?);
+            let example = quote::path(&example)?;
+            return Ok(format!(
+                "USE [master];\nGO\n-- The files of the backup; each is moved to a name of the drill:\n\
+                 RESTORE FILELISTONLY FROM DISK = {path};\nGO\n\
+                 -- One MOVE for each LogicalName, numbered on, with the extension of its file:\n\
+                 RESTORE DATABASE {database} FROM DISK = {path} WITH NORECOVERY,\n    \
+                 MOVE N'<LogicalName>' TO {example};\nGO"
+            ));
+        }
+        DrillAction::RestoreLog { path, .. } => database::restore_log(copy, path)?,
+        DrillAction::Recover { .. } => database::recover(copy)?,
+        DrillAction::Check => database::check_database(copy)?,
+        DrillAction::Drop => {
+            let name = quote::name(copy)?;
+            return Ok(format!(
+                "-- Every file has to begin with {}; otherwise it is somebody else's:\n\
+                 SELECT physical_name FROM sys.master_files WHERE database_id = DB_ID({name});\nGO\n{}",
+                file_mark(step.family),
+                batch(&database::drop_database(copy)?)
+            ));
+        }
     };
     Ok(batch(&statement))
 }

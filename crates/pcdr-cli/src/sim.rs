@@ -293,7 +293,7 @@ impl Session {
                 let seen = observe(topology, self.ports(), &plan::who(), None).await;
                 let now = self.ports().clock.now();
                 let judged = judge(topology, &seen, now);
-                Ok(status::render(&status::document(topology, &judged, seen), &judged))
+                Ok(status::render(&status::document(topology, &judged, seen, Vec::new()), &judged))
             }
             _ => Err(format!("{line:?} is no command; try help")),
         }

@@ -12,8 +12,10 @@ use crate::args::{self, Global};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use crate::topology_file::TopologyFile;
-use crate::views::{DatabaseStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument};
-use crate::{connect, overview, plan, protection_views, store, text};
+use crate::views::{
+    DatabaseStatus, DrillStatus, InstanceStatus, LogBackupStatus, PoolStatus, StatusDocument,
+};
+use crate::{connect, drill, overview, plan, protection_views, store, text};
 
 /// A chat server counts as serving when it pinged within this time.
 const PING_SECONDS: u64 = 300;
@@ -42,7 +44,8 @@ pub async fn run(arguments: &args::Status, global: &Global, output: Output) -> R
         if let Some((_, earlier)) = &before {
             judged.compare_with(earlier);
         }
-        let document = document(topology, &judged, seen.clone());
+        let entries = ports.store.entries().await.unwrap_or_default();
+        let document = document(topology, &judged, seen.clone(), drill::last(&entries));
         let Some(pause) = arguments.watch else {
             output.result(&document, || render(&document, &judged))?;
             return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
@@ -72,7 +75,12 @@ pub(crate) fn exit_status(verdict: Verdict) -> u8 {
 }
 
 /// The document of an observation.
-pub fn document(topology: &Topology, judged: &Status, observation: Observation) -> StatusDocument {
+pub fn document(
+    topology: &Topology,
+    judged: &Status,
+    observation: Observation,
+    drills: Vec<DrillStatus>,
+) -> StatusDocument {
     StatusDocument {
         identity: store::identity(topology),
         taken_at: observation.taken_at.to_string(),
@@ -84,6 +92,7 @@ pub fn document(topology: &Topology, judged: &Status, observation: Observation) 
         instances: instances(topology, &observation),
         log_backups: topology.databases().iter().map(|d| log_backups(&observation, d)).collect(),
         pool: pool(topology, &observation),
+        drills,
         observation,
     }
 }
@@ -310,5 +319,8 @@ pub fn render(status: &StatusDocument, judged: &Status) -> String {
             let _infallible = writeln!(text, "  {reason}");
         }
     }
+    let databases: Vec<DatabaseName> =
+        status.log_backups.iter().map(|of| of.database.as_str().into()).collect();
+    text.push_str(&drill::summary(&databases, &status.drills));
     text
 }

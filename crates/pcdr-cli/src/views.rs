@@ -179,6 +179,9 @@ pub struct StatusDocument {
     pub log_backups: Vec<LogBackupStatus>,
     /// The pool; null when the topology has none.
     pub pool: Option<PoolStatus>,
+    /// By the journal here: when a drill proved each database recoverable last, and the newest drill where
+    /// that failed after it.
+    pub drills: Vec<DrillStatus>,
     /// Everything that was seen, as pcdr-core writes it: planning from it needs no server.
     #[schemars(with = "Value")]
     pub observation: Observation,
@@ -324,7 +327,7 @@ struct DurationSchema {
 #[schemars(rename = "Plan")]
 #[allow(dead_code, reason = "for the schema")]
 struct PlanSchema {
-    /// `configure`, `disaster-failover`, or an object whose one member is `mirror-failover` or `remove`
+    /// `configure`, `disaster-failover`, `drill`, or an object whose one member is `mirror-failover` or `remove`
     /// with the options.
     intent: Value,
     /// When it was made.
@@ -347,6 +350,8 @@ struct PlanSchema {
     notes: Vec<String>,
     /// What is left to do by hand when instances that cannot be reached are back, in order.
     left_behind: Vec<ActionSchema>,
+    /// Where a drill restores to and what it tries; only in a plan of a drill.
+    drill: Option<Value>,
     /// The facts that the steps rest on.
     facts: std::collections::BTreeMap<String, String>,
 }
@@ -420,9 +425,54 @@ pub struct ApplyDocument {
     pub seconds: f64,
     /// The journal file.
     pub journal: String,
+    /// What a drill proved, by database; empty for everything else.
+    pub drills: Vec<DrillStatus>,
     /// Why it stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
+}
+
+/// What a drill of one database proved.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DrillStatus {
+    /// The database.
+    pub database: String,
+    /// Where its backups were restored.
+    pub instance: String,
+    /// Whether it was restored, recovered, and DBCC CHECKDB found nothing. When false, `error` says why.
+    pub proven: bool,
+    /// When its first step began.
+    pub started_at: String,
+    /// When its last step ended.
+    pub ended_at: String,
+    /// The full backup's file.
+    pub full_backup: String,
+    /// How many log backups follow it.
+    pub log_backups: usize,
+    /// The log position up to which they reach (exclusive).
+    pub up_to_lsn: String,
+    /// Everything committed before this time is in them.
+    pub saved_until: String,
+    /// Where the log began that no log backup held; null where nobody told.
+    pub primary_lsn: Option<String>,
+    /// Whether everything was tried that had been backed up; null where nobody told.
+    pub is_complete: Option<bool>,
+    /// From the first restore to an open database: what a recovery from these backups takes there.
+    pub recovery_seconds: f64,
+    /// How long each phase took, in order.
+    pub phases: Vec<DrillPhase>,
+    /// The step that failed, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A phase of a drill.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DrillPhase {
+    /// `restore_full`, `restore_log`, `recover`, `check` or `drop`.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
 }
 
 /// One step as it went.
@@ -589,7 +639,7 @@ pub struct SimInstance {
 pub struct RehearseDocument {
     /// Whether everything was proved.
     pub proved: bool,
-    /// What was rehearsed: `disaster`, `planned` or `full-cycle`.
+    /// What was rehearsed: `disaster`, `planned`, `full-cycle` or `drill`.
     pub scenario: String,
     /// The seed; the same seed rehearses the same.
     pub seed: u64,

@@ -148,7 +148,7 @@ impl StandIn {
         let path = plan.folder.join("topology.toml");
         write_file(&path, &text)?;
         let file = TopologyFile::read(&path)?;
-        Ok(StandIn {
+        let stand_in = StandIn {
             world,
             shell,
             file,
@@ -159,7 +159,13 @@ impl StandIn {
             listeners: AsyncMutex::new(listeners),
             in_flight: plan.in_flight,
             hidden: Mutex::default(),
-        })
+        };
+        if let Some(place) = topology.drill() {
+            stand_in
+                .make_folder(&place.instance, &place.directory)
+                .map_err(|error| Failure::file("stand for a folder", &plan.folder, &error))?;
+        }
+        Ok(stand_in)
     }
 
     /// Where an instance listens.
@@ -170,6 +176,18 @@ impl StandIn {
     /// `@@SERVERNAME` of an instance, by which the world knows it.
     pub fn server_name(&self, instance: &str) -> Option<&str> {
         self.doors.get(&InstanceName::from(instance)).map(|door| door.server_name.as_str())
+    }
+
+    /// Creates a folder, as an instance sees it.
+    ///
+    /// # Errors
+    ///
+    /// The file system's, or that there is no such instance.
+    pub fn make_folder(&self, instance: &InstanceName, folder: &str) -> std::io::Result<()> {
+        let server = self.server_name(instance.as_str()).unwrap_or_default();
+        let path = self.world.path(server, folder);
+        let path = path.map_err(|error| std::io::Error::other(format!("{folder}: {error}")))?;
+        std::fs::create_dir_all(path)
     }
 
     /// Loses an instance.

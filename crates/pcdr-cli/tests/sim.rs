@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use support::{Sim, assert_schema, json, status, stderr, stdout};
+use support::{Sim, assert_schema, json, status, stderr, stdout, stretched};
 
 const CONSENT: [&str; 2] = ["--consent", "primary-site-lost"];
 
@@ -89,6 +89,46 @@ fn status_plan_runbook_and_apply_work_from_other_processes() {
 
     let again = sim.pcdr(&["plan", "failover", CONSENT[0], CONSENT[1], "--json"]);
     assert_eq!((status(&again), &json(&again)["nothing_to_do"]), (0, &serde_json::json!(true)));
+}
+
+#[test]
+fn a_drill_is_on_record_and_status_shows_it() {
+    let sim = Sim::prepared_from(&format!("{}\n[drill]\ndirectory = 'D:\\drill'\n", stretched()));
+    let seen = stdout(&sim.pcdr(&["status"]));
+    assert!(seen.contains("mgc: no drill on record here has proven it recoverable"), "{seen}");
+
+    let elsewhere = sim.pcdr(&["plan", "drill", "--directory", "D:\\no such folder", "--json"]);
+    assert_eq!(status(&elsewhere), 3);
+    assert_schema("failure", &json(&elsewhere));
+    assert_eq!(json(&elsewhere)["refusal"]["code"], "drill_directory_missing");
+
+    let path = sim.path("drill.json").to_str().unwrap().to_owned();
+    let planned = sim.pcdr(&["plan", "drill", "-o", &path, "--json"]);
+    assert_eq!(status(&planned), 0, "{}", stdout(&planned));
+    assert_schema("plan", &json(&planned));
+    let text = stdout(&sim.pcdr(&["runbook", "drill"]));
+    for exact in [
+        "RESTORE FILELISTONLY FROM DISK = N'",
+        "MOVE N'<LogicalName>' TO N'D:\\drill\\pcdr-drill-",
+        "RESTORE LOG [pcdr_drill_mgc] FROM DISK = N'",
+        "DBCC CHECKDB (N'pcdr_drill_mgc') WITH NO_INFOMSGS, ALL_ERRORMSGS;",
+        "DROP DATABASE [pcdr_drill_mgc];",
+    ] {
+        assert!(text.contains(exact), "{exact} is missing:\n{text}");
+    }
+    // The reviewed plan, and then one of its own.
+    for arguments in [vec!["apply", &path], vec!["drill", "--on", "sql-s1"]] {
+        let applied = sim.pcdr(&[&arguments[..], &["--yes", "--json"]].concat());
+        assert_eq!(status(&applied), 0, "{}{}", stdout(&applied), stderr(&applied));
+        assert_schema("apply", &json(&applied));
+        let drills = json(&applied)["drills"].clone();
+        assert_eq!((&drills[0]["database"], &drills[0]["proven"]), (&"mgc".into(), &true.into()));
+    }
+    let seen = sim.pcdr(&["status", "--json"]);
+    assert_schema("status", &json(&seen));
+    assert_eq!(json(&seen)["drills"].as_array().unwrap().len(), 1);
+    let seen = stdout(&sim.pcdr(&["status"]));
+    assert!(seen.contains("last proven recoverable: mgc at sql-s1, "), "{seen}");
 }
 
 #[test]

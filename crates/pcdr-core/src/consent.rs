@@ -37,11 +37,13 @@ pub enum Consent {
     LeaveUnreachable,
     /// The backup databases of the secondary site are the ones that clients use.
     SecondaryServes,
+    /// "Try whether the space suffices": a drill restores although nobody tells the free space.
+    SpaceUnknown,
 }
 
 impl Consent {
     /// Every consent there is.
-    pub const ALL: [Consent; 12] = [
+    pub const ALL: [Consent; 13] = [
         Consent::PrimarySiteLost,
         Consent::AcceptLogGap,
         Consent::IgnoreUnreadableLogBackups,
@@ -54,6 +56,7 @@ impl Consent {
         Consent::WithoutLogShipping,
         Consent::LeaveUnreachable,
         Consent::SecondaryServes,
+        Consent::SpaceUnknown,
     ];
 
     /// The name to give, for example `primary-site-lost`.
@@ -71,6 +74,7 @@ impl Consent {
             Consent::WithoutLogShipping => "without-log-shipping",
             Consent::LeaveUnreachable => "leave-unreachable",
             Consent::SecondaryServes => "secondary-serves",
+            Consent::SpaceUnknown => "space-unknown",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::observation::{
     MirroringState, Observation, RecoveryModel,
 };
 use crate::settings;
-use crate::step::{Action, DatabaseAction, FileAction, LogShippingAction, PoolAction};
+use crate::step::{Action, DatabaseAction, DrillAction, FileAction, LogShippingAction, PoolAction};
 use crate::time::Timestamp;
 use crate::topology::{Instance, Topology};
 
@@ -57,7 +57,7 @@ pub fn effect(
             }
             match observation.database(instance, database) {
                 Known::Known(Some(copy)) => on_database(action, copy),
-                Known::Known(None) if *action == DatabaseAction::DropRestoring => Effect::Seen,
+                Known::Known(None) if drops(action) => Effect::Seen,
                 Known::Known(None) => Effect::NotSeen(format!("{instance} has no {database}")),
                 Known::Unknown(reason) => {
                     Effect::NotSeen(format!("{database} on {instance} is unknown: {reason}"))
@@ -82,6 +82,44 @@ pub fn effect(
     }
 }
 
+/// Whether the effect of an action is that the database is gone.
+fn drops(action: &DatabaseAction) -> bool {
+    match action {
+        DatabaseAction::DropRestoring => true,
+        DatabaseAction::Drill(step) => step.action == DrillAction::Drop,
+        _ => false,
+    }
+}
+
+fn on_the_copy_of_a_drill(action: &DrillAction, copy: &DatabaseObservation) -> Effect {
+    let state = || format!("the drill's copy is {}", copy.state);
+    match action {
+        DrillAction::RestoreDatabase { .. } => {
+            Effect::when(copy.state == DatabaseState::Restoring, state)
+        }
+        DrillAction::RestoreLog { log, .. } => stands_at(copy, log.last_lsn),
+        // Whether it is READ_ONLY, as its database may have been, makes no difference.
+        DrillAction::Recover { .. } => {
+            Effect::when(copy.state == DatabaseState::Online && !copy.is_in_standby, state)
+        }
+        DrillAction::Check => Effect::Unobservable("the end of DBCC CHECKDB is its result"),
+        DrillAction::Drop => Effect::NotSeen(state()),
+    }
+}
+
+/// Whether a copy that waits for log stands at a position or beyond it.
+fn stands_at(copy: &DatabaseObservation, lsn: crate::Lsn) -> Effect {
+    match &copy.log_position {
+        Known::Known(position) => {
+            let at = position.redo_start_lsn.or(position.last_restored_lsn);
+            Effect::when(at.is_some_and(|at| at >= lsn), || {
+                at.map_or_else(|| "no log position".into(), |at| format!("it stands at {at}"))
+            })
+        }
+        Known::Unknown(reason) => Effect::NotSeen(format!("its log position: {reason}")),
+    }
+}
+
 fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
     let state = || format!("the database is {}", copy.state);
     match action {
@@ -95,6 +133,7 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
             })
         }
         DatabaseAction::DropRestoring => Effect::NotSeen(state()),
+        DatabaseAction::Drill(step) => on_the_copy_of_a_drill(&step.action, copy),
         DatabaseAction::SetRecoveryFull => {
             Effect::when(copy.recovery_model == RecoveryModel::Full, || {
                 format!("the recovery model is {:?}", copy.recovery_model)
@@ -109,15 +148,7 @@ fn on_database(action: &DatabaseAction, copy: &DatabaseObservation) -> Effect {
         DatabaseAction::RestoreLog { log: None, .. } => {
             Effect::when(copy.state == DatabaseState::Restoring, state)
         }
-        DatabaseAction::RestoreLog { log: Some(log), .. } => match &copy.log_position {
-            Known::Known(position) => {
-                let at = position.redo_start_lsn.or(position.last_restored_lsn);
-                Effect::when(at.is_some_and(|at| at >= log.last_lsn), || {
-                    at.map_or_else(|| "no log position".into(), |at| format!("it stands at {at}"))
-                })
-            }
-            Known::Unknown(reason) => Effect::NotSeen(format!("its log position: {reason}")),
-        },
+        DatabaseAction::RestoreLog { log: Some(log), .. } => stands_at(copy, log.last_lsn),
         DatabaseAction::EndSessions => match &copy.sessions {
             Known::Known(sessions) => Effect::when(sessions.is_empty(), || {
                 format!("{} sessions are in it", sessions.len())

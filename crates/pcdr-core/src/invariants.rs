@@ -2,9 +2,10 @@
 //!
 //! Planner, executor and tests call the same functions.
 
+use crate::drill::copy_name;
 use crate::model::{CopyState, Model, Taken};
 use crate::name::DatabaseName;
-use crate::step::{Action, DatabaseAction, LogEnd, PoolAction};
+use crate::step::{Action, DatabaseAction, DrillAction, LogEnd, PoolAction};
 use crate::topology::Topology;
 
 /// A named invariant over the model, the action that led there, and the topology.
@@ -16,7 +17,7 @@ pub struct Invariant {
 }
 
 /// Every invariant, in the order checked.
-pub const ALL: [Invariant; 12] = [
+pub const ALL: [Invariant; 13] = [
     Invariant { name: "at most one writable copy serves", check: at_most_one_writable_copy_serves },
     Invariant {
         name: "a database is recovered only when no log backup that applies is left",
@@ -55,6 +56,10 @@ pub const ALL: [Invariant; 12] = [
     Invariant {
         name: "a copy is dropped only while another one serves",
         check: copies_are_dropped_only_beside_one_that_serves,
+    },
+    Invariant {
+        name: "a drill changes nothing but its own copy, and tries all of the log",
+        check: a_drill_changes_nothing_but_its_own_copy,
     },
 ];
 
@@ -290,6 +295,30 @@ pub fn service_is_forced_only_without_the_principal(
         Some(former) => Err(format!("{} answers", former.name)),
         None => Err(format!("{address} is no instance of the topology")),
     }
+}
+
+/// The copy of a drill is a database that the topology does not know, under the name that is only its own;
+/// and what is recovered for a trial has every log backup that applies.
+pub fn a_drill_changes_nothing_but_its_own_copy(
+    topology: &Topology,
+    model: &Model<'_>,
+    last: &Action,
+) -> Result<(), String> {
+    let Action::Database(instance, name, DatabaseAction::Drill(step)) = last else {
+        return Ok(());
+    };
+    let is_known = topology.observed_databases().any(|known| known == name);
+    if is_known || *name != copy_name(&step.of) || model.copy_of(instance, name).is_some() {
+        return Err(format!("{name} on {instance} is not the drill's own copy of {}", step.of));
+    }
+    let copy = model.drills.copies.get(&(instance.clone(), name.clone()));
+    let position = copy.and_then(|copy| copy.position);
+    if let (DrillAction::Recover { .. }, Some(position)) = (&step.action, position)
+        && let Some((file, _)) = model.still_applying(&step.of, position).next()
+    {
+        return Err(format!("{file} applies at {} and is not tried", position.lsn));
+    }
+    Ok(())
 }
 
 /// What a dropped copy holds is in one that takes writes.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drill::DrillRecord;
 use crate::time::Timestamp;
 
 /// One line of the journal.
@@ -60,6 +61,8 @@ pub enum Event {
         /// The error's text.
         message: String,
     },
+    /// A drill of one database ended: what it proved, or what kept it from that.
+    Drilled(DrillRecord),
     /// The run ended.
     RunEnded {
         /// Whether every step succeeded.

@@ -38,6 +38,7 @@ pub mod conformance;
 pub mod consent;
 pub mod discover;
 pub mod drift;
+pub mod drill;
 pub mod effect;
 pub mod error;
 mod estimate;

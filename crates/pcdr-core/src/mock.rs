@@ -5,6 +5,7 @@
 //! Server; the stand-ins do that.
 
 mod actions;
+mod drill;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::backup::{BackupFile, BackupHeader, BackupKind};
+use crate::drill::{Beside, BesideQuestion};
 use crate::error::{ErrorCode, InstanceError};
 use crate::journal::Entry;
 use crate::known::Known;
@@ -47,6 +49,10 @@ struct State {
     down: BTreeSet<InstanceName>,
     share: BTreeMap<DatabaseName, Vec<BackupFile>>,
     copied: BTreeMap<DatabaseName, Vec<BackupFile>>,
+    /// Full backups in the backup share.
+    full: BTreeMap<DatabaseName, Vec<BackupFile>>,
+    /// Where drills restore to.
+    beside: drill::BesideState,
     /// Backups that actions took, but for tails: by path, the position at which they end.
     taken: BTreeMap<String, Lsn>,
     pool: PoolObservation,
@@ -59,7 +65,8 @@ struct State {
 
 impl MockWorld {
     /// A world in which every database is online on the primary and waits for log on the secondary,
-    /// shipped up to position 1000; no mirrors, pool `Normal`.
+    /// shipped up to position 1000, where a full backup in the backup share ends, too; no mirrors, pool
+    /// `Normal`.
     pub fn new(topology: Topology) -> MockWorld {
         let now = Timestamp::from_unix_millis(1_800_000_000_000);
         let mut instances = BTreeMap::new();
@@ -119,6 +126,8 @@ impl MockWorld {
             down: BTreeSet::new(),
             share,
             copied,
+            full: topology.databases().iter().map(drill::first_full_backup).collect(),
+            beside: drill::BesideState::default(),
             taken: BTreeMap::new(),
             pool,
             active: BTreeSet::new(),
@@ -195,6 +204,29 @@ impl MockWorld {
     /// Changes a file in the copy destination, for example to make it unreadable.
     pub fn change_copied(&self, database: &str, change: impl FnOnce(&mut Vec<BackupFile>)) {
         change(self.state().copied.entry(database.into()).or_default());
+    }
+
+    /// Changes the full backups in the backup share.
+    pub fn change_full_backups(&self, database: &str, change: impl FnOnce(&mut Vec<BackupFile>)) {
+        change(self.state().full.entry(database.into()).or_default());
+    }
+
+    /// Sets the free bytes where drills restore to, and whether the folder is there.
+    pub fn set_drill_folder(&self, free_bytes: Known<u64>, is_directory: bool) {
+        let mut state = self.state();
+        state.beside.free_bytes = free_bytes;
+        state.beside.is_missing = !is_directory;
+    }
+
+    /// Puts somebody's database on an instance, with this file, which no observation of the topology's
+    /// databases shows.
+    pub fn put_database(&self, instance: &str, database: &str, file: &str) {
+        self.state().beside.put(instance.into(), database.into(), file);
+    }
+
+    /// Names of the databases on an instance that a drill, or somebody, put beside those of the topology.
+    pub fn databases_beside(&self, instance: &str) -> Vec<DatabaseName> {
+        self.state().beside.names(&instance.into())
     }
 
     /// Changes what an instance says of itself.
@@ -496,6 +528,11 @@ impl DatabaseInstance for MockPort {
         Ok(seen)
     }
 
+    async fn look_beside(&self, question: &BesideQuestion) -> Result<Beside, InstanceError> {
+        self.world.reach(&self.name)?;
+        Ok(drill::look(&self.world.state(), &self.name, question))
+    }
+
     async fn run(
         &self,
         database: &DatabaseName,
@@ -728,6 +765,14 @@ impl BackupFiles for MockPort {
             Known::Known(all.get(database).cloned().unwrap_or_default())
         };
         Ok(LogBackupFiles { share: files(&state.share), copied: files(&state.copied) })
+    }
+
+    async fn list_full(
+        &self,
+        database: &DatabaseName,
+    ) -> Result<Known<Vec<BackupFile>>, InstanceError> {
+        let full = self.world.state().full.get(database).cloned();
+        Ok(Known::Known(full.unwrap_or_default()))
     }
 
     async fn run(

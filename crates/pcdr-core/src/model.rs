@@ -4,6 +4,7 @@
 //! step checks what it needs; a step that could not work in the modelled state makes the plan
 //! unprovable.
 
+mod drill;
 mod log_shipping;
 mod mirroring;
 mod pool;
@@ -11,6 +12,7 @@ mod pool;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use drill::{DrillCopy, Drills};
 pub use log_shipping::{Entries, SecondaryEntry};
 
 use crate::chain::Start;
@@ -43,6 +45,9 @@ pub struct Model<'a> {
     pub log_files: ByDatabase<LogFiles<'a>>,
     /// Backup files that the plan itself takes: path to what is in it.
     pub taken: BTreeMap<String, Taken>,
+    /// The copies of drills. They are databases of their own: none of them is among [`Model::copies`] of the
+    /// database whose backups it was made from.
+    pub drills: Drills,
 }
 
 /// One copy of a database.
@@ -275,6 +280,7 @@ impl<'a> Model<'a> {
             activated: None,
             log_files: ByDatabase::default(),
             taken: BTreeMap::new(),
+            drills: Drills::of(topology, observation),
         };
         if let Some(Known::Known(pool)) = &observation.pool {
             model.pool_state = pool.state.known().copied();
@@ -612,6 +618,7 @@ impl<'a> Model<'a> {
                 Ok(())
             }
             DatabaseAction::DropRestoring => self.drop_restoring(instance, database),
+            DatabaseAction::Drill(step) => self.apply_drill(topology, instance, database, step),
         }
     }
 

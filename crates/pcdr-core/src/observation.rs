@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupFile;
+use crate::drill::DrillObservation;
 use crate::known::Known;
 use crate::lsn::{Guid, Lsn};
 use crate::name::{DatabaseName, InstanceName, ServerName};
@@ -27,6 +28,9 @@ pub struct Observation {
     pub log_backups: BTreeMap<DatabaseName, LogBackupFiles>,
     /// The Persistent Chat pool; `None` when the topology has none.
     pub pool: Option<Known<PoolObservation>>,
+    /// What was seen for a drill; `None` in an observation for anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillObservation>,
 }
 
 /// The log backup files of one database, where they lie.
@@ -628,6 +632,7 @@ impl Observation {
             instances: instances.collect(),
             log_backups: files.map(|files| (database.clone(), files)).into_iter().collect(),
             pool: self.pool.clone().filter(|_| is_pools),
+            drill: None,
         }
     }
 

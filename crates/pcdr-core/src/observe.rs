@@ -59,6 +59,7 @@ pub async fn observe_instances(
         pool: topology
             .pool()
             .map(|pool| Known::unknown("not_observed", format!("{} was not asked", pool.fqdn))),
+        drill: None,
     }
 }
 
@@ -120,6 +121,7 @@ async fn look(
         instances,
         log_backups: log_backups.into_iter().collect(),
         pool,
+        drill: None,
     }
 }
 
@@ -186,7 +188,10 @@ pub async fn observe_again(
                 Some(Known::Unknown(_)) => false,
                 None => true,
             };
-            let all = || topology.observed_databases().cloned().collect();
+            let all = || {
+                let others = topology.observed_databases().filter(|name| !concerned.contains(name));
+                others.chain(&concerned).cloned().collect()
+            };
             let databases = if is_partial { concerned.clone() } else { all() };
             async move {
                 let seen = instance_of(ports, name, &databases).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::consent::Consent;
+use crate::drill::{DrillPlan, Trial};
 use crate::evidence::Evidence;
 use crate::invariants;
 use crate::lsn::{Guid, Lsn};
@@ -46,6 +47,8 @@ pub enum Intent {
         /// Whether mirroring is removed too.
         mirroring: bool,
     },
+    /// Drill: the backups are restored beside production, checked, and thrown away.
+    Drill,
     /// Take back what a configuration created that failed half way; only ever made by the run that
     /// failed.
     TakeBack,
@@ -72,6 +75,7 @@ impl Intent {
             Intent::Failback => "failback",
             Intent::MirrorFailover { .. } => "mirror-failover",
             Intent::Remove { .. } => "remove",
+            Intent::Drill => "drill",
             Intent::TakeBack => "take-back",
         }
     }
@@ -179,6 +183,9 @@ pub struct PlanContent {
     /// What is left to do by hand when instances that cannot be reached are back, in order. No step.
     #[serde(default)]
     pub left_behind: Vec<Action>,
+    /// Where a drill restores to and what it tries; `None` in every other plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillPlan>,
     /// The facts that the steps rest on. A run observes and plans again; when that leads to other
     /// steps, the refusal names the facts that changed.
     pub facts: BTreeMap<String, String>,
@@ -252,7 +259,8 @@ impl Plan {
         for step in &self.steps {
             let is_approved = approved.contains(&step.action.to_string())
                 || ends_with_the_tail(&step.action, reviewed)
-                || completes_an_entry(&step.action, reviewed);
+                || completes_an_entry(&step.action, reviewed)
+                || belongs_to_the_drill(&step.action, reviewed);
             if !is_approved {
                 departures.push(format!("“{step}” is not in the plan"));
             }
@@ -336,6 +344,20 @@ fn completes_an_entry(action: &Action, reviewed: &PlanContent) -> bool {
         && reviewed.steps.iter().any(|step| step.action == added)
 }
 
+/// Whether an action is on the copy of a drill that the reviewed plan restores, too.
+///
+/// What was approved is a copy of that name in that place, and its end. Which backups there are by then, and
+/// whether a drill that was cut off left something to drop first, is not the reviewer's concern.
+fn belongs_to_the_drill(action: &Action, reviewed: &PlanContent) -> bool {
+    let Action::Database(on, copy, DatabaseAction::Drill(step)) = action else { return false };
+    reviewed.steps.iter().any(|reviewed| match &reviewed.action {
+        Action::Database(instance, name, DatabaseAction::Drill(other)) => {
+            (instance, name, &other.of, other.family) == (on, copy, &step.of, step.family)
+        }
+        _ => false,
+    })
+}
+
 /// A plan in the making: the only way to a [`Plan`] is through [`Draft::verify`].
 #[derive(Debug)]
 pub(crate) struct Draft {
@@ -358,6 +380,7 @@ impl Draft {
                 evidence: None,
                 notes: Vec::new(),
                 left_behind: Vec::new(),
+                drill: None,
                 facts: BTreeMap::new(),
             },
         }
@@ -407,6 +430,17 @@ impl Draft {
 
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.content.notes.push(note.into());
+    }
+
+    pub(crate) fn drill(&mut self, drill: DrillPlan) {
+        self.content.drill = Some(drill);
+    }
+
+    /// Notes what a drill will have tried.
+    pub(crate) fn trial(&mut self, trial: Trial) {
+        if let Some(drill) = &mut self.content.drill {
+            drill.trials.push(trial);
+        }
     }
 
     /// Leaves an action to a person, for when its instance is back.

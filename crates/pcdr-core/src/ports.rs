@@ -13,8 +13,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::backup::BackupFile;
-use crate::error::InstanceError;
+use crate::drill::{Beside, BesideQuestion};
+use crate::error::{ErrorCode, InstanceError};
 use crate::journal::Entry;
+use crate::known::Known;
 use crate::name::{DatabaseName, InstanceName};
 use crate::observation::{InstanceObservation, LogBackupFiles, PoolObservation};
 use crate::step::{DatabaseAction, FileAction, LogShippingAction, PoolAction};
@@ -70,6 +72,19 @@ pub trait DatabaseInstance: Send + Sync {
         &self,
         databases: &[DatabaseName],
     ) -> Result<InstanceObservation, InstanceError>;
+
+    /// Looks at the place beside production where a [drill](crate::drill) restores to. Changes nothing.
+    ///
+    /// A port that does without it cannot be drilled on.
+    async fn look_beside(&self, _question: &BesideQuestion) -> Result<Beside, InstanceError> {
+        Err(InstanceError::new(
+            ErrorCode::Server,
+            self.name().as_str(),
+            "the place of a drill had to be looked at",
+            "this way to reach the instance does not do that",
+            "Drill on an instance that pcdr reaches over SQL Server's own protocol.",
+        ))
+    }
 
     /// Carries out one action on a database.
     async fn run(
@@ -135,6 +150,16 @@ pub trait BackupFiles: Send + Sync {
         database: &DatabaseName,
         known: &[BackupFile],
     ) -> Result<LogBackupFiles, InstanceError>;
+
+    /// Lists the full backups of a database (`*.bak`) in both folders, as [`BackupFiles::list`] does log
+    /// backups; those in the copy destination first. A folder that cannot be read holds none; when neither
+    /// can, the list is unknown.
+    async fn list_full(
+        &self,
+        _database: &DatabaseName,
+    ) -> Result<Known<Vec<BackupFile>>, InstanceError> {
+        Ok(Known::unknown("not_supported", "this way to the folders lists no full backups"))
+    }
 
     /// Carries out one action on files.
     async fn run(

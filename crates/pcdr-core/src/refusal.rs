@@ -260,6 +260,49 @@ pub enum Refusal {
     #[error("the run that failed was needed to take back what it created, but it has ended")]
     TakeBackNeedsItsRun,
 
+    /// Nobody says where a drill restores to.
+    #[error("an instance and a folder were needed for the copies of the drill, but none is named")]
+    DrillPlaceMissing,
+
+    /// A drill is to restore on an instance that is not in the topology.
+    #[error("{instance} was needed in the topology, but it has no instance of that name")]
+    DrillInstanceUnknown { instance: InstanceName },
+
+    /// The folder for the copies of a drill is not there.
+    #[error(
+        "a folder {directory} was needed on {instance}, but its service account does not see one"
+    )]
+    DrillDirectoryMissing { instance: InstanceName, directory: String },
+
+    /// A database that is not the drill's own has the name of its copy.
+    #[error(
+        "{instance} was needed without a database {copy}, but there is one that no drill made: {found}"
+    )]
+    DrillNameTaken { instance: InstanceName, copy: DatabaseName, found: String },
+
+    /// No full backup of the database was found.
+    #[error("a full backup of {database} was needed, but {found}")]
+    FullBackupMissing { database: DatabaseName, found: String },
+
+    /// After the full backup, log is missing.
+    #[error(
+        "the log of {database} was needed whole after its newest full backup, {full}, but {found}"
+    )]
+    DrillChainBroken { database: DatabaseName, full: String, found: String },
+
+    /// The volume of the drill's folder has not the space.
+    #[error(
+        "{} MiB were needed for {directory} on {instance}, but {} MiB are free",
+        needed_bytes.div_ceil(1 << 20), free_bytes >> 20
+    )]
+    SpaceMissing { instance: InstanceName, directory: String, needed_bytes: u64, free_bytes: u64 },
+
+    /// Whether the volume of the drill's folder has the space is unknown.
+    #[error(
+        "the space for {directory} on {instance} was needed to be known, but it is not: {reason}"
+    )]
+    SpaceNotKnown { instance: InstanceName, directory: String, reason: Reason },
+
     /// The draft breaks an invariant when it is replayed on the model.
     #[error("step {step} ({action}) was needed to keep “{invariant}”, but {found}")]
     NotProvable { step: StepId, action: String, invariant: &'static str, found: String },
@@ -326,6 +369,14 @@ impl Refusal {
             Refusal::EntriesNotReachable { .. } => "entries_not_reachable",
             Refusal::FactsChanged { .. } => "facts_changed",
             Refusal::TakeBackNeedsItsRun => "take_back_needs_its_run",
+            Refusal::DrillPlaceMissing => "drill_place_missing",
+            Refusal::DrillInstanceUnknown { .. } => "drill_instance_unknown",
+            Refusal::DrillDirectoryMissing { .. } => "drill_directory_missing",
+            Refusal::DrillNameTaken { .. } => "drill_name_taken",
+            Refusal::FullBackupMissing { .. } => "full_backup_missing",
+            Refusal::DrillChainBroken { .. } => "drill_chain_broken",
+            Refusal::SpaceMissing { .. } => "space_missing",
+            Refusal::SpaceNotKnown { .. } => "space_not_known",
             Refusal::NotProvable { .. } => "not_provable",
         }
     }
@@ -465,6 +516,31 @@ impl Refusal {
             Refusal::TakeBackNeedsItsRun => "Let `pcdr configure` finish what that run began, or remove \
                 it with `pcdr plan remove`."
                 .into(),
+            Refusal::DrillPlaceMissing => "Write `directory` into [drill] of the topology, or give \
+                --directory: a folder on the instance with the space for the database."
+                .into(),
+            Refusal::DrillInstanceUnknown { .. } => {
+                "Name an instance of the topology; without a name it is the secondary.".into()
+            }
+            Refusal::DrillDirectoryMissing { .. } => "Create the folder, and let the service account \
+                of SQL Server write in it."
+                .into(),
+            Refusal::DrillNameTaken { .. } => "Find out whose it is and rename it: a drill drops \
+                nothing but its own copy."
+                .into(),
+            Refusal::FullBackupMissing { .. } => "Put the file of a full backup (*.bak) into the backup \
+                share, or take one there: it does not disturb log shipping."
+                .into(),
+            Refusal::DrillChainBroken { .. } => "Put the missing log backups into the backup share, or \
+                take a new full backup there. Until then a lost copy of the secondary cannot be restored \
+                from these backups."
+                .into(),
+            Refusal::SpaceMissing { .. } => {
+                "Free space on the volume, or name a folder on another one.".into()
+            }
+            Refusal::SpaceNotKnown { .. } => "Name a folder on a drive of the instance, or give the \
+                consent: a restore that finds no space fails, and leaves production alone."
+                .into(),
             Refusal::NotProvable { .. } => {
                 "This plan is not safe to carry out from the observed state. Report it with the \
                  observation; nothing was changed."
@@ -531,6 +607,10 @@ impl Refusal {
                  failover stays in a file"
                     .to_owned(),
             ),
+            Refusal::SpaceNotKnown { directory, .. } => (
+                Consent::SpaceUnknown,
+                format!("the volume of {directory} may be full until the drill has ended"),
+            ),
             Refusal::EntriesNotReachable { .. } => (
                 Consent::LeaveUnreachable,
                 "their entries and jobs stay, and their alerts fire, until somebody removes them"
@@ -563,6 +643,13 @@ impl Refusal {
             | Refusal::ConfigurationStoreNotWritable
             | Refusal::FactsChanged { .. }
             | Refusal::TakeBackNeedsItsRun
+            | Refusal::DrillPlaceMissing
+            | Refusal::DrillInstanceUnknown { .. }
+            | Refusal::DrillDirectoryMissing { .. }
+            | Refusal::DrillNameTaken { .. }
+            | Refusal::FullBackupMissing { .. }
+            | Refusal::DrillChainBroken { .. }
+            | Refusal::SpaceMissing { .. }
             | Refusal::NotProvable { .. } => return None,
         };
         Some(way_out)

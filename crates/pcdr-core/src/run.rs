@@ -14,6 +14,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::configure::take_back::{self, Begun};
 use crate::consent::Consent;
+use crate::drill;
 use crate::effect::{Effect, effect};
 use crate::error::{ErrorCode, InstanceError};
 use crate::execution::Execution;
@@ -44,6 +45,7 @@ pub fn plan(intent: Intent, situation: &Situation<'_>) -> Result<Plan, Refusal> 
             crate::failover::mirror::plan(situation, new_principal, by)
         }
         Intent::Remove { mirroring } => crate::remove::plan(situation, mirroring),
+        Intent::Drill => crate::drill::plan(situation),
         Intent::TakeBack => Err(Refusal::TakeBackNeedsItsRun),
     }
 }
@@ -184,7 +186,13 @@ pub async fn apply_or(
     watcher: &dyn Watcher,
 ) -> Result<Report, RunError> {
     let _lock = ports.store.lock(owner).await.map_err(RunError::Store)?;
-    let observation = observe(topology, ports, &owner.who, None).await;
+    let observation = match reviewed.intent {
+        Intent::Drill => {
+            let place = drill::place(topology, Some(reviewed));
+            drill::observe_for_a_drill(topology, ports, &owner.who, place).await
+        }
+        _ => observe(topology, ports, &owner.who, None).await,
+    };
     let consents: BTreeSet<Consent> = reviewed.consents.iter().copied().collect();
     let situation = Situation {
         topology,
@@ -328,6 +336,11 @@ impl Run<'_> {
                 }
             }
         }
+        let mut kept = Ok(());
+        let failed = failure.as_ref().map(|(step, error)| (step, error));
+        for record in drill::records(self.plan, &steps, failed, self.ports.clock.now()) {
+            kept = kept.and(journal.append(Event::Drilled(record)).await);
+        }
         let ended = journal.append(Event::RunEnded { succeeded: failure.is_none() }).await;
         if let Some((step, error)) = failure {
             return Err(RunError::Step {
@@ -339,7 +352,7 @@ impl Run<'_> {
                 taken_back: None,
             });
         }
-        ended.map_err(RunError::Store)?;
+        kept.and(ended).map_err(RunError::Store)?;
         assert!(execution.is_done(), "a run without failure ends when every step succeeded");
         let plan = PlanContent::clone(self.plan);
         Ok(Report { plan, started_at, ended_at: self.ports.clock.now(), steps })
@@ -538,6 +551,7 @@ fn about(action: &Action, observation: &Observation) -> Observation {
             instances: BTreeMap::new(),
             log_backups: BTreeMap::new(),
             pool: None,
+            drill: None,
         },
     }
 }

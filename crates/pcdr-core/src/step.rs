@@ -183,6 +183,49 @@ pub enum DatabaseAction {
     },
     /// Drop a copy that waits for log, is in no mirroring session and was never recovered.
     DropRestoring,
+    /// A step of a [drill](crate::drill), on its own copy under the copy's own name.
+    Drill(Box<DrillStep>),
+}
+
+/// What a drill does to its copy, which is a database of its own beside the one whose backups it tries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillStep {
+    /// The database whose backups are tried.
+    pub of: DatabaseName,
+    /// Its family (`FamilyGUID`): the copy carries it in the names of its files.
+    pub family: Guid,
+    /// What is done.
+    pub action: DrillAction,
+}
+
+/// An action on a drill's copy. Each refuses a database of that name that is not the drill's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrillAction {
+    /// Restore a full backup under the copy's name and wait for log. Never over a database that exists.
+    RestoreDatabase {
+        /// File, as the instance sees it.
+        path: String,
+        /// Folder for the copy's files, as the instance sees it.
+        directory: String,
+    },
+    /// Restore a log backup into the copy and wait for more.
+    RestoreLog {
+        /// File, as the instance sees it.
+        path: String,
+        /// Which log it holds.
+        log: LogRange,
+    },
+    /// Recover the copy.
+    Recover {
+        /// The log position that must have been reached.
+        at: Lsn,
+    },
+    /// Check every page and structure of the copy (DBCC CHECKDB).
+    Check,
+    /// End the sessions in the copy and drop it with its files.
+    Drop,
 }
 
 /// A log position that is required.
@@ -461,6 +504,7 @@ impl fmt::Display for Action {
                     DatabaseAction::DropRestoring => {
                         write!(f, "drop the copy of {database}, which waits for log")
                     }
+                    DatabaseAction::Drill(step) => drill(f, database, step),
                 }
             }
             Action::LogShipping(instance, database, action) => {
@@ -550,6 +594,23 @@ impl fmt::Display for Action {
                 }
             },
         }
+    }
+}
+
+fn drill(f: &mut fmt::Formatter<'_>, copy: &DatabaseName, step: &DrillStep) -> fmt::Result {
+    let of = &step.of;
+    match &step.action {
+        DrillAction::RestoreDatabase { path, directory } => {
+            write!(f, "restore database {of} from {path} as {copy} into {directory}")
+        }
+        DrillAction::RestoreLog { path, log } => write!(
+            f,
+            "restore log {}..{} of {of} from {path} into {copy}",
+            log.first_lsn, log.last_lsn
+        ),
+        DrillAction::Recover { at } => write!(f, "recover {copy} at log position {at}"),
+        DrillAction::Check => write!(f, "check every page of {copy} (DBCC CHECKDB)"),
+        DrillAction::Drop => write!(f, "drop {copy}, the drill's own copy of {of}"),
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use pcdr_core::drill::{DrillOutcome, Place, latest, observe_for_a_drill};
 use pcdr_core::known::Known;
 use pcdr_core::mock::{MockWorld, log_backup};
 use pcdr_core::observation::{
@@ -230,6 +231,54 @@ fn answer(question: &str) -> String {
             ),
             ["configured"] => run(&mut String::new(), &world, &["configure"], &consents),
             ["show", "notes"] => show_notes = true,
+            ["full-backup", database, last] => world.change_full_backups(database, |files| {
+                let mut file = files[0].clone();
+                let last: u128 = last.parse().unwrap();
+                file.path = file.path.replace("1000", &last.to_string());
+                file.name = file.name.replace("1000", &last.to_string());
+                if let Known::Known(header) = &mut file.header {
+                    header.last_lsn = pcdr_core::Lsn::new(last).unwrap();
+                    let after = Duration::from_secs(u64::try_from(last).unwrap());
+                    header.finished_at = header.finished_at.plus(after);
+                }
+                files.push(file);
+            }),
+            ["full-backup-elsewhere", database, last] => {
+                world.change_full_backups(database, |files| {
+                    let last: u128 = last.parse().unwrap();
+                    for file in files {
+                        if let Known::Known(header) = &mut file.header
+                            && header.last_lsn.get() == last
+                        {
+                            header.first_fork = pcdr_core::Guid(0xBAD);
+                            header.last_fork = pcdr_core::Guid(0xBAD);
+                        }
+                    }
+                });
+            }
+            ["no-full-backup", database] => world.change_full_backups(database, Vec::clear),
+            ["free", bytes] => {
+                world.set_drill_folder(Known::Known(bytes.parse().unwrap()), true);
+            }
+            ["free-unknown"] => world.set_drill_folder(
+                Known::unknown("not_there", "no drive of the instance is S:"),
+                true,
+            ),
+            ["no-folder"] => world.set_drill_folder(Known::Known(1 << 40), false),
+            ["somebodys", instance, database] => {
+                world.put_database(instance, database, "D:\\Data\\somebodys.mdf");
+            }
+            ["beside", instance] => {
+                let beside = world.databases_beside(instance);
+                let names: Vec<&str> = beside.iter().map(DatabaseName::as_str).collect();
+                writeln!(out, "beside [{}]", names.join(", ")).unwrap();
+            }
+            ["drilled"] => {
+                for record in latest(&world.journal()).into_values().flatten() {
+                    let proven = record.outcome == DrillOutcome::Proven;
+                    writeln!(out, "{} {record}", if proven { "proven" } else { "failed" }).unwrap();
+                }
+            }
             ["mirrored", database, principal, mirror] => {
                 mirrored(&world, database, principal, mirror)
             }
@@ -390,6 +439,7 @@ fn intent(words: &[&str]) -> Intent {
                 other => panic!("unknown way {other:?}"),
             },
         },
+        ["drill"] => Intent::Drill,
         ["remove"] => Intent::Remove { mirroring: false },
         ["remove", "with", "mirroring"] => Intent::Remove { mirroring: true },
         other => panic!("unknown intent {other:?}"),
@@ -397,7 +447,9 @@ fn intent(words: &[&str]) -> Intent {
 }
 
 fn topology() -> Topology {
-    Topology::parse(pcdr_core::topology::EXAMPLE).expect("the example topology is valid")
+    let topology = Topology::parse(pcdr_core::topology::EXAMPLE);
+    let place = Place { instance: "sql-s1".into(), directory: "S:\\drill".to_owned() };
+    topology.expect("the example topology is valid").with_drill(place)
 }
 
 fn planned(
@@ -407,10 +459,14 @@ fn planned(
     late: Duration,
 ) -> Result<Plan, Refusal> {
     let topology = topology();
-    let observation = block_on(observe(&topology, &world.ports(), "test", None));
+    let (intent, ports) = (intent(name), world.ports());
+    let observation = match intent {
+        Intent::Drill => block_on(observe_for_a_drill(&topology, &ports, "test", topology.drill())),
+        _ => block_on(observe(&topology, &ports, "test", None)),
+    };
     let now = world.now().plus(late);
     let situation = Situation::new(&topology, &observation, consents, now);
-    run::plan(intent(name), &situation)
+    run::plan(intent, &situation)
 }
 
 fn describe(out: &mut String, plan: &Result<Plan, Refusal>, show_notes: bool) {

@@ -293,6 +293,8 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
         // Backups.
         3203 | 3208 | 3241 | 3242 | 3254 | 3256 | 3183 | 3189 | 3186 | 3182 | 3243 | 3266 | 3270 | 3284
         | 3132 | 3258 | 3231 | 3287 => (BackupDamaged, "copy the file again; if the original is damaged too, look for another copy"),
+        // What DBCC CHECKDB finds.
+        2508..=2580 | 8901..=8988 | 8991..=8999 => (BackupDamaged, "the restored copy is damaged, and so may be the database that was backed up: run DBCC CHECKDB there, and keep older backups"),
         33111 => (BackupDamaged, "restore the certificate that encrypted the backup into master first"),
         823 | 824 | 829 | 3313 | 3314 | 3441 | 3443 | 3456 | 9003 | 9004 | 9015 => (BackupDamaged, "the copy is damaged: restore it from a full backup"),
         // Files and space.

@@ -76,9 +76,10 @@ impl ShareFiles {
         folder: &Folder,
         database: &DatabaseName,
         known: &[BackupFile],
+        endings: &'static [&'static str],
     ) -> Result<Known<Vec<BackupFile>>, InstanceError> {
         let mount = folder.mount.clone();
-        let listed = tokio::task::spawn_blocking(move || list(&mount)).await;
+        let listed = tokio::task::spawn_blocking(move || list(&mount, endings)).await;
         let found = match listed.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(found) => found,
             Err(error) => {
@@ -169,14 +170,20 @@ fn has_ending(name: &str, ending: &str) -> bool {
         && name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
 }
 
-/// Log backups, finished or not, by name. Blocks.
-fn list(folder: &Path) -> io::Result<Vec<Found>> {
+/// Log backups, finished or not.
+const LOGS: &[&str] = &[".trn", ".wrk"];
+
+/// Full backups, and perhaps differential ones.
+const FULLS: &[&str] = &[".bak"];
+
+/// Files with one of these endings, by name. Blocks.
+fn list(folder: &Path, endings: &[&str]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         // A name that is no Unicode cannot be named in a statement.
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if !has_ending(&name, ".trn") && !has_ending(&name, ".wrk") {
+        if !endings.iter().any(|ending| has_ending(&name, ending)) {
             continue;
         }
         let metadata = match std::fs::metadata(entry.path()) {
@@ -209,8 +216,26 @@ impl BackupFiles for ShareFiles {
         known: &[BackupFile],
     ) -> Result<LogBackupFiles, InstanceError> {
         Ok(LogBackupFiles {
-            share: self.list_folder(&self.share, database, known).await?,
-            copied: self.list_folder(&self.copied, database, known).await?,
+            share: self.list_folder(&self.share, database, known, LOGS).await?,
+            copied: self.list_folder(&self.copied, database, known, LOGS).await?,
+        })
+    }
+
+    async fn list_full(
+        &self,
+        database: &DatabaseName,
+    ) -> Result<Known<Vec<BackupFile>>, InstanceError> {
+        let copied = self.list_folder(&self.copied, database, &[], FULLS).await?;
+        let share = self.list_folder(&self.share, database, &[], FULLS).await?;
+        Ok(match (copied, share) {
+            (Known::Unknown(_), Known::Unknown(reason)) => Known::Unknown(reason),
+            (copied, share) => {
+                let folders = [copied, share].into_iter().filter_map(|folder| match folder {
+                    Known::Known(files) => Some(files),
+                    Known::Unknown(_) => None,
+                });
+                Known::Known(folders.flatten().collect())
+            }
         })
     }
 
@@ -368,11 +393,13 @@ mod tests {
             std::fs::write(folder.path().join(name), b"x").unwrap();
         }
         std::fs::create_dir(folder.path().join("folder.trn")).unwrap();
-        let found = list(folder.path()).unwrap();
+        let found = list(folder.path(), LOGS).unwrap();
         let names: Vec<&str> = found.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["a_2.trn", "a_3.wrk", "b_1.TRN", "ü.trn"]);
         assert!(found[1].is_growing() && found[0].modified_at.is_some());
-        assert!(list(Path::new("/no/such/folder")).is_err());
+        assert!(list(Path::new("/no/such/folder"), LOGS).is_err());
+        let found = list(folder.path(), FULLS).unwrap();
+        assert!(matches!(&found[..], [file] if file.name == "a.bak"), "{found:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod log_shipping;
 use std::collections::BTreeMap;
 
 use pcdr_core::discover::{DatabaseFile, EndpointSecurity, Partnership, Service, Survey};
+use pcdr_core::drill::is_copy_name;
 use pcdr_core::observation::{
     DatabaseObservation, DatabaseState, InstanceObservation, LogPosition, Mirroring,
     MirroringEndpoint, Session,
@@ -275,7 +276,7 @@ fn read_databases(
                 Known::Unknown(reason) => Known::Unknown(reason.clone()),
             };
             database.sessions = of_database(&sessions, &name);
-            if database.state == DatabaseState::Online {
+            if database.state == DatabaseState::Online && !is_copy_name(name.as_str()) {
                 database.server_pings = pings.of(&name);
                 database.log_since_backup_bytes = log_space(&log_spaces, &name);
             }

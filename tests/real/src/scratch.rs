@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use pcdr_core::drill::copy_name;
 use pcdr_core::step::DatabaseAction;
 use pcdr_sql::connection::Row;
 use pcdr_sql::quote;
@@ -201,7 +202,16 @@ impl Servers {
     /// A closed database would leave its files behind, and one in use cannot be dropped. Whoever makes it
     /// SINGLE_USER is that user, so that one batch has to do both.
     fn drop_database(&self) -> Vec<String> {
-        let (name, identifier) = (self.literal(), self.identifier());
+        let copy = copy_name(&self.database);
+        let copy = (quote::name(copy.as_str()), quote::identifier(copy.as_str()));
+        let mut all = Self::drop_named(&self.literal(), &self.identifier());
+        if let (Ok(name), Ok(identifier)) = copy {
+            all.extend(Self::drop_named(&name, &identifier));
+        }
+        all
+    }
+
+    fn drop_named(name: &str, identifier: &str) -> Vec<String> {
         let is = |condition: &str| {
             format!(
                 "IF EXISTS (SELECT 1 FROM sys.databases AS d WHERE d.name = {name} AND {condition})"

@@ -100,7 +100,7 @@ async fn records(
     Ok(Records { written, doomed, found })
 }
 
-fn number(value: &pcdr_sim::value::Value) -> Option<u64> {
+pub(super) fn number(value: &pcdr_sim::value::Value) -> Option<u64> {
     match value {
         pcdr_sim::value::Value::BigInt(number) => u64::try_from(*number).ok(),
         pcdr_sim::value::Value::Int(number) => u64::try_from(*number).ok(),

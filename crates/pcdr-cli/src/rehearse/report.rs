@@ -20,6 +20,24 @@ pub(super) fn text(document: &RehearseDocument) -> String {
     }
     let duration = |seconds: f64| readable(Duration::from_secs_f64(seconds.max(0.0)));
     let RehearseDocument { records_written, records_saved, records_lost, .. } = document;
+    if document.plan.intent == Intent::Drill {
+        let _infallible = write!(
+            text,
+            "{proofs}\n\n\
+             Records: {records_written} written, {records_saved} in the copy, {records_lost} in no log backup \
+             yet.\n\
+             A loss of the primary now would cost what was accepted in the last {}.\n\
+             The recovery itself took {}.\n\
+             Run: {}. Time was {}; the whole rehearsal took {}. Seed {}.\n",
+            duration(document.rpo_seconds),
+            duration(document.rto_seconds),
+            duration(document.run_seconds),
+            document.time,
+            duration(document.wall_seconds),
+            document.seed,
+        );
+        return end(text, document);
+    }
     let _infallible = write!(
         text,
         "{proofs}\n\n\
@@ -44,6 +62,10 @@ pub(super) fn text(document: &RehearseDocument) -> String {
         duration(document.wall_seconds),
         document.seed,
     );
+    end(text, document)
+}
+
+fn end(mut text: String, document: &RehearseDocument) -> String {
     if let Some(kept) = &document.kept {
         let _infallible = writeln!(text, "Kept in {}.", kept.display());
     }

@@ -169,8 +169,13 @@ impl Sim {
     /// One that is prepared: configured, 30 records shipped, one more log backup not copied, and 12
     /// records in no backup.
     pub fn prepared() -> Sim {
+        Sim::prepared_from(&stretched())
+    }
+
+    /// The same of a designed topology.
+    pub fn prepared_from(designed: &str) -> Sim {
         // What is in which folder is the tests' business, not that of a schedule on the wall's clock.
-        let mut sim = Sim::start(&stretched().replace("= \"15m\"", "= \"23h\""));
+        let mut sim = Sim::start(&designed.replace("= \"15m\"", "= \"23h\""));
         sim.tell("prepare", "configured in 27 steps");
         for command in ["write 30", "write 12"] {
             if command == "write 12" {

@@ -181,6 +181,7 @@ fn compare(look: &mut Look<'_>, parts: &Parts, draft: &Draft, topology: &Topolog
         instances,
         log_backups: BTreeMap::new(),
         pool: None,
+        drill: None,
     };
     let found = drift(topology, &observation);
     let is_as_written = found.is_empty();

@@ -24,6 +24,9 @@ pub(super) fn act(
     if let DatabaseAction::BackUpTail { path, follows } = action {
         return back_up_tail(state, name, database, path, follows);
     }
+    if let DatabaseAction::Drill(step) = action {
+        return super::drill::act(state, name, database, step);
+    }
     let taken = &mut state.taken;
     let files = [&state.share, &state.copied].map(|files| files.get(database));
     let copied: BTreeMap<&str, &BackupHeader> = files
@@ -91,7 +94,8 @@ pub(super) fn act(
         | DatabaseAction::StopMirroringEndpoint { .. }
         | DatabaseAction::DropRestoring
         | DatabaseAction::RestoreDatabase { .. }
-        | DatabaseAction::BackUpTail { .. } => {}
+        | DatabaseAction::BackUpTail { .. }
+        | DatabaseAction::Drill(_) => {}
         // Nothing is written in between, so full and log backup end at the same position.
         DatabaseAction::BackUpDatabase { path } | DatabaseAction::BackUpLog { path } => {
             let position = found.log_position.known().and_then(|at| at.last_log_backup_lsn);

@@ -207,7 +207,11 @@ impl<'a> Checks<'a> {
             Command::Failover | Command::PlannedFailover | Command::Fence | Command::Failback => {
                 false
             }
-            Command::Status | Command::Discover | Command::Preflight | Command::Plan => false,
+            Command::Status
+            | Command::Discover
+            | Command::Preflight
+            | Command::Plan
+            | Command::Drill => false,
         }
     }
 
@@ -491,6 +495,7 @@ impl<'a> Checks<'a> {
             Command::Configure => space::to_configure(self, instance),
             Command::Failover | Command::PlannedFailover => space::to_fail_over(self, instance),
             Command::Failback => space::to_fail_back(self, instance),
+            Command::Drill => space::to_drill(self, instance),
             _ => Vec::new(),
         };
         let volumes = match self.answer(instance) {

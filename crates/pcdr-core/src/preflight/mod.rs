@@ -188,6 +188,10 @@ fn folders(command: Command, topology: &Topology, instance: &Instance) -> Vec<St
             Role::Secondary | Role::FurtherSecondary => copies(),
             _ => Vec::new(),
         },
+        Command::Drill => {
+            let here = topology.drill().filter(|place| place.instance == instance.name);
+            here.map(|place| place.directory.clone()).into_iter().collect()
+        }
         Command::Failover if role == Role::Secondary => copies(),
         Command::PlannedFailover if role == Role::Secondary => copies(),
         // The tail of the log goes straight to the share, whatever folder the backup job has.

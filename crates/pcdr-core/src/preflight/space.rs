@@ -169,6 +169,28 @@ pub(super) fn to_fail_back(checks: &Checks<'_>, instance: &Instance) -> Vec<Room
     all
 }
 
+/// The largest of the databases, restored in full beside the others: one is tried after the other.
+pub(super) fn to_drill(checks: &Checks<'_>, instance: &Instance) -> Vec<Room> {
+    let topology = checks.topology;
+    let Some(place) = topology.drill().filter(|place| place.instance == instance.name) else {
+        return Vec::new();
+    };
+    let room = |database: &DatabaseName| {
+        let sides = [topology.secondary(), topology.primary()];
+        let known = sides.into_iter().map(|side| files_of(checks, side, database));
+        let known: Vec<Known<Files>> = known.collect();
+        let told = known.iter().find(|files| files.known().is_some()).or(known.first());
+        let none = || Known::unknown("not_shown", format!("nobody shows the files of {database}"));
+        let bytes = told.map_or_else(none, |files| files.as_ref().map(total));
+        Room {
+            subject: format!("space to restore {database} into {}", place.directory),
+            path: place.directory.clone(),
+            bytes,
+        }
+    };
+    topology.databases().iter().map(room).collect()
+}
+
 /// The log backups that the secondary has not restored yet: what they hold may make its files grow by
 /// as much at most, except where a database was grown.
 fn log_left(checks: &Checks<'_>, database: &DatabaseName) -> Known<u64> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::name::DatabaseName;
-use crate::step::{Action, DatabaseAction, LogShippingAction, Source};
+use crate::step::{Action, DatabaseAction, DrillAction, LogShippingAction, Source};
 use crate::topology::Topology;
 
 /// What is done on an instance, as far as it needs rights of its own.
@@ -32,6 +32,10 @@ pub enum Duty {
     RestoreExisting,
     /// End the sessions in a database.
     EndSessions,
+    /// Check a copy that this login restored.
+    CheckDatabase,
+    /// Drop a copy that this login restored.
+    DropCopy,
     /// Start jobs, enable them and disable them.
     OperateJobs,
     /// Add, change and remove log shipping entries with their jobs.
@@ -68,6 +72,13 @@ pub fn duties(action: &Action) -> &'static [Duty] {
             DatabaseAction::Recover { .. } | DatabaseAction::DropRestoring => {
                 &[Duty::RestoreExisting]
             }
+            DatabaseAction::Drill(step) => match step.action {
+                DrillAction::RestoreDatabase { .. } => &[Duty::ReadBackups, Duty::RestoreNew],
+                DrillAction::RestoreLog { .. } => &[Duty::ReadBackups, Duty::RestoreExisting],
+                DrillAction::Recover { .. } => &[Duty::RestoreExisting],
+                DrillAction::Check => &[Duty::CheckDatabase],
+                DrillAction::Drop => &[Duty::EndSessions, Duty::DropCopy],
+            },
             DatabaseAction::EndSessions => &[Duty::EndSessions],
             DatabaseAction::AwaitSynchronized => &[Duty::Observe],
         },
@@ -283,6 +294,26 @@ impl Duty {
                     Right::Server("ALTER ANY CONNECTION"),
                     "ends sessions",
                     "KILL (Transact-SQL)",
+                    PERMISSIONS,
+                ),
+            ],
+            Duty::CheckDatabase => vec![
+                new(
+                    Right::ServerRole("dbcreator"),
+                    "checks the copy that it restored, and so owns",
+                    "DBCC CHECKDB (Transact-SQL)",
+                    PERMISSIONS,
+                )
+                .unconfirmed(
+                    "whether the owner by sys.databases counts as db_owner inside a copy that was restored \
+                     from another server; a member of sysadmin needs nothing else",
+                ),
+            ],
+            Duty::DropCopy => vec![
+                new(
+                    Right::ServerRole("dbcreator"),
+                    "drops the copy that it restored",
+                    "DROP DATABASE (Transact-SQL)",
                     PERMISSIONS,
                 ),
             ],

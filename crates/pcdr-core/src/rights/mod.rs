@@ -34,11 +34,12 @@ pub enum Command {
     Fence,
     Failback,
     Remove,
+    Drill,
 }
 
 impl Command {
     /// Every command, from those that only read to those that change most.
-    pub const ALL: [Command; 11] = [
+    pub const ALL: [Command; 12] = [
         Command::Status,
         Command::Discover,
         Command::Preflight,
@@ -50,6 +51,7 @@ impl Command {
         Command::Fence,
         Command::Failback,
         Command::Remove,
+        Command::Drill,
     ];
 
     /// Its name on the command line.
@@ -66,6 +68,7 @@ impl Command {
             Command::Fence => "fence",
             Command::Failback => "failback",
             Command::Remove => "remove",
+            Command::Drill => "drill",
         }
     }
 
@@ -79,7 +82,8 @@ impl Command {
             | Command::MirrorFailover
             | Command::Fence
             | Command::Failback
-            | Command::Remove => false,
+            | Command::Remove
+            | Command::Drill => false,
         }
     }
 
@@ -153,6 +157,18 @@ impl Command {
                     ]);
                 }
             }
+            Command::Drill => {
+                if is_drilled_on(topology, instance) {
+                    all.extend([
+                        Duty::ReadBackups,
+                        Duty::RestoreNew,
+                        Duty::RestoreExisting,
+                        Duty::EndSessions,
+                        Duty::CheckDatabase,
+                        Duty::DropCopy,
+                    ]);
+                }
+            }
             Command::Remove => {
                 if ships {
                     all.extend([
@@ -206,6 +222,12 @@ fn takes_over(role: Role) -> &'static [Duty] {
 /// What it takes to give writes up: the mirroring session ends, then the tail of the log is taken.
 const GIVES_UP: [Duty; 4] =
     [Duty::AlterDatabase, Duty::EndSessions, Duty::BackUp, Duty::ReadBackups];
+
+/// Whether drills restore on an instance: the one that the topology names, or the secondary.
+fn is_drilled_on(topology: &Topology, instance: &Instance) -> bool {
+    let named = topology.drill().map_or(&topology.secondary().name, |place| &place.instance);
+    instance.name == *named
+}
 
 /// Whether an instance of this role may come to hold a copy of the databases.
 fn holds_copies(role: Role) -> bool {
@@ -314,6 +336,13 @@ fn beside(command: Command, topology: &Topology) -> Vec<String> {
             "The service accounts of SQL Server and SQL Server Agent write and read {share} and \
              {copies}: what the login may do gives them nothing."
         ));
+    }
+    if command == Command::Drill {
+        all.push(
+            "The service account of SQL Server writes the folder that the drill restores into, and reads the \
+             full backups: what the login may do gives it nothing."
+                .to_owned(),
+        );
     }
     if topology.pool().is_some() {
         all.push(

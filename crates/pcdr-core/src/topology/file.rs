@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) mirroring: MirroringRow,
     pub(super) connection: Option<ConnectionRow>,
     pub(super) management_shell: Option<ManagementShellRow>,
+    pub(super) drill: Option<DrillRow>,
 }
 
 pub(super) struct SiteRow {
@@ -197,6 +198,11 @@ pub(super) struct SecretRow {
     pub(super) file: Option<Text>,
 }
 
+pub(super) struct DrillRow {
+    pub(super) instance: Option<Text>,
+    pub(super) directory: Option<Text>,
+}
+
 pub(super) struct ManagementShellRow {
     pub(super) by_person: Option<Spanned<bool>>,
     pub(super) command: Option<Spanned<Vec<Text>>>,
@@ -247,6 +253,7 @@ pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings) -> File {
             "[management_shell]",
             management_shell,
         ),
+        drill: section(&mut root, "drill", "[drill]", drill),
     };
     for (key, title, purpose) in [
         ("sites", "[[sites]]", "two data centres"),
@@ -562,6 +569,13 @@ fn method(fields: &mut Fields<'_, '_>, text: &Text) -> Option<Method> {
 pub(super) fn method_name(method: Method) -> &'static str {
     let found = METHODS.iter().find(|(_, known)| *known == method);
     found.map_or("unknown", |(name, _)| name)
+}
+
+fn drill(fields: &mut Fields<'_, '_>, _: Span) -> DrillRow {
+    DrillRow {
+        instance: fields.text("instance", NAME),
+        directory: fields.required_text("directory", DATA_FOLDER),
+    }
 }
 
 fn management_shell(fields: &mut Fields<'_, '_>, _: Span) -> ManagementShellRow {

@@ -17,6 +17,7 @@ use std::time::Duration;
 pub use read::parse_duration;
 pub use violation::{ALL_CODES, Place, Violation, Violations};
 
+use crate::drill::Place as DrillPlace;
 use crate::name::{DatabaseName, InstanceName, PoolName, ServerName, ShareName, SiteName};
 use crate::schedule::Schedule;
 use crate::settings::{Compression, RestoreMode};
@@ -38,6 +39,7 @@ pub struct Topology {
     pub(crate) mirroring: Mirroring,
     pub(crate) connection: Connection,
     pub(crate) management_shell: Option<ManagementShell>,
+    pub(crate) drill: Option<DrillPlace>,
 }
 
 /// A data centre.
@@ -486,6 +488,17 @@ impl Topology {
     /// Management Shell settings; present when there is a pool.
     pub fn management_shell(&self) -> Option<&ManagementShell> {
         self.management_shell.as_ref()
+    }
+
+    /// Where drills restore to; `None`: nowhere, until a command says it.
+    pub fn drill(&self) -> Option<&DrillPlace> {
+        self.drill.as_ref()
+    }
+
+    /// The same topology, with drills that restore to this place.
+    #[must_use]
+    pub fn with_drill(self, place: DrillPlace) -> Topology {
+        Topology { drill: Some(place), ..self }
     }
 
     /// Whether servers in `a` may serve from databases in `b`: the same site, or a declared fast link.

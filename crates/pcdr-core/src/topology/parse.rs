@@ -12,6 +12,7 @@ use super::{
     Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, SqlLogin,
     Topology, Violations, rules,
 };
+use crate::drill::Place;
 use crate::schedule::Schedule;
 
 pub(super) fn parse(text: &str) -> Result<Topology, Violations> {
@@ -89,6 +90,7 @@ fn build(file: &File) -> Option<Topology> {
             connect_timeout: connection.connect_timeout.unwrap_or(Duration::from_secs(15)),
         },
         management_shell: needs_shell.then(|| management_shell(file)),
+        drill: drill(file)?,
     })
 }
 
@@ -239,6 +241,19 @@ fn log_shipping(file: &File) -> Option<LogShipping> {
 
 /// Windows PowerShell reading the script from its standard input.
 const POWERSHELL: [&str; 5] = ["powershell.exe", "-NoProfile", "-NonInteractive", "-Command", "-"];
+
+/// Drills restore on the secondary, unless the file says otherwise. The outer `None`: a part is missing.
+fn drill(file: &File) -> Option<Option<Place>> {
+    let Some(row) = &file.drill else { return Some(None) };
+    let secondary = || {
+        let is = |row: &&InstanceRow| {
+            row.role.as_ref().is_some_and(|role| *role.get_ref() == Role::Secondary)
+        };
+        name(&file.instances.iter().find(is)?.name)
+    };
+    let instance = name(&row.instance).or_else(secondary)?;
+    Some(Some(Place { instance, directory: text(&row.directory)? }))
+}
 
 fn management_shell(file: &File) -> ManagementShell {
     let row = file.management_shell.as_ref();

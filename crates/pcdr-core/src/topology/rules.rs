@@ -29,7 +29,20 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     schedules(file, findings);
     connection_options(file, findings);
     login_rules::check(file, findings);
+    drill(file, findings);
     pool_rules::check(file, findings);
+}
+
+/// Where a drill restores to is one of the instances.
+fn drill(file: &File, findings: &mut Findings) {
+    let Some(name) = file.drill.as_ref().and_then(|row| row.instance.as_ref()) else { return };
+    let known: BTreeSet<&str> = file.instances.iter().filter_map(|row| value(&row.name)).collect();
+    let is_complete = known.len() == file.instances.len();
+    if is_complete && !known.contains(name.get_ref().as_str()) {
+        let message = format!("an instance of [[instances]] is needed, found {:?}", name.get_ref());
+        let remedy = format!("Add it to [[instances]] or write one of {}.", list(&known));
+        findings.report(Code::UnknownInstance, name.span(), message, remedy);
+    }
 }
 
 /// What a discovery could not find out stays a violation until a person has seen to it.

@@ -166,6 +166,7 @@ codes! {
     DuplicateUnc "duplicate_unc" FORM;
     DuplicateMount "duplicate_mount" FORM;
     UnknownSite "unknown_site" FORM;
+    UnknownInstance "unknown_instance" FORM;
     UnknownShare "unknown_share" FORM;
     UnknownDatabase "unknown_database" FORM;
     // Roles and sites.

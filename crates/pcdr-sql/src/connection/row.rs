@@ -128,6 +128,17 @@ macro_rules! narrower {
 
 narrower!(i32, u16, u64);
 
+impl FromCell for u128 {
+    const EXPECTED: &'static str = "an integer that is not negative";
+
+    fn from_cell(cell: &Cell) -> Option<u128> {
+        match cell {
+            Cell::Decimal(value, 0) => u128::try_from(*value).ok(),
+            _ => i64::from_cell(cell).and_then(|value| u128::try_from(value).ok()),
+        }
+    }
+}
+
 impl FromCell for bool {
     const EXPECTED: &'static str = "a bit";
 

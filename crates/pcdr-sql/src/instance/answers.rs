@@ -139,6 +139,7 @@ pub(super) struct File {
     pub(super) logical: String,
     pub(super) physical: String,
     pub(super) is_log: bool,
+    pub(super) size_bytes: u64,
 }
 
 pub(super) fn files(sets: &[ResultSet]) -> Result<Vec<File>, SqlError> {
@@ -148,9 +149,22 @@ pub(super) fn files(sets: &[ResultSet]) -> Result<Vec<File>, SqlError> {
             logical: row.get("LogicalName")?,
             physical: row.get("PhysicalName")?,
             is_log: row.get::<String>("Type")?.trim() == "L",
+            size_bytes: u64::try_from(row.get::<u128>("Size")?).unwrap_or(u64::MAX),
         })
     })
     .collect()
+}
+
+/// Each drive with a letter, and its free mebibytes.
+pub(super) fn drives(sets: &[ResultSet]) -> Result<Vec<(char, i32)>, SqlError> {
+    let rows = sets.iter().flat_map(|set| &set.rows);
+    let read = rows.map(|row| {
+        let drive: String = row.get("drive")?;
+        let letter = drive.chars().next();
+        Ok(letter.zip(row.optional::<i32>("MB free")?))
+    });
+    let read: Result<Vec<_>, SqlError> = read.collect();
+    Ok(read?.into_iter().flatten().collect())
 }
 
 /// Session and login time of the asking connection.

@@ -74,6 +74,7 @@ impl SqlInstance {
                 self.set_recovery_back(database, *model, progress).await
             }
             DatabaseAction::DropRestoring => self.drop_restoring(database, progress).await,
+            DatabaseAction::Drill(step) => self.run_drill(database, step, progress).await,
         }
     }
 
@@ -163,7 +164,7 @@ impl SqlInstance {
     }
 
     /// Recovers a database whose log reached the expected position, and no other.
-    async fn recover(
+    pub(super) async fn recover(
         &self,
         database: &DatabaseName,
         expect: Option<&LogEnd>,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod database;
+mod drill;
 mod jobs;
 mod log_shipping;
 mod log_shipping_removal;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pcdr_core::backup::BackupHeader;
 use pcdr_core::discover::Survey;
+use pcdr_core::drill::{Beside, BesideQuestion};
 use pcdr_core::observation::InstanceObservation;
 use pcdr_core::ports::{DatabaseInstance, LogShippingJobs, Progress};
 use pcdr_core::step::{DatabaseAction, LogShippingAction};
@@ -262,6 +264,10 @@ impl DatabaseInstance for SqlInstance {
         };
         let needed = "an observation was needed";
         observed.await.map_err(|error| self.error(&error, needed))
+    }
+
+    async fn look_beside(&self, question: &BesideQuestion) -> Result<Beside, InstanceError> {
+        self.beside(question).await
     }
 
     async fn run(

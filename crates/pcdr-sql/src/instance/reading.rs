@@ -192,6 +192,7 @@ const READERS: &[(&str, Reader)] = &[
     ("header", |sets| header::read_one(sets).map(drop)),
     ("headers", |sets| unreadable(&header::read_many(sets, 2)?)),
     ("file list", |sets| answers::files(sets).map(drop)),
+    ("drives", |sets| answers::drives(sets).map(drop)),
     ("job activity", |sets| {
         answers::jobs_there(sets)?;
         answers::any_runs(sets).map(drop)

@@ -267,6 +267,12 @@ pub fn drop_database(database: &str) -> Result<Statement, QuoteError> {
     Ok(Statement::long(format!("DROP DATABASE {database};")))
 }
 
+/// Checks every page and structure of a database: what is found comes as errors, all of it.
+pub fn check_database(database: &str) -> Result<Statement, QuoteError> {
+    let name = quote::name(database)?;
+    Ok(Statement::long(format!("DBCC CHECKDB ({name}) WITH NO_INFOMSGS, ALL_ERRORMSGS;")))
+}
+
 /// A GUID as a literal.
 pub(crate) fn guid(value: Guid) -> String {
     format!("'{value}'")
@@ -310,5 +316,6 @@ pub(super) fn samples(
         ("set recovery bulk-logged", set_recovery(database, RecoveryModel::BulkLogged)?),
         ("set recovery simple", set_recovery(database, RecoveryModel::Simple)?),
         ("drop database", drop_database(database)?),
+        ("check database", check_database(database)?),
     ])
 }

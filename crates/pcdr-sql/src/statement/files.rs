@@ -37,10 +37,16 @@ pub fn file_list(path: &str) -> Result<Statement, QuoteError> {
     Ok(Statement::query(format!("RESTORE FILELISTONLY FROM DISK = {path};")))
 }
 
+/// The free space of every drive that has a letter.
+pub fn drives() -> Statement {
+    Statement::query("EXEC master.sys.xp_fixeddrives;")
+}
+
 pub(super) fn samples(path: &str) -> Result<Vec<(&'static str, Statement)>, QuoteError> {
     Ok(vec![
         ("header", header(path)?),
         ("headers", headers([path, "C:\\other.trn"])?),
         ("file list", file_list(path)?),
+        ("drives", drives()),
     ])
 }

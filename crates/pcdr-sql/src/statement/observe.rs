@@ -5,6 +5,7 @@
 //! missing object or permission that is found while a batch is compiled cannot be caught on the same
 //! level.
 
+use pcdr_core::drill::is_copy_name;
 use pcdr_core::observation::ON_RECORD;
 
 use super::jobs::FREQUENCY;
@@ -34,7 +35,8 @@ pub fn observe(databases: &[&str]) -> Result<Statement, QuoteError> {
     for (section, query) in sections(Databases::Named(&names)).into_iter().chain(history(&names)) {
         batch.push_str(&guarded(section, &query, "")?);
     }
-    for database in databases {
+    // Nothing inside of a drill's copy is read: it may be damaged, and DBCC CHECKDB says so better.
+    for database in databases.iter().filter(|database| !is_copy_name(database)) {
         batch.push_str(&pings(database)?);
         batch.push_str(&log_space(database)?);
     }

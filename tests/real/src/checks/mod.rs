@@ -2,6 +2,7 @@
 
 pub mod backups;
 pub mod chain;
+pub mod drill;
 pub mod errors;
 pub mod failover;
 pub mod jobs;
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         observation::CHECKS,
         backups::CHECKS,
         chain::CHECKS,
+        drill::CHECKS,
         errors::CHECKS,
         jobs::CHECKS,
         log_shipping::CHECKS,

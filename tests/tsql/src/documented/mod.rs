@@ -119,6 +119,7 @@ impl<'a> Check<'a> {
             | "UseStatement"
             | "ThrowStatement"
             | "KillStatement"
+            | "DbccStatement"
             | "BackupDatabaseStatement"
             | "BackupTransactionLogStatement"
             | "AlterDatabaseSetStatement"
