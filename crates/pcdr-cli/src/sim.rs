@@ -293,7 +293,10 @@ impl Session {
                 let seen = observe(topology, self.ports(), &plan::who(), None).await;
                 let now = self.ports().clock.now();
                 let judged = judge(topology, &seen, now);
-                Ok(status::render(&status::document(topology, &judged, seen, Vec::new()), &judged))
+                Ok(status::render(
+                    &status::document(topology, &judged, seen, Ok(Vec::new())),
+                    &judged,
+                ))
             }
             _ => Err(format!("{line:?} is no command; try help")),
         }

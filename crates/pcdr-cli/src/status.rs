@@ -44,8 +44,11 @@ pub async fn run(arguments: &args::Status, global: &Global, output: Output) -> R
         if let Some((_, earlier)) = &before {
             judged.compare_with(earlier);
         }
-        let entries = ports.store.entries().await.unwrap_or_default();
-        let document = document(topology, &judged, seen.clone(), drill::last(&entries));
+        let drills = match ports.store.entries().await {
+            Ok(entries) => Ok(drill::last(&entries)),
+            Err(error) => Err(error.to_string()),
+        };
+        let document = document(topology, &judged, seen.clone(), drills);
         let Some(pause) = arguments.watch else {
             output.result(&document, || render(&document, &judged))?;
             return Ok(if arguments.exit_status { exit_status(judged.verdict) } else { 0 });
@@ -79,8 +82,9 @@ pub fn document(
     topology: &Topology,
     judged: &Status,
     observation: Observation,
-    drills: Vec<DrillStatus>,
+    drills: Result<Vec<DrillStatus>, String>,
 ) -> StatusDocument {
+    let drills_reason = drills.as_ref().err().cloned();
     StatusDocument {
         identity: store::identity(topology),
         taken_at: observation.taken_at.to_string(),
@@ -92,7 +96,8 @@ pub fn document(
         instances: instances(topology, &observation),
         log_backups: topology.databases().iter().map(|d| log_backups(&observation, d)).collect(),
         pool: pool(topology, &observation),
-        drills,
+        drills: drills.unwrap_or_default(),
+        drills_reason,
         observation,
     }
 }
@@ -321,6 +326,11 @@ pub fn render(status: &StatusDocument, judged: &Status) -> String {
     }
     let databases: Vec<DatabaseName> =
         status.log_backups.iter().map(|of| of.database.as_str().into()).collect();
-    text.push_str(&drill::summary(&databases, &status.drills));
+    match &status.drills_reason {
+        Some(reason) => {
+            let _infallible = writeln!(text, "what drills proved is unknown: {reason}");
+        }
+        None => text.push_str(&drill::summary(&databases, &status.drills)),
+    }
     text
 }

@@ -182,6 +182,9 @@ pub struct StatusDocument {
     /// By the journal here: when a drill proved each database recoverable last, and the newest drill where
     /// that failed after it.
     pub drills: Vec<DrillStatus>,
+    /// Why nobody can say what drills proved: the journal cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drills_reason: Option<String>,
     /// Everything that was seen, as pcdr-core writes it: planning from it needs no server.
     #[schemars(with = "Value")]
     pub observation: Observation,
