@@ -6,7 +6,7 @@
 //! taken: log shipping and mirroring do not notice. What stays are rows in the restore history of `msdb`,
 //! under the copy's name.
 //!
-//! A drill that was cut off leaves its copy behind. The next one recognises it [for certain](copy), drops
+//! A drill that was cut off leaves its copy behind. The next one recognises it [for certain](stranger), drops
 //! it, and begins again, so that what it measures is a whole recovery.
 
 mod choice;
