@@ -33,7 +33,9 @@ impl Status {
     ) -> Result<Status, Trouble> {
         let designed = topology.designed();
         let judged: Judged = judge(designed, &observation.inner, now);
-        let document = status::document(designed, &judged, (*observation.inner).clone());
+        // Drills are on record in a journal, and this judges an observation alone.
+        let drills = Err("no journal was read".to_owned());
+        let document = status::document(designed, &judged, (*observation.inner).clone(), drills);
         let text = status::render(&document, &judged);
         let document =
             serde_json::to_value(&document).map_err(|error| Trouble::Bug(error.to_string()))?;
