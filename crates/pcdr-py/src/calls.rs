@@ -52,8 +52,10 @@ pub(crate) fn observe(
     topology: PyRef<'_, Topology>,
     ports: Option<PyRef<'_, Ports>>,
     timeout_seconds: Option<f64>,
+    event_loop: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Job> {
-    let (topology, way) = (topology.clone(), Way::of(&topology, ports.as_deref())?);
+    let (topology, way) =
+        (topology.clone(), Way::of(&topology, ports.as_deref(), event_loop.as_ref())?);
     let timeout = timeout(timeout_seconds)?;
     look(async move {
         let connected = way.connect(&topology)?;
@@ -67,8 +69,10 @@ pub(crate) fn status(
     topology: PyRef<'_, Topology>,
     ports: Option<PyRef<'_, Ports>>,
     timeout_seconds: Option<f64>,
+    event_loop: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Job> {
-    let (topology, way) = (topology.clone(), Way::of(&topology, ports.as_deref())?);
+    let (topology, way) =
+        (topology.clone(), Way::of(&topology, ports.as_deref(), event_loop.as_ref())?);
     let timeout = timeout(timeout_seconds)?;
     look(async move {
         let connected = way.connect(&topology)?;
@@ -190,14 +194,16 @@ pub(crate) fn plan(
     wanted: Wanted,
     topology: PyRef<'_, Topology>,
     ports: Option<PyRef<'_, Ports>>,
+    event_loop: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Job> {
     let (intent, consents) = wanted.read()?;
-    let (topology, way) = (topology.clone(), Way::of(&topology, ports.as_deref())?);
+    let (topology, way) =
+        (topology.clone(), Way::of(&topology, ports.as_deref(), event_loop.as_ref())?);
     look(async move {
         let connected = way.connect(&topology)?;
         let observation = seen(&topology, &connected.ports, None).await;
         let now = connected.ports.clock.now();
-        made((intent, &consents), topology, &observation, now)
+        made((intent, &consents), topology, &observation, now).map_err(|error| way.because(error))
     })
 }
 
@@ -220,9 +226,10 @@ pub(crate) fn apply(
     plan: PyRef<'_, Plan>,
     ports: Option<PyRef<'_, Ports>>,
     keep: bool,
+    event_loop: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Job> {
     let Plan { content, of } = plan.clone();
-    let way = Way::of(&of, ports.as_deref())?;
+    let way = Way::of(&of, ports.as_deref(), event_loop.as_ref())?;
     let on_failure = if keep { OnFailure::Keep } else { OnFailure::TakeBack };
     start(|watched| async move {
         let connected = way.connect(&of)?;
@@ -233,7 +240,8 @@ pub(crate) fn apply(
         match ended {
             Ok(report) => {
                 let journal = connected.folder.join("journal.jsonl").display().to_string();
-                Ok(Report::of(report, owner.run, Some(journal), of))
+                let journal = (!way.has_store()).then_some(journal);
+                Ok(Report::of(report, owner.run, journal, of))
             }
             Err(error) => {
                 let original = match &error {
@@ -243,7 +251,7 @@ pub(crate) fn apply(
                     run::RunError::Refused(_) => None,
                 };
                 let failure = stopped(error, of.designed(), content.steps.len());
-                Err(Trouble::from(failure).with_source(original))
+                Err(way.because(Trouble::from(failure).with_source(original)))
             }
         }
     })

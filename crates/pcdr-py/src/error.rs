@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     Closed(&'static str),
     /// An exception of Python's own.
     Python(PyErr),
+    /// Something that an exception of a port in Python led to.
+    Caused(Box<Trouble>, PyErr),
 }
 
 /// What every exception says.
@@ -136,6 +138,13 @@ impl Trouble {
     fn raise(self, py: Python<'_>) -> PyErr {
         let made = match self {
             Trouble::Python(error) => return error,
+            Trouble::Caused(trouble, cause) => {
+                let error = trouble.raise(py);
+                if error.cause(py).is_none() {
+                    error.set_cause(py, Some(cause));
+                }
+                return error;
+            }
             Trouble::Closed(what) => {
                 return PyValueError::new_err(format!("{what} are closed"));
             }

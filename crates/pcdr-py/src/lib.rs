@@ -11,6 +11,7 @@ mod job;
 mod observation;
 mod plan;
 mod ports;
+mod python_port;
 mod report;
 mod runtime;
 mod servers;
@@ -36,6 +37,8 @@ mod _pcdr {
     use super::plan::{Plan, PredictedLoss};
     #[pymodule_export]
     use super::ports::Ports;
+    #[pymodule_export]
+    use super::python_port::StepProgress;
     #[pymodule_export]
     use super::report::{Report, StepReport};
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! How a call reaches what a topology names.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use pcdr_cli::connect::{self, Connected, SystemClock};
 use pcdr_cli::failure::Failure;
@@ -11,6 +11,7 @@ use pcdr_sql::{TcpDialer, Trace};
 use pyo3::prelude::*;
 
 use crate::error::Trouble;
+use crate::python_port::{Object, Raised};
 use crate::topology::Topology;
 
 /// How a topology is reached, where that is not the usual way.
@@ -19,17 +20,27 @@ use crate::topology::Topology;
 pub(crate) struct Ports {
     state: Option<PathBuf>,
     trace: Option<Trace>,
+    /// The application around the databases, in Python.
+    pool: Option<Arc<Py<PyAny>>>,
+    /// Lock and journal, in Python.
+    store: Option<Arc<Py<PyAny>>>,
 }
 
 #[pymethods]
 impl Ports {
     #[new]
-    #[pyo3(signature = (*, state=None, trace_sql=None))]
-    fn new(state: Option<PathBuf>, trace_sql: Option<PathBuf>) -> PyResult<Ports> {
+    #[pyo3(signature = (*, state=None, trace_sql=None, pool=None, store=None))]
+    fn new(
+        state: Option<PathBuf>,
+        trace_sql: Option<PathBuf>,
+        pool: Option<Py<PyAny>>,
+        store: Option<Py<PyAny>>,
+    ) -> PyResult<Ports> {
         let trace = trace_sql.map(|path| {
             Trace::to_file(&path).map_err(|error| Failure::file("take the trace", &path, &error))
         });
-        Ok(Ports { state, trace: trace.transpose().map_err(Trouble::from)? })
+        let trace = trace.transpose().map_err(Trouble::from)?;
+        Ok(Ports { state, trace, pool: pool.map(Arc::new), store: store.map(Arc::new) })
     }
 
     fn __repr__(&self) -> String {
@@ -50,6 +61,9 @@ pub(crate) fn clock(topology: &Topology) -> Result<Arc<dyn Clock>, Trouble> {
 /// The way of one call, taken while the interpreter is held.
 pub(crate) struct Way {
     inner: connect::Way,
+    pool: Option<Object>,
+    store: Option<Object>,
+    raised: Raised,
 }
 
 impl Way {
@@ -58,7 +72,11 @@ impl Way {
     /// # Errors
     ///
     /// [`Trouble::Closed`], or no folder for the journal.
-    pub(crate) fn of(topology: &Topology, given: Option<&Ports>) -> Result<Way, Trouble> {
+    pub(crate) fn of(
+        topology: &Topology,
+        given: Option<&Ports>,
+        event_loop: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Way, Trouble> {
         let mut inner = match topology.way()? {
             Some(way) => way.clone(),
             None => connect::Way {
@@ -80,7 +98,15 @@ impl Way {
                 inner.trace = Some(trace.clone());
             }
         }
-        Ok(Way { inner })
+        let raised = Raised::default();
+        let object = |object: Option<&Arc<Py<PyAny>>>, what| {
+            let object = Arc::clone(object?);
+            let event_loop = event_loop.map(|event_loop| event_loop.clone().unbind());
+            Some(Object::new(object, event_loop, what, Arc::clone(&raised)))
+        };
+        let pool = object(given.and_then(|given| given.pool.as_ref()), "pool control in Python");
+        let store = object(given.and_then(|given| given.store.as_ref()), "run store in Python");
+        Ok(Way { inner, pool, store, raised })
     }
 
     /// Ports to everything that the topology names. Opens nothing yet.
@@ -89,6 +115,27 @@ impl Way {
     ///
     /// The secret, the certificate file or the state folder.
     pub(crate) fn connect(&self, topology: &Topology) -> Result<Connected, Trouble> {
-        Ok(connect::connect(topology.designed(), &self.inner)?)
+        let mut connected = connect::connect(topology.designed(), &self.inner)?;
+        if let Some(pool) = &self.pool {
+            connected.ports.pool = Some(Arc::new(pool.clone()));
+        }
+        if let Some(store) = &self.store {
+            connected.ports.store = Arc::new(store.clone());
+        }
+        Ok(connected)
+    }
+
+    /// Whether lock and journal are in Python.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// What went wrong, with what a port in Python raised before, which may be why.
+    pub(crate) fn because(&self, trouble: Trouble) -> Trouble {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match raised {
+            Some(raised) => Trouble::Caused(Box::new(trouble), raised),
+            None => trouble,
+        }
     }
 }

@@ -11,6 +11,7 @@
 """
 
 from pcdr._calls import apply, observe, plan, status
+from pcdr._known import known, unknown
 from pcdr._pcdr import (
     Instance,
     Observation,
@@ -21,6 +22,7 @@ from pcdr._pcdr import (
     Report,
     Status,
     Step,
+    StepProgress,
     StepReport,
     Topology,
     Violation,
@@ -44,6 +46,7 @@ __all__ = [
     "Servers",
     "Status",
     "Step",
+    "StepProgress",
     "StepReport",
     "Topology",
     "TopologyError",
@@ -51,8 +54,10 @@ __all__ = [
     "Violation",
     "apply",
     "example",
+    "known",
     "observe",
     "plan",
     "sim",
     "status",
+    "unknown",
 ]

@@ -59,7 +59,7 @@ def observe(
         InstanceError: A file of the connection (password, certificate, journal) cannot be used.
         ValueError: ``timeout_seconds`` is negative, or the stand-ins are closed.
     """
-    return finish(_pcdr.observe(topology, ports, timeout_seconds))
+    return finish(_pcdr.observe(topology, ports, timeout_seconds, None))
 
 
 def status(
@@ -85,7 +85,7 @@ def status(
     if observation is not None:
         return _pcdr.status_from(topology, observation, now)
     _only_with_observation(now)
-    return finish(_pcdr.status(topology, ports, timeout_seconds))
+    return finish(_pcdr.status(topology, ports, timeout_seconds, None))
 
 
 def plan(
@@ -124,7 +124,7 @@ def plan(
     if observation is not None:
         return _pcdr.plan_from(asked, topology, observation, now)
     _only_with_observation(now)
-    return finish(_pcdr.plan(asked, topology, ports))
+    return finish(_pcdr.plan(asked, topology, ports, None))
 
 
 def apply(
@@ -154,7 +154,7 @@ def apply(
         InstanceError: A step failed, and ``details["step"]`` is its number; or nothing was changed
             because somebody else holds the lock (``code`` is ``"locked"``) or the journal cannot be used.
     """
-    return finish(_pcdr.apply(plan, ports, keep), progress)
+    return finish(_pcdr.apply(plan, ports, keep, None), progress)
 
 
 def _only_with_observation(now: datetime | None) -> None:

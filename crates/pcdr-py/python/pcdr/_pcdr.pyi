@@ -1,9 +1,10 @@
 """The native part of pcdr: types and the one home of their documentation."""
 
-from collections.abc import Callable, Mapping
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from os import PathLike
-from typing import Any, Generic, Literal, NoReturn, TypedDict, TypeVar, final, type_check_only
+from typing import Any, Generic, Literal, NoReturn, Protocol, TypedDict, TypeVar, final, type_check_only
 
 __all__ = [
     "Instance",
@@ -17,6 +18,7 @@ __all__ = [
     "StandIns",
     "Status",
     "Step",
+    "StepProgress",
     "StepReport",
     "Topology",
     "Violation",
@@ -397,12 +399,58 @@ class Report:
     def steps(self) -> list[StepReport]: ...
 
 @final
+class StepProgress:
+    """What a step in Python tells and asks."""
+
+    def report(self, percent: float, detail: str = "") -> None:
+        """Tell how far it is: 0.0 to 100.0, and more for people."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run shall stop. A step that can stop cleanly does so soon, and raises."""
+
+@type_check_only
+class PoolControl(Protocol):
+    """The application around the databases. Methods are plain or coroutine functions.
+
+    ``observe`` changes nothing. It gives ``state`` (``"Normal"`` or ``"FailedOver"``),
+    ``replicas_up_to_date`` (by server) and ``is_configuration_writable``, each as :func:`pcdr.known` or
+    :func:`pcdr.unknown`. ``run`` gets an action as in :attr:`Step.action` under ``"do"``, and returns
+    when the change was accepted; of an action whose effect is already there it succeeds. What they
+    raise is an error of the world; a :class:`pcdr.InstanceError` keeps its code.
+    """
+
+    def observe(self) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]: ...
+    def run(self, action: Any, progress: StepProgress, /) -> object: ...
+
+@type_check_only
+class RunLock(Protocol):
+    """A held lock. ``release`` is a plain function, called once, at the end of the run."""
+
+    def release(self) -> object: ...
+
+@type_check_only
+class RunStore(Protocol):
+    """The lock and the journal of runs. Methods are plain or coroutine functions.
+
+    At most one lock is held at a time: ``lock`` raises :class:`pcdr.InstanceError` with the code
+    ``"locked"``, naming the holder. ``owner`` has ``who`` and ``run``. An entry is durable when
+    ``append`` returns, and ``entries`` gives all of them as they were, in the order appended.
+    """
+
+    def lock(self, owner: dict[str, Any], /) -> RunLock | Awaitable[RunLock]: ...
+    def append(self, entry: dict[str, Any], /) -> object: ...
+    def entries(self) -> list[dict[str, Any]] | Awaitable[list[dict[str, Any]]]: ...
+
+@final
 class Ports:
     """How a topology is reached, where that is not the usual way.
 
     Args:
         state: Folder of lock and journal; None: one of its own under the user's state folder.
         trace_sql: File to record every batch in that is sent, with duration and outcome; secrets masked.
+        pool: The application around the databases, in the place of the product's Management Shell.
+        store: Lock and journal, in the place of files.
 
     Raises:
         InstanceError: The trace cannot be written.
@@ -413,6 +461,8 @@ class Ports:
         *,
         state: str | PathLike[str] | None = None,
         trace_sql: str | PathLike[str] | None = None,
+        pool: PoolControl | None = None,
+        store: RunStore | None = None,
     ) -> Ports: ...
 
 @final
@@ -469,17 +519,30 @@ def example() -> str:
     """The text of the example topology: a stretched Persistent Chat pool."""
 
 def observe(
-    topology: Topology, ports: Ports | None, timeout_seconds: float | None
+    topology: Topology,
+    ports: Ports | None,
+    timeout_seconds: float | None,
+    event_loop: AbstractEventLoop | None,
 ) -> Job[Observation]: ...
 def status(
-    topology: Topology, ports: Ports | None, timeout_seconds: float | None
+    topology: Topology,
+    ports: Ports | None,
+    timeout_seconds: float | None,
+    event_loop: AbstractEventLoop | None,
 ) -> Job[Status]: ...
 def status_from(
     topology: Topology, observation: Observation, now: datetime | None
 ) -> Status: ...
-def plan(wanted: Wanted, topology: Topology, ports: Ports | None) -> Job[Plan]: ...
+def plan(
+    wanted: Wanted,
+    topology: Topology,
+    ports: Ports | None,
+    event_loop: AbstractEventLoop | None,
+) -> Job[Plan]: ...
 def plan_from(
     wanted: Wanted, topology: Topology, observation: Observation, now: datetime | None
 ) -> Plan: ...
-def apply(plan: Plan, ports: Ports | None, keep: bool) -> Job[Report]: ...
+def apply(
+    plan: Plan, ports: Ports | None, keep: bool, event_loop: AbstractEventLoop | None
+) -> Job[Report]: ...
 def sim(topology: Topology, seed: int, keep: str | None) -> Job[StandIns]: ...

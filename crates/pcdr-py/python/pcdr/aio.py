@@ -59,7 +59,8 @@ async def observe(
     topology: Topology, *, ports: Ports | None = None, timeout_seconds: float | None = None
 ) -> Observation:
     """As :func:`pcdr.observe`."""
-    return await _finish(_pcdr.observe(topology, ports, timeout_seconds))
+    loop = asyncio.get_running_loop()
+    return await _finish(_pcdr.observe(topology, ports, timeout_seconds, loop))
 
 
 async def status(
@@ -73,7 +74,8 @@ async def status(
     """As :func:`pcdr.status`."""
     if observation is not None or now is not None:
         return _calls.status(topology, observation=observation, now=now)
-    return await _finish(_pcdr.status(topology, ports, timeout_seconds))
+    loop = asyncio.get_running_loop()
+    return await _finish(_pcdr.status(topology, ports, timeout_seconds, loop))
 
 
 async def plan(
@@ -91,7 +93,7 @@ async def plan(
     """As :func:`pcdr.plan`. With an observation it plans in this thread, and waits for nothing."""
     if observation is None and now is None:
         asked = wanted(intent, consents, new_principal, by, mirroring)
-        return await _finish(_pcdr.plan(asked, topology, ports))
+        return await _finish(_pcdr.plan(asked, topology, ports, asyncio.get_running_loop()))
     return _calls.plan(
         intent,
         topology,
@@ -112,7 +114,8 @@ async def apply(
     ports: Ports | None = None,
 ) -> Report:
     """As :func:`pcdr.apply`; ``progress`` is called in the loop, and may be a coroutine function."""
-    return await _finish(_pcdr.apply(plan, ports, keep), progress)
+    loop = asyncio.get_running_loop()
+    return await _finish(_pcdr.apply(plan, ports, keep, loop), progress)
 
 
 class Servers:
