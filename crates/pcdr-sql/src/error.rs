@@ -305,6 +305,9 @@ pub fn meaning(number: i32) -> (ErrorCode, &'static str) {
         // What pcdr itself cancels ends as `SqlError::Cancelled`: somebody else ended this one.
         3204 => (ConnectionLost, "observe again: whether the statement took effect is not known"),
         // Mirroring.
+        1418 | 1456 => (Mirroring, "check name, port and state of both mirroring endpoints; where they authenticate by \
+            certificate, that each side has the other's, that it has not expired, and that its login has CONNECT: the \
+            error logs tell which (28047)"),
         955 | 956 | 1402..=1500 => (Mirroring, "observe the mirroring session on both partners; take and restore a log backup if the mirror is behind"),
         // Log shipping and Agent.
         32007 | 32009..=32018 | 32022..=32025 | 32028 | 32052..=32057 => (LogShipping, "compare the log shipping entries with the topology"),
