@@ -16,7 +16,7 @@ use crate::servers::Servers;
 pub const CHECKS: &[Check] = &[check!(
     a_copy_is_known_by_the_names_of_its_files_in_every_state,
     needs: [Folders],
-    decides: ["A40"],
+    decides: ["A42"],
     carries_out: &["database::check_database", "files::drives"]
 )];
 
