@@ -28,7 +28,7 @@ pub trait Progress: Send + Sync {
     fn report(&self, percent: f32, detail: &str);
 
     /// Whether the operator asked to stop. A step that can stop cleanly does so soon after this turns
-    /// true, and fails with [`ErrorCode::Cancelled`](crate::ErrorCode::Cancelled).
+    /// true, and fails with [`ErrorCode::Cancelled`].
     fn is_cancelled(&self) -> bool {
         false
     }
@@ -60,7 +60,7 @@ pub trait Clock: Send + Sync {
 ///   fact unknown and nothing else; only an instance that cannot be asked at all is an error.
 /// * `run` of an action whose effect is already there succeeds.
 /// * A failed `run` leaves the database as it was before or after the action, never between, or says
-///   [`ErrorCode::ConnectionLost`](crate::ErrorCode::ConnectionLost): then only an observation tells.
+///   [`ErrorCode::ConnectionLost`]: then only an observation tells.
 /// * Names are hostile: any text is a legal database name or path.
 #[async_trait]
 pub trait DatabaseInstance: Send + Sync {
@@ -194,7 +194,7 @@ pub trait RunLock: Send + Sync {}
 /// # Contract
 ///
 /// * At most one lock is held at a time; a second `lock` fails at once with
-///   [`ErrorCode::Locked`](crate::ErrorCode::Locked) and names the holder. The lock of a process that
+///   [`ErrorCode::Locked`] and names the holder. The lock of a process that
 ///   died is free.
 /// * An appended entry is durable when `append` returns, and entries come back in the order appended.
 #[async_trait]
