@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use pcdr_benches::many::{Many, ROUND_TRIP};
+use pcdr_benches::virtually;
 
 /// Measures once: virtual time repeats itself, so there is nothing to average.
 fn main() {
@@ -48,13 +49,4 @@ fn main() {
         side_by_side_wall.as_secs_f64(),
         one_by_one_wall.as_secs_f64()
     );
-}
-
-fn virtually<F: Future>(measured: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(measured)
 }

@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use pcdr_cli::connect::{self, Connected, Way};
-use pcdr_cli::meter::CountedDialer;
+use pcdr_cli::meter::{CountedDialer, Meter};
 use pcdr_cli::overview::Watched;
 use pcdr_cli::plan;
 use pcdr_cli::topology_file::TopologyFile;
 use pcdr_cli::workload::Workload;
 use pcdr_cli::world::{self, StandIn};
-use pcdr_core::ports::{Owner, Unwatched};
+use pcdr_core::ports::{Owner, Ports, Unwatched};
 use pcdr_core::run::{self, Watcher};
 use pcdr_core::step::LogShippingAction;
 use pcdr_core::{InstanceError, Intent, Step, Topology};
@@ -154,7 +154,10 @@ pub struct Many {
     /// The stand-ins.
     pub stand_in: StandIn,
     connected: Connected,
-    workload: Workload,
+    pub(crate) workload: Workload,
+    way: Way,
+    meter: Meter,
+    began: tokio::time::Instant,
     round_trips: RoundTrips,
     databases: usize,
     _temporary: tempfile::TempDir,
@@ -260,7 +263,7 @@ impl Many {
         Many::of(PAIR, databases, Time::Virtual).await
     }
 
-    async fn of(text: &str, databases: usize, time: Time) -> Many {
+    pub(crate) async fn of(text: &str, databases: usize, time: Time) -> Many {
         let temporary = tempfile::Builder::new().prefix("pcdr-many-").tempdir().unwrap();
         let folder = temporary.path().to_owned();
         let path = folder.join("designed.toml");
@@ -272,12 +275,13 @@ impl Many {
         if let Some(in_flight) = &in_flight {
             tokio::spawn(in_flight.clone().keep_awake());
         }
+        let (meter, began) = (Meter::new(), tokio::time::Instant::now());
         let plan = world::Plan {
             folder: folder.clone(),
             seed: 1,
             begins_at: None,
             in_flight: in_flight.clone(),
-            meter: None,
+            meter: Some(meter.clone()),
             shell_command: Vec::new(),
         };
         let stand_in = StandIn::build(&designed, plan).await;
@@ -297,7 +301,32 @@ impl Many {
             folder: folder.join("state"),
         };
         let connected = connect::connect(&stand_in.file.topology, &way).unwrap();
-        Many { stand_in, connected, workload, round_trips, databases, _temporary: temporary }
+        Many {
+            stand_in,
+            connected,
+            workload,
+            way,
+            meter,
+            began,
+            round_trips,
+            databases,
+            _temporary: temporary,
+        }
+    }
+
+    /// What the servers worked for pcdr.
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// When it was built.
+    pub(crate) fn began(&self) -> tokio::time::Instant {
+        self.began
+    }
+
+    /// Ports of a process that knows nothing yet and has no connection.
+    pub(crate) fn ports_of_another_process(&self) -> Ports {
+        connect::connect(&self.stand_in.file.topology, &self.way).unwrap().ports
     }
 
     /// The served topology with these of its databases.
@@ -340,7 +369,7 @@ impl Many {
 }
 
 /// A watcher that does nothing.
-struct Unseen;
+pub(crate) struct Unseen;
 
 impl Watcher for Unseen {
     fn started(&self, _step: &Step) {}

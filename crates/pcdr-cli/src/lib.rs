@@ -11,6 +11,7 @@ pub mod drill;
 pub mod failure;
 pub mod meter;
 pub mod output;
+pub mod over_links;
 pub mod overview;
 pub mod person;
 pub mod plan;

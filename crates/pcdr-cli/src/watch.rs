@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use pcdr_core::ports::Clock;
 use pcdr_core::run::Watcher;
+use pcdr_core::time::readable;
 use pcdr_core::{InstanceError, Step, StepId, Timestamp};
 
 use crate::output;
@@ -21,6 +22,8 @@ pub struct Watch {
     /// Whether each ended step is told as a line, where no bars can be shown.
     lines: bool,
     cancelled: Arc<AtomicBool>,
+    /// What is left of the run, below the running steps.
+    rest: ProgressBar,
     state: Mutex<State>,
 }
 
@@ -42,10 +45,17 @@ impl Watch {
         let terminal = output::stderr_is_terminal() && !quiet;
         let target =
             if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        let rest = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
+        let rest = bars.add(rest);
+        if let Ok(style) = ProgressStyle::with_template("  {msg}") {
+            rest.set_style(style);
+        }
         Watch {
             began: clock.now(),
             clock,
-            bars: MultiProgress::with_draw_target(target),
+            bars,
+            rest,
             lines: !terminal && !quiet,
             cancelled: Arc::default(),
             state: Mutex::default(),
@@ -82,7 +92,7 @@ impl Watch {
 
 impl Watcher for Watch {
     fn started(&self, step: &Step) {
-        let bar = self.bars.add(ProgressBar::new(100));
+        let bar = self.bars.insert_before(&self.rest, ProgressBar::new(100));
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {prefix} {msg} {elapsed}") {
             bar.set_style(style);
         }
@@ -121,6 +131,14 @@ impl Watcher for Watch {
             started: started.since(self.began).as_secs_f64(),
             took: took.as_secs_f64(),
         });
+    }
+
+    fn remains(&self, at_least: Duration) {
+        if at_least.is_zero() {
+            self.rest.finish_and_clear();
+        } else {
+            self.rest.set_message(format!("at least {} left", readable(at_least)));
+        }
     }
 
     fn is_cancelled(&self) -> bool {

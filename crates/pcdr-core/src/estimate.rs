@@ -25,10 +25,7 @@ pub(crate) fn restore(bytes: u64) -> Duration {
 
 /// Copying a file of this size between two shares.
 pub(crate) fn copy(topology: &Topology, from: &Share, to: &Share, bytes: u64) -> Duration {
-    let joins = |a: &crate::name::SiteName, b: &crate::name::SiteName| {
-        (a == &from.site && b == &to.site) || (a == &to.site && b == &from.site)
-    };
-    let link = topology.links().iter().find(|link| joins(&link.between.0, &link.between.1));
+    let link = topology.link(&from.site, &to.site);
     let rate = link
         .filter(|_| from.site != to.site)
         .and_then(|link| link.megabits_per_second)

@@ -17,7 +17,7 @@ use crate::consent::Consent;
 use crate::drill;
 use crate::effect::{Effect, effect};
 use crate::error::{ErrorCode, InstanceError};
-use crate::execution::Execution;
+use crate::execution::{Execution, Limits};
 use crate::journal::{Entry, Event};
 use crate::known::Known;
 use crate::observation::Observation;
@@ -58,6 +58,8 @@ pub trait Watcher: Send + Sync {
     fn progressed(&self, step: &Step, percent: f32, detail: &str);
     /// A step's effect was observed, or it failed.
     fn ended(&self, step: &Step, result: Result<(), &InstanceError>);
+    /// What is left takes at least this long, as the plan expected it; told whenever a step has ended.
+    fn remains(&self, _at_least: Duration) {}
     /// A configuration failed half way, and this is done to take back what it created. Each of these
     /// steps is then told as started and ended; their numbers begin anew.
     fn takes_back(&self, _plan: &PlanContent) {}
@@ -286,7 +288,7 @@ impl Run<'_> {
             .await
             .map_err(RunError::Store)?;
 
-        let mut execution = Execution::new(self.plan);
+        let mut execution = Execution::new(self.plan, Limits::of(self.topology));
         let mut running = FuturesUnordered::new();
         let mut steps = Vec::new();
         let mut failure: Option<(Step, InstanceError)> = None;
@@ -308,11 +310,18 @@ impl Run<'_> {
                 }
                 begun.push(step.action.clone());
                 self.watcher.started(&step);
-                let about = about(&step.action, &observation);
-                running.push(self.run_step(step, about));
+                let before = about(&step.action, &observation);
+                running.push(self.work(Box::new(Work { step, before, done: None })));
             }
-            let Some(ended) = running.next().await else { break };
-            let Ended { step, result, seen } = ended;
+            let Some(done) = running.next().await else { break };
+            let Ended { step, result, seen } = *match done {
+                Done::Acted(acted) => {
+                    execution.acted(acted.step.id);
+                    running.push(self.work(acted));
+                    continue;
+                }
+                Done::Ended(ended) => ended,
+            };
             merge(self.topology, &mut observation, seen);
             self.watcher.ended(&step, result.as_ref().map(|_| ()));
             let mut succeeded = result.is_ok();
@@ -329,6 +338,7 @@ impl Run<'_> {
                 failure.get_or_insert((step.clone(), error));
             }
             execution.ended(step.id, succeeded);
+            self.watcher.remains(execution.remaining());
             match result {
                 Ok(report) => steps.push(report),
                 Err(error) => {
@@ -409,38 +419,43 @@ impl Run<'_> {
         }
     }
 
-    /// Runs a step and reads its effect back.
-    async fn run_step(&self, step: Step, before: Observation) -> Ended {
+    /// Runs a step, or reads its effect back. Both in one type of future, so that all of them are awaited
+    /// together.
+    async fn work(&self, work: Box<Work>) -> Done {
+        let Work { step, before, done } = *work;
+        let Some((started_at, acted_at)) = done else { return self.run_step(step, before).await };
         let mut seen = before.clone();
+        let read = self.read_back(&step, &before, &mut seen).await;
+        let result = read.map(|()| self.report(&step, started_at, acted_at));
+        Done::ended(step, result, seen)
+    }
+
+    /// Runs a step. What only an observation tells, it looks for itself.
+    async fn run_step(&self, step: Step, before: Observation) -> Done {
         let clock = &self.ports.clock;
         let started_at = clock.now();
         let progress = StepProgress { step: &step, watcher: self.watcher };
-        let result = match self.act(&step.action, &progress).await {
+        match self.act(&step.action, &progress).await {
             Ok(()) => {
-                let acted_at = clock.now();
-                self.read_back(&step, &before, &mut seen).await.map(|()| StepReport {
-                    step: step.id,
-                    started_at,
-                    acted_at,
-                    ended_at: clock.now(),
-                })
+                let done = Some((started_at, clock.now()));
+                Done::Acted(Box::new(Work { step, before, done }))
             }
             Err(error) if error.code == ErrorCode::ConnectionLost => {
                 // Only an observation tells whether the statement took effect.
                 let acted_at = clock.now();
-                match self.look_once(&step, &before, &mut seen).await {
-                    Effect::Seen => Ok(StepReport {
-                        step: step.id,
-                        started_at,
-                        acted_at,
-                        ended_at: clock.now(),
-                    }),
+                let mut seen = before.clone();
+                let result = match self.look_once(&step, &before, &mut seen).await {
+                    Effect::Seen => Ok(self.report(&step, started_at, acted_at)),
                     Effect::NotSeen(_) | Effect::Unobservable(_) => Err(error),
-                }
+                };
+                Done::ended(step, result, seen)
             }
-            Err(error) => Err(error),
-        };
-        Ended { seen: Seen { action: step.action.clone(), observation: seen }, step, result }
+            Err(error) => Done::ended(step, Err(error), before),
+        }
+    }
+
+    fn report(&self, step: &Step, started_at: Timestamp, acted_at: Timestamp) -> StepReport {
+        StepReport { step: step.id, started_at, acted_at, ended_at: self.ports.clock.now() }
     }
 
     async fn act(&self, action: &Action, progress: &dyn Progress) -> Result<(), InstanceError> {
@@ -528,6 +543,32 @@ fn not_started(step: &Step) -> InstanceError {
     )
 }
 
+/// What is to be done for a step: to act, or, once that was done, to read back.
+struct Work {
+    step: Step,
+    /// What was seen before it.
+    before: Observation,
+    /// When it was started, and when its port said that it was done.
+    done: Option<(Timestamp, Timestamp)>,
+}
+
+/// What was done for a step.
+enum Done {
+    Acted(Box<Work>),
+    Ended(Box<Ended>),
+}
+
+impl Done {
+    fn ended(
+        step: Step,
+        result: Result<StepReport, InstanceError>,
+        observation: Observation,
+    ) -> Done {
+        let seen = Seen { action: step.action.clone(), observation };
+        Done::Ended(Box::new(Ended { step, result, seen }))
+    }
+}
+
 /// A step that ended, and what was seen of its effect.
 struct Ended {
     step: Step,
@@ -612,6 +653,10 @@ impl Watcher for Uncancelled<'_> {
             self.done.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
         }
         self.inner.ended(step, result);
+    }
+
+    fn remains(&self, at_least: Duration) {
+        self.inner.remains(at_least);
     }
 }
 

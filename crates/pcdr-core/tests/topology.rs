@@ -132,6 +132,23 @@ fn codes_are_unique_and_in_snake_case() {
 }
 
 #[test]
+fn what_link_and_disks_bear_is_declared_between_1_and_16() {
+    let declared = |copies: u32, restores: u32| {
+        let text =
+            STRETCHED.replace("fast = false", &format!("fast = false\ncopies_at_once = {copies}"));
+        let role = "role = \"secondary\"";
+        Topology::parse(&text.replace(role, &format!("restores_at_once = {restores}\n{role}")))
+    };
+    let topology = declared(1, 3).unwrap();
+    let (north, south) = ("north".into(), "south".into());
+    assert_eq!(topology.link(&south, &north).unwrap().copies_at_once, 1);
+    assert_eq!(topology.secondary().restores_at_once, 3);
+    let violations = declared(0, 17).unwrap_err();
+    let codes: Vec<&str> = violations.0.iter().map(|violation| violation.code).collect();
+    assert_eq!(codes, ["out_of_range", "out_of_range"]);
+}
+
+#[test]
 fn stretched_example_is_read_with_the_wizards_defaults() {
     let topology = Topology::parse(STRETCHED).unwrap_or_else(|violations| panic!("{violations}"));
     assert_eq!(topology.sites().count(), 2);
@@ -143,6 +160,8 @@ fn stretched_example_is_read_with_the_wizards_defaults() {
     assert_eq!(topology.role(Role::PrimaryWitness).unwrap().mirroring_port, 7022);
     assert!(topology.role(Role::SecondaryWitness).is_none());
     assert_eq!(topology.links()[0].megabits_per_second, Some(1000));
+    assert_eq!(topology.links()[0].copies_at_once, 2);
+    assert_eq!(topology.secondary().restores_at_once, 16);
     assert!(!topology.is_near(&"north".into(), &"south".into()));
     let pool = topology.pool().unwrap();
     assert_eq!(pool.servers.iter().filter(|server| server.is_active).count(), 4);

@@ -1,15 +1,11 @@
 //! One verified copy of one file: complete under its final name, or not there under it at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Ending of the name under which a copy grows. Neither SQL Server's jobs nor pcdr take such a file
-/// for a backup, and a copy that was interrupted is begun again over it.
-pub(crate) const TEMPORARY: &str = ".pcdr-tmp";
-
-const BUFFER: usize = 4 << 20;
+use crate::partial::{BLOCK, Partial};
 
 /// How far a copy is, and whether it is to stop.
 #[derive(Debug, Default)]
@@ -26,6 +22,15 @@ impl CopyState {
 
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// An error when it is to stop.
+    pub(crate) fn go_on(&self) -> Result<(), CopyError> {
+        if self.stop.load(Ordering::Relaxed) { Err(CopyError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -50,7 +55,7 @@ pub(crate) enum CopyError {
 }
 
 impl CopyError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> CopyError + '_ {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> CopyError + '_ {
         move |error| CopyError::Io { path: path.to_owned(), error }
     }
 }
@@ -79,20 +84,11 @@ pub(crate) fn copy(
             compared => return compared,
         }
     }
-    let temporary = temporary_name(target);
-    let copied = write(&mut input, source, &temporary, expected, state);
-    let copied = copied.and_then(|()| publish(&temporary, target, replace));
-    if copied.is_err() {
-        // The next attempt begins again over it anyway.
-        let _removed = fs::remove_file(&temporary);
-    }
+    let mut partial = Partial::resume(&mut input, source, target, expected, state)?;
+    let copied = partial.write_rest(&mut input, source, state).and_then(|()| partial.verify(state));
+    let copied = copied.and_then(|()| publish(partial.path(), target, replace));
+    partial.ended(copied.as_ref().err());
     copied
-}
-
-fn temporary_name(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(TEMPORARY);
-    PathBuf::from(name)
 }
 
 fn compare(
@@ -109,38 +105,6 @@ fn compare(
     }
     let wanted = hash(input, source, state)?;
     if hash(&mut present, target, state)? == wanted { Ok(()) } else { Err(exists()) }
-}
-
-fn write(
-    input: &mut File,
-    source: &Path,
-    temporary: &Path,
-    expected: u64,
-    state: &CopyState,
-) -> Result<(), CopyError> {
-    let mut output = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(temporary)
-        .map_err(CopyError::io(temporary))?;
-    let mut hasher = blake3::Hasher::new();
-    let mut written = 0u64;
-    each_block(input, source, state, |block| {
-        hasher.update(block);
-        written += block.len() as u64;
-        output.write_all(block).map_err(CopyError::io(temporary))
-    })?;
-    if written != expected {
-        return Err(CopyError::Size { path: source.to_owned(), expected, found: written });
-    }
-    output.sync_all().map_err(CopyError::io(temporary))?;
-    drop(output);
-    let mut output = File::open(temporary).map_err(CopyError::io(temporary))?;
-    if hash(&mut output, temporary, state)? != hasher.finalize() {
-        return Err(CopyError::Verify { path: temporary.to_owned() });
-    }
-    Ok(())
 }
 
 /// Gives the copy its name, without taking it from a file that came in between, and makes the name
@@ -182,16 +146,14 @@ fn each_block(
     state: &CopyState,
     mut each: impl FnMut(&[u8]) -> Result<(), CopyError>,
 ) -> Result<(), CopyError> {
-    let mut buffer = vec![0u8; BUFFER];
+    let mut buffer = vec![0u8; BLOCK];
     loop {
-        if state.stop.load(Ordering::Relaxed) {
-            return Err(CopyError::Stopped);
-        }
+        state.go_on()?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
             Ok(length) => {
                 each(&buffer[..length])?;
-                state.done.fetch_add(length as u64, Ordering::Relaxed);
+                state.add(length as u64);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(CopyError::Io { path: path.to_owned(), error }),
@@ -255,15 +217,5 @@ mod tests {
         let stopped = copy(&source, &target, Some(7), false, &state);
         assert!(matches!(stopped, Err(CopyError::Stopped)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn what_an_interrupted_copy_left_is_written_over() {
-        let folder = folder();
-        let (source, target) = (folder.path().join("a.trn"), folder.path().join("b.trn"));
-        fs::write(&source, b"content").unwrap();
-        fs::write(temporary_name(&target), b"half of something much longer").unwrap();
-        copy(&source, &target, Some(7), false, &CopyState::default()).unwrap();
-        assert_eq!(fs::read(&target).unwrap(), b"content");
     }
 }

@@ -51,13 +51,7 @@ pub struct ShareFiles {
     /// Headers that were read, of every database: held while reading, so that databases observed side
     /// by side read each file once.
     headers: Mutex<BTreeMap<FileKey, BackupHeader>>,
-    /// Copies share a link: a few at once, in the order asked for, so that the first restores need not
-    /// wait for the last copies.
-    copies: tokio::sync::Semaphore,
 }
-
-/// Copies at once.
-const COPIES: usize = 4;
 
 impl ShareFiles {
     /// The files of two shares; `reader` is the instance that restores them.
@@ -67,7 +61,6 @@ impl ShareFiles {
             copied: Folder::new(copy_share),
             reader,
             headers: Mutex::default(),
-            copies: tokio::sync::Semaphore::new(COPIES),
         }
     }
 
@@ -247,7 +240,6 @@ impl BackupFiles for ShareFiles {
     ) -> Result<(), InstanceError> {
         match action {
             FileAction::Copy { name, size_bytes, replaces_unreadable } => {
-                let _turn = self.copies.acquire().await; // never closed
                 self.copy(database, name, *size_bytes, *replaces_unreadable, progress).await
             }
         }
@@ -368,7 +360,7 @@ fn copy_error(error: CopyError, at: &str, needed: String) -> InstanceError {
     reported
 }
 
-fn is_disk_full(error: &io::Error) -> bool {
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -17,6 +17,7 @@ pub mod fleet;
 mod header;
 pub mod instance;
 mod observation;
+mod partial;
 pub mod pool;
 mod preflight;
 pub mod quote;

@@ -37,6 +37,7 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
             run.predict_loss(database, &chain);
             run.hold_jobs(database); // a running copy or restore job ends first
             run.remove_log_shipping(database); // step 1
+            run.end_readers(database, &chain); // only a standby copy has any
             let copies = run.copy_log_backups(database, &chain); // step 2
             run.restore_log_backups(database, &chain, &copies); // step 3
             run.end_sessions(database); // step 4

@@ -44,8 +44,9 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
         let Some(way) = run.require_a_way_back(database)? else { continue }; // it serves already
         let last = match &way {
             Way::Whole { backup } => {
-                let backups = run.back_up(database, backup); // steps 3 and 4, while the service goes on
-                run.restore(database, backups)
+                let full = run.back_up(database, backup); // steps 3 and 4, while the service goes on
+                run.restore(database, full);
+                run.catch_up(database, backup) // what was written meanwhile: the tail stays short
             }
             Way::LogOnly { chain, .. } | Way::HandedOver { chain } => {
                 run.restore_log(database, chain)
@@ -128,13 +129,6 @@ struct CaughtUp<'a> {
     database: &'a DatabaseName,
     way: Way<'a>,
     last: Option<StepId>,
-}
-
-/// The full backup and the log backup of one database.
-struct Backups {
-    full: String,
-    log: String,
-    last: StepId,
 }
 
 struct Runbook<'a> {
@@ -342,35 +336,43 @@ impl<'a> Runbook<'a> {
 
     // ---- steps --------------------------------------------------------------------------------
 
-    fn back_up(&mut self, database: &'a DatabaseName, backup: &Backup<'a>) -> Backups {
-        let share = self.topology.backup_share();
-        let name = |ending| self.situation.new_backup_file(database, "", "_failback", ending);
-        let (full, log) = (share.path_of(&name("bak")), share.path_of(&name("trn")));
+    /// Gives the file of the full backup.
+    fn back_up(&mut self, database: &'a DatabaseName, backup: &Backup<'a>) -> String {
+        let full = self.new_file(database, "bak");
         self.last = None;
         let action = DatabaseAction::BackUpDatabase { path: full.clone() };
         self.on(backup.instance, database, action, STEP_3, UNKNOWN_SIZE);
-        let action = DatabaseAction::BackUpLog { path: log.clone() };
-        let last = self.on(backup.instance, database, action, STEP_3, UNKNOWN_SIZE);
-        Backups { full, log, last }
+        full
     }
 
-    fn restore(&mut self, database: &'a DatabaseName, backups: Backups) -> Option<StepId> {
+    fn restore(&mut self, database: &'a DatabaseName, full: String) {
         let primary = self.primary;
-        self.last = Some(backups.last);
         let replaces_existing = self.copy(database).is_some();
         if replaces_existing {
             let action = DatabaseAction::EndSessions;
             self.on(primary, database, action, STEP_4, estimate::STATEMENT);
         }
         let action = DatabaseAction::RestoreDatabase {
-            path: backups.full,
+            path: full,
             data_directory: primary.data_directory.clone(),
             log_directory: primary.log_directory.clone(),
             replaces_existing,
         };
         self.on(primary, database, action, STEP_4, UNKNOWN_SIZE);
-        let action = DatabaseAction::RestoreLog { path: backups.log, log: None };
-        Some(self.on(primary, database, action, STEP_4, UNKNOWN_SIZE))
+    }
+
+    /// The log backup is taken when the full backup has been restored, however long that took.
+    fn catch_up(&mut self, database: &'a DatabaseName, backup: &Backup<'a>) -> Option<StepId> {
+        let path = self.new_file(database, "trn");
+        let action = DatabaseAction::BackUpLog { path: path.clone() };
+        self.on(backup.instance, database, action, STEP_3, UNKNOWN_SIZE);
+        let action = DatabaseAction::RestoreLog { path, log: None };
+        Some(self.on(self.primary, database, action, STEP_4, UNKNOWN_SIZE))
+    }
+
+    fn new_file(&self, database: &DatabaseName, ending: &str) -> String {
+        let name = self.situation.new_backup_file(database, "", "_failback", ending);
+        self.topology.backup_share().path_of(&name)
     }
 
     /// Straight from the backup share, which every instance reads.
@@ -433,8 +435,7 @@ impl<'a> Runbook<'a> {
             Way::HandedOver { chain } => return Ok(LogEnd::Lsn(chain.chain.reaches)),
             Way::LogOnly { backup, log_begins, .. } => (backup, LogEnd::Lsn(*log_begins)),
             Way::Whole { backup } => {
-                let log = self.situation.new_backup_file(database, "", "_failback", "trn");
-                (backup, LogEnd::EndOf { path: share.path_of(&log) })
+                (backup, LogEnd::EndOf { path: self.new_file(database, "trn") })
             }
         };
         let what = format!("mirroring of {database} on {}", backup.instance.name);

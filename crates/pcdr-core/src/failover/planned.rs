@@ -48,6 +48,7 @@ pub fn plan(situation: &Situation<'_>) -> Result<Plan, Refusal> {
             run.hold_backup_jobs(database, &primary); // the tail must be the last log backup
             run.hold_jobs(database);
             run.remove_log_shipping(database);
+            run.end_readers(database, &chain); // only a standby copy has any
             let copies = run.copy_log_backups(database, &chain); // the service goes on meanwhile
             run.restore_log_backups(database, &chain, &copies);
             all.push(CaughtUp { database, primary, chain, last: run.last });

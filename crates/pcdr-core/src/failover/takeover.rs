@@ -43,6 +43,10 @@ const STEP_3: Source = Source::new(
     "Fail over Persistent Chat Server, step 3: restore every log backup that was not restored, in \
      sequence",
 );
+const READERS: Source = Source::new(
+    "sp_add_log_shipping_secondary_database (Transact-SQL)",
+    "@disconnect_users: a restore needs a standby database without users",
+);
 const STEP_4_SESSIONS: Source = Source::new(
     MANAGE,
     "Fail over Persistent Chat Server, step 4: end every connection to the database",
@@ -72,6 +76,8 @@ pub(super) struct Takeover<'a> {
     pub(super) draft: Draft,
     /// The last step so far of the database at hand; the next one waits for it.
     pub(super) last: Option<StepId>,
+    /// The step after which no job of the database at hand touches files any more.
+    held: Option<StepId>,
     pub(super) pool: PoolSteps,
 }
 
@@ -120,6 +126,7 @@ impl<'a> Takeover<'a> {
             seen,
             draft: Draft::new(intent, situation),
             last: None,
+            held: None,
             pool: PoolSteps::default(),
         })
     }
@@ -391,6 +398,7 @@ impl<'a> Takeover<'a> {
         if self.has_entry(database) {
             self.log_shipping(database, LogShippingAction::HoldSecondaryJobs, HOLD);
         }
+        self.held = self.last;
     }
 
     pub(super) fn remove_log_shipping(&mut self, database: &'a DatabaseName) {
@@ -399,7 +407,17 @@ impl<'a> Takeover<'a> {
         }
     }
 
-    /// Copies what is not in the copy destination yet; gives the copy step of each file to restore.
+    /// Ends the sessions of readers in a standby copy that gets log: a restore needs it for itself (3101).
+    /// After the first restore it is RESTORING, and nobody comes in again.
+    pub(super) fn end_readers(&mut self, database: &'a DatabaseName, to_restore: &ToRestore<'a>) {
+        let copy = self.seen.databases.known().and_then(|all| all.get(database));
+        if copy.is_some_and(|copy| copy.is_in_standby) && !to_restore.chain.restore.is_empty() {
+            self.database(database, DatabaseAction::EndSessions, READERS);
+        }
+    }
+
+    /// Copies what is not in the copy destination yet; gives the copy step of each file to restore. A
+    /// copy waits for the jobs to be held, and for nothing else.
     pub(super) fn copy_log_backups(
         &mut self,
         database: &'a DatabaseName,
@@ -424,7 +442,7 @@ impl<'a> Takeover<'a> {
             };
             copies.push(Some(self.draft.step(
                 Action::Files(database.clone(), action),
-                self.last,
+                self.held,
                 STEP_2,
                 estimate::copy(topology, from, to, *size_bytes),
             )));

@@ -38,6 +38,7 @@ pub(super) struct LinkRow {
     pub(super) between: Option<(Text, Text)>,
     pub(super) is_fast: Option<bool>,
     pub(super) megabits_per_second: Option<u32>,
+    pub(super) copies_at_once: Option<u32>,
 }
 
 pub(super) struct InstanceRow {
@@ -53,6 +54,7 @@ pub(super) struct InstanceRow {
     pub(super) service_account: Option<Text>,
     pub(super) data_directory: Option<Text>,
     pub(super) log_directory: Option<Text>,
+    pub(super) restores_at_once: Option<u32>,
 }
 
 pub(super) struct DatabaseRow {
@@ -222,6 +224,8 @@ const OPTIONS: usize = 4_000;
 /// Paths and arguments on pcdr's own machine.
 const LOCAL: usize = 4_096;
 
+/// Copies and restores side by side. An instance is given no more long statements at once than this.
+const AT_ONCE: std::ops::RangeInclusive<i64> = 1..=16;
 const MINUTES: std::ops::RangeInclusive<i64> = 1..=i32::MAX as i64;
 /// A day schedule of SQL Server Agent repeats at the earliest after 10 seconds, and within the day.
 const SCHEDULE: std::ops::RangeInclusive<Duration> =
@@ -332,7 +336,14 @@ fn link(fields: &mut Fields<'_, '_>, _: Span) -> LinkRow {
         megabits_per_second: fields
             .number("megabits_per_second", 1..=i64::from(u32::MAX), Code::OutOfRange)
             .and_then(|number| u32::try_from(number.into_inner()).ok()),
+        copies_at_once: at_once(fields, "copies_at_once"),
     }
+}
+
+/// How many of something may run side by side.
+fn at_once(fields: &mut Fields<'_, '_>, key: &'static str) -> Option<u32> {
+    let number = fields.number(key, AT_ONCE, Code::OutOfRange)?;
+    u32::try_from(number.into_inner()).ok()
 }
 
 fn instance(fields: &mut Fields<'_, '_>, _: Span) -> InstanceRow {
@@ -361,6 +372,7 @@ fn instance(fields: &mut Fields<'_, '_>, _: Span) -> InstanceRow {
         service_account: fields.text("service_account", NAME),
         data_directory: fields.text("data_directory", DATA_FOLDER),
         log_directory: fields.text("log_directory", DATA_FOLDER),
+        restores_at_once: at_once(fields, "restores_at_once"),
     }
 }
 

@@ -59,7 +59,16 @@ pub struct Link {
     pub is_fast: bool,
     /// Bandwidth for copies, in megabits (10^6) per second; `None`: not limited by pcdr.
     pub megabits_per_second: Option<u32>,
+    /// How many backup files are copied over it at once. One more than the link needs to be full hides
+    /// what opening and verifying a file takes; every further one only delays the first file.
+    pub copies_at_once: u32,
 }
+
+/// [`Link::copies_at_once`] where nothing is declared, and where both shares stand in one site.
+pub const DEFAULT_COPIES_AT_ONCE: u32 = 2;
+
+/// [`Instance::restores_at_once`] where nothing is declared.
+pub const DEFAULT_RESTORES_AT_ONCE: u32 = 16;
 
 /// A SQL Server instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +97,8 @@ pub struct Instance {
     pub data_directory: Option<String>,
     /// Folder for their log files; `None`: `data_directory`.
     pub log_directory: Option<String>,
+    /// How many databases are restored here at once: what its disks bear.
+    pub restores_at_once: u32,
 }
 
 impl Instance {
@@ -396,6 +407,13 @@ impl Topology {
         self.sites.values()
     }
 
+    /// The link between two sites, in any order; `None` when none is declared.
+    pub fn link(&self, one: &SiteName, other: &SiteName) -> Option<&Link> {
+        let joins =
+            |(a, b): &(SiteName, SiteName)| (a == one && b == other) || (a == other && b == one);
+        self.links.iter().find(|link| joins(&link.between))
+    }
+
     /// Links between sites.
     pub fn links(&self) -> &[Link] {
         &self.links
@@ -503,10 +521,6 @@ impl Topology {
 
     /// Whether servers in `a` may serve from databases in `b`: the same site, or a declared fast link.
     pub fn is_near(&self, a: &SiteName, b: &SiteName) -> bool {
-        let joins = |link: &Link| {
-            let (x, y) = &link.between;
-            (x == a && y == b) || (x == b && y == a)
-        };
-        a == b || self.links.iter().any(|link| link.is_fast && joins(link))
+        a == b || self.link(a, b).is_some_and(|link| link.is_fast)
     }
 }

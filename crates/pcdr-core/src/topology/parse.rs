@@ -8,9 +8,9 @@ use super::file::{self, ConnectionRow, File, InstanceRow, Method, SecretRow};
 use super::read::{Findings, Text};
 use super::violation::Code;
 use super::{
-    Authentication, Connection, Encryption, Instance, Link, LogShipping, ManagementShell,
-    Mirroring, Pool, Role, Secondary, SecretSource, Server, Share, ShellBy, Site, SqlLogin,
-    Topology, Violations, rules,
+    Authentication, Connection, DEFAULT_COPIES_AT_ONCE, DEFAULT_RESTORES_AT_ONCE, Encryption,
+    Instance, Link, LogShipping, ManagementShell, Mirroring, Pool, Role, Secondary, SecretSource,
+    Server, Share, ShellBy, Site, SqlLogin, Topology, Violations, rules,
 };
 use crate::drill::Place;
 use crate::schedule::Schedule;
@@ -50,6 +50,7 @@ fn build(file: &File) -> Option<Topology> {
             between: (a.get_ref().as_str().into(), b.get_ref().as_str().into()),
             is_fast: row.is_fast?,
             megabits_per_second: row.megabits_per_second,
+            copies_at_once: row.copies_at_once.unwrap_or(DEFAULT_COPIES_AT_ONCE),
         });
     }
     let instances: Option<Vec<_>> = file.instances.iter().map(instance).collect();
@@ -131,6 +132,7 @@ fn instance(row: &InstanceRow) -> Option<Instance> {
         service_account: text(&row.service_account),
         data_directory: text(&row.data_directory),
         log_directory: text(&row.log_directory),
+        restores_at_once: row.restores_at_once.unwrap_or(DEFAULT_RESTORES_AT_ONCE),
     })
 }
 

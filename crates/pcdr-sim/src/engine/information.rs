@@ -31,7 +31,7 @@ pub(crate) async fn run(
     };
     let (result, wait) = host
         .update(|state, key, _| {
-            let wait = state.costs.device;
+            let wait = state.costs.header;
             (answer(host, state, key, &verb, &statement, &with), wait)
         })
         .unwrap_or_else(|| (Err(errors::killed()), std::time::Duration::ZERO));

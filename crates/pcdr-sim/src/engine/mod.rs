@@ -31,6 +31,7 @@ pub mod session;
 pub mod state;
 pub mod storage;
 pub mod system_procedures;
+pub mod transfer;
 pub mod world;
 
 #[cfg(test)]

@@ -420,13 +420,16 @@ impl SessionHost {
     ) -> Result<(), SqlMessage> {
         const PIECES: u32 = 20;
         let mut told = 0;
+        // Each piece ends where it should: what one sleeps too long, the next does not.
+        let began = tokio::time::Instant::now();
         for piece in 1..=PIECES {
             self.progress(
                 (piece - 1) as f32 * 100.0 / PIECES as f32,
                 total * (PIECES - piece + 1) / PIECES,
                 Some(database),
             );
-            self.pause(total / PIECES).await.map_err(|Stopped| errors::aborted())?;
+            let until = (total * piece / PIECES).saturating_sub(began.elapsed());
+            self.pause(until).await.map_err(|Stopped| errors::aborted())?;
             if self.stopped() {
                 return Err(errors::aborted());
             }

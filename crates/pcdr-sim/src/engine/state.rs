@@ -15,6 +15,7 @@ use super::mirroring_state::{EndpointState, Mirroring, WitnessSession};
 use super::msdb::Msdb;
 use super::security::{DatabaseSecurity, Security};
 use super::storage::{Storage, TransactionId};
+use super::transfer::Traffic;
 use crate::message::SqlMessage;
 
 /// Everything.
@@ -46,6 +47,8 @@ pub struct WorldState {
     pub mirroring_dirty: bool,
     /// The time of the last look at it: dates of certificates are compared with it.
     pub seen_at: Timestamp,
+    /// What is on its way over links, by (from site, to site), lower case.
+    pub on_links: BTreeMap<(String, String), Traffic>,
 }
 
 /// A data centre.
@@ -108,6 +111,8 @@ pub struct Costs {
     pub restore_rate: u64,
     /// Least duration of a BACKUP or RESTORE.
     pub device: Duration,
+    /// Opening a backup to read what its media say: HEADERONLY and its like, each file.
+    pub header: Duration,
     /// The end of a restore sequence: undo and opening.
     pub recovery: Duration,
     /// From the start of a mirroring session, or its reconnection, to SYNCHRONIZED, beside the
@@ -139,6 +144,7 @@ impl Default for Costs {
             backup_rate: 400_000_000,
             restore_rate: 300_000_000,
             device: Duration::from_millis(5),
+            header: Duration::from_millis(5),
             recovery: Duration::from_millis(10),
             mirror_synchronize: Duration::from_millis(50),
             mirror_failover: Duration::from_millis(50),

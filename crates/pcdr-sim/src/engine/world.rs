@@ -60,6 +60,7 @@ impl World {
                     mirroring_wake: None,
                     mirroring_dirty: false,
                     seen_at: Timestamp::MIN,
+                    on_links: Default::default(),
                 }),
                 changed: Notify::new(),
             }),

@@ -44,6 +44,8 @@ pub struct Connection {
     broken: bool,
     requests: u64,
     last_used: Instant,
+    /// Id and login time on the server, once asked for.
+    session: Option<(i32, String)>,
 }
 
 impl fmt::Debug for Connection {
@@ -175,6 +177,16 @@ impl Connection {
         self.requests == 0
     }
 
+    /// Who it is on the server, once it was asked.
+    pub(crate) fn session(&self) -> Option<(i32, String)> {
+        self.session.clone()
+    }
+
+    /// Keeps who it is on the server: that never changes.
+    pub(crate) fn is_session(&mut self, session_id: i32, login_time: &str) {
+        self.session = Some((session_id, login_time.to_owned()));
+    }
+
     /// Time since the last request ended.
     pub(crate) fn idle(&self) -> Duration {
         self.last_used.elapsed()
@@ -231,6 +243,7 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, SqlError> {
                     broken: false,
                     requests: 0,
                     last_used: Instant::now(),
+                    session: None,
                 });
             }
             Err(tiberius::error::Error::Routing { host: new_host, port: new_port }) => {

@@ -1,5 +1,7 @@
 //! What the small statements answer, read from their rows.
 
+use std::time::Duration;
+
 use pcdr_core::Guid;
 use pcdr_core::observation::JobSchedule;
 
@@ -172,10 +174,23 @@ pub(super) fn session(row: &Row) -> Result<(i32, String), SqlError> {
     Ok((row.get("session_id")?, row.optional("login_time")?.unwrap_or_default()))
 }
 
-/// How far the request of a session is: percent, and its command; `None` without a request.
-pub(super) fn progress(row: &Row) -> Result<Option<(f64, String)>, SqlError> {
+/// How far a request is.
+pub(super) struct RequestProgress {
+    pub(super) percent: f64,
+    pub(super) command: String,
+    /// By the server's own estimate; `None` where it makes none.
+    pub(super) remaining: Option<Duration>,
+}
+
+/// How far the request of a session is; `None` without a request.
+pub(super) fn progress(row: &Row) -> Result<Option<RequestProgress>, SqlError> {
     let percent = row.optional("percent_complete")?;
-    Ok(percent.zip(row.optional("command")?))
+    let command = row.optional("command")?;
+    let remaining = row.optional::<i64>("remaining_ms")?;
+    let remaining = remaining.and_then(|millis| u64::try_from(millis).ok());
+    let remaining = remaining.filter(|millis| *millis > 0).map(Duration::from_millis);
+    let of = |(percent, command)| RequestProgress { percent, command, remaining };
+    Ok(percent.zip(command).map(of))
 }
 
 /// Since when a session is logged in: ids are reused.

@@ -16,6 +16,9 @@ const ALREADY_ONLINE: i32 = 3153;
 /// The backup device cannot be opened; so it is for a file that does not exist.
 pub(super) const CANNOT_OPEN: i32 = 3201;
 
+/// The file ends before its first backup set does.
+const ENDS_TOO_SOON: i32 = 3208;
+
 impl SqlInstance {
     pub(super) async fn run_on_database(
         &self,
@@ -107,7 +110,8 @@ impl SqlInstance {
     }
 
     /// Backs up into a new file. A file that already holds this backup is success, while the log chain
-    /// still goes on from it; any other file of that name is left alone.
+    /// still goes on from it; one that ends before its first backup does is written anew; any other file of
+    /// that name is left alone.
     async fn back_up(
         &self,
         database: &DatabaseName,
@@ -121,8 +125,10 @@ impl SqlInstance {
         };
         let needed = format!("{what} of {database} to {path} was needed");
         let failed = |error: SqlError| self.error(&error, &needed);
-        match self.header(path).await {
-            Err(error) if error.number() == Some(CANNOT_OPEN) => {}
+        let was_cut_off = match self.header(path).await {
+            Err(error) if error.number() == Some(CANNOT_OPEN) => false,
+            // The name is the plan's own: an attempt of it was cut off before there was a backup.
+            Err(error) if error.number() == Some(ENDS_TOO_SOON) => true,
             Err(error) => return Err(failed(error)),
             Ok(found) if found.kind == kind && found.database == database.as_str() => {
                 let standing = self.standing(database).await.map_err(failed)?;
@@ -149,10 +155,13 @@ impl SqlInstance {
                     "choose another file name; pcdr overwrites no backup",
                 ));
             }
-        }
-        let statement = match kind {
-            BackupKind::Log => statement::database::back_up_log(database.as_str(), path),
-            _ => statement::database::back_up_database(database.as_str(), path),
+        };
+        let name = database.as_str();
+        let statement = match (kind, was_cut_off) {
+            (BackupKind::Log, false) => statement::database::back_up_log(name, path),
+            (BackupKind::Log, true) => statement::database::back_up_log_again(name, path),
+            (_, false) => statement::database::back_up_database(name, path),
+            (_, true) => statement::database::back_up_database_again(name, path),
         };
         let statement = statement.map_err(|error| failed(error.into()))?;
         let (work, standing) = self.begin(database).await.map_err(failed)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use pcdr_core::ports::Progress;
 use pcdr_core::{ErrorCode, Guid, InstanceError};
 use tokio::time::Instant;
@@ -129,11 +130,12 @@ impl SqlInstance {
         progress: &dyn Progress,
     ) -> Result<(), InstanceError> {
         let deadline = Instant::now() + self.limits.job;
-        for job in jobs {
+        let disabled = jobs.iter().map(|job| async move {
             let disable = statement::jobs::enable(*job, false);
-            let disabled = self.call(&disable, "sp_update_job").await;
-            disabled.map_err(|error| self.error(&error, needed))?;
-        }
+            self.call(&disable, "sp_update_job").await.map(drop)
+        });
+        let disabled = try_join_all(disabled).await;
+        disabled.map_err(|error| self.error(&error, needed))?;
         self.await_idle(jobs, needed, deadline, progress).await
     }
 

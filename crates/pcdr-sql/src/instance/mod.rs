@@ -18,6 +18,7 @@ mod work;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt, TryStreamExt};
 use pcdr_core::backup::BackupHeader;
 use pcdr_core::discover::Survey;
 use pcdr_core::drill::{Beside, BesideQuestion};
@@ -156,8 +157,9 @@ impl SqlInstance {
         header::read_one(&sets)
     }
 
-    /// Reads the headers of many files, in as few round trips as possible. A header that cannot be
-    /// read is unknown, with the server's first error as reason.
+    /// Reads the headers of many files: many in a round trip, and a few round trips side by side, because
+    /// each file has to be opened, which takes longer than to send its name. A header that cannot be read
+    /// is unknown, with the server's first error as reason.
     ///
     /// # Errors
     ///
@@ -166,27 +168,39 @@ impl SqlInstance {
         &self,
         paths: &[String],
     ) -> Result<Vec<Known<BackupHeader>>, InstanceError> {
-        const AT_ONCE: usize = 50;
-        let needed = "the headers of backup files were needed";
-        let mut all = Vec::with_capacity(paths.len());
-        for chunk in paths.chunks(AT_ONCE) {
-            let together = self.headers_together(chunk).await;
-            let mut headers = match together {
-                Ok(headers) => headers,
-                // An error that ends a batch at one file says nothing about the others.
-                Err(SqlError::Server(_) | SqlError::Quote(_)) => {
-                    vec![Known::unknown("not_answered", "not answered"); chunk.len()]
-                }
-                Err(error) => return Err(self.error(&error, needed)),
-            };
-            for (header, path) in headers.iter_mut().zip(chunk) {
-                if header.reason().is_some() {
-                    *header = self.header_or_reason(path, needed).await?;
-                }
-            }
-            all.append(&mut headers);
+        const TOGETHER: (usize, usize) = (8, 50);
+        const SIDE_BY_SIDE: usize = 8;
+        let together = paths.len().div_ceil(SIDE_BY_SIDE).clamp(TOGETHER.0, TOGETHER.1);
+        let mut chunks = Vec::new();
+        for chunk in paths.chunks(together) {
+            chunks.push(self.headers_of(chunk));
         }
-        Ok(all)
+        let read: Vec<Vec<_>> =
+            futures_util::stream::iter(chunks).buffered(SIDE_BY_SIDE).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    /// The headers of files in one round trip, and one more for each that cannot be read: its first error
+    /// names the cause.
+    async fn headers_of(
+        &self,
+        paths: &[String],
+    ) -> Result<Vec<Known<BackupHeader>>, InstanceError> {
+        let needed = "the headers of backup files were needed";
+        let mut headers = match self.headers_together(paths).await {
+            Ok(headers) => headers,
+            // An error that ends a batch at one file says nothing about the others.
+            Err(SqlError::Server(_) | SqlError::Quote(_)) => {
+                vec![Known::unknown("not_answered", "not answered"); paths.len()]
+            }
+            Err(error) => return Err(self.error(&error, needed)),
+        };
+        for (header, path) in headers.iter_mut().zip(paths) {
+            if header.reason().is_some() {
+                *header = self.header_or_reason(path, needed).await?;
+            }
+        }
+        Ok(headers)
     }
 
     async fn headers_together(

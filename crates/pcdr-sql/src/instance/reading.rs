@@ -181,6 +181,8 @@ const READERS: &[(&str, Reader)] = &[
         work::read_standing(first(sets))?;
         answers::session(first(sets)).map(drop)
     }),
+    // Who asks is known before.
+    ("restore next log", |sets| work::read_standing(work::state_row(sets)?).map(drop)),
     ("last restore", |sets| observation::read_restore(first(sets)).map(drop)),
     ("sessions", |sets| observation::read_session(first(sets)).map(drop)),
     ("progress", |sets| {
@@ -362,7 +364,7 @@ fn other_type(ty: &str) -> &'static str {
 }
 
 /// Answered for a person who follows the trace, and read by nobody else.
-const UNREAD: [(&str, &str); 29] = [
+const UNREAD: [(&str, &str); 32] = [
     ("activity of no job", "agent_session"),
     ("activity of no job", "enabled"),
     ("activity of no job", "job_id"),
@@ -384,8 +386,11 @@ const UNREAD: [(&str, &str); 29] = [
     ("preflight", "Parent Directory Exists"),
     ("primary entry", "primary_id"),
     ("primary's secondary", "secondary_server"),
-    ("progress", "remaining_ms"),
     ("progress", "session_id"),
+    ("restore next log", "is_read_only"),
+    ("restore next log", "login_time"),
+    ("restore next log", "name"),
+    ("restore next log", "session_id"),
     ("secondary entry", "secondary_id"),
     ("secondary's primary", "file_retention_period"),
     ("secondary's primary", "secondary_id"),

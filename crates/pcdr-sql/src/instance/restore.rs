@@ -4,7 +4,10 @@ use pcdr_core::backup::BackupKind;
 use pcdr_core::ports::Progress;
 use pcdr_core::step::LogRange;
 use pcdr_core::{DatabaseName, ErrorCode, InstanceError};
+use tokio::time::Instant;
 
+use super::tail::is_in_use;
+use super::work::{read_standing, state_row};
 use super::{SqlInstance, answers};
 use crate::error::SqlError;
 use crate::statement::{self, database::Move};
@@ -112,29 +115,52 @@ impl SqlInstance {
             None => format!("the log of {database} had to be restored from {path}"),
         };
         let failed = |error: SqlError| self.error(&error, &needed);
-        let (work, standing) = self.begin(database).await.map_err(failed)?;
-        let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
-        if !standing.waits_for_log() {
-            self.end(work);
-            return Err(self.refuse(
-                ErrorCode::WrongState,
-                needed,
-                format!("the database is {}", standing.described()),
-                "only a RESTORING or STANDBY database takes log: observe again",
-            ));
-        }
-        let is_applied = log.is_some_and(|log| {
-            standing.redo_start_fork == Some(log.last_fork)
-                && standing.redo_start_lsn.is_some_and(|lsn| lsn >= log.last_lsn)
-        });
-        if is_applied {
-            self.end(work);
-            return Ok(());
-        }
-        let restore = statement::database::restore_log(database.as_str(), path);
+        // One round trip for each backup of a chain: the batch looks where the database stands, and
+        // restores only where it waits for log.
+        let restore = statement::database::restore_next_log(database.as_str(), path);
         let restore = restore.map_err(|error| failed(error.into()))?;
-        match self.execute(work, restore, progress).await {
-            Ok(_) => Ok(()),
+        let work = self.at_hand(database).await.map_err(failed)?;
+        let mut outcome = self.execute(work, restore.clone(), progress).await;
+        // The connection may have been gone before the batch came: where the database stands tells
+        // whether anything was restored.
+        if outcome.as_ref().is_err_and(SqlError::ends_session)
+            && let Ok((work, Some(standing))) = self.begin(database).await
+        {
+            let is_applied = log.is_some_and(|log| {
+                standing.redo_start_fork == Some(log.last_fork)
+                    && standing.redo_start_lsn.is_some_and(|lsn| lsn >= log.last_lsn)
+            });
+            if is_applied {
+                self.end(work);
+                return Ok(());
+            }
+            outcome = self.execute(work, restore.clone(), progress).await;
+        }
+        // A reader of a standby copy may come in again between the end of the sessions and the restore.
+        let deadline = Instant::now() + self.limits.sessions;
+        while outcome.as_ref().is_err_and(is_in_use) && Instant::now() < deadline {
+            let (work, standing) = self.begin(database).await.map_err(failed)?;
+            if !standing.is_some_and(|standing| standing.is_in_standby) {
+                self.end(work);
+                break;
+            }
+            self.end_sessions(database, progress).await?;
+            outcome = self.execute(work, restore.clone(), progress).await;
+        }
+        match outcome {
+            Ok(sets) => {
+                let standing = read_standing(state_row(&sets).map_err(failed)?).map_err(failed)?;
+                let standing = standing.ok_or_else(|| self.missing(database, &needed))?;
+                if standing.waits_for_log() {
+                    return Ok(());
+                }
+                Err(self.refuse(
+                    ErrorCode::WrongState,
+                    needed,
+                    format!("the database is {}", standing.described()),
+                    "only a RESTORING or STANDBY database takes log: observe again",
+                ))
+            }
             Err(error) if error.number() == Some(NOTHING_NEW) => {
                 let last_lsn = match log {
                     Some(log) => log.last_lsn,

@@ -13,7 +13,9 @@ use crate::{observation, statement};
 /// No such session: it ended by itself.
 const NO_SUCH_SESSION: i32 = 6106;
 
-const POLL: Duration = Duration::from_millis(100);
+/// Between two looks; a killed session without anything to roll back is gone by the first.
+const POLL: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(5)..=Duration::from_millis(100);
 
 impl SqlInstance {
     /// Ends every user session in a database, again and again, until none is left: clients connect
@@ -28,6 +30,7 @@ impl SqlInstance {
         let list = statement::database::sessions(database.as_str());
         let list = list.map_err(|error| failed(error.into()))?;
         let deadline = Instant::now() + self.limits.sessions;
+        let mut pause = *POLL.start();
         loop {
             let sets = self.read(&list).await.map_err(failed)?;
             let rows = sets.iter().flat_map(|set| &set.rows);
@@ -65,7 +68,8 @@ impl SqlInstance {
                     Ok(_) => {}
                 }
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(*POLL.end());
         }
     }
 }

@@ -152,6 +152,6 @@ impl SqlInstance {
     }
 }
 
-fn is_in_use(error: &SqlError) -> bool {
+pub(super) fn is_in_use(error: &SqlError) -> bool {
     error.number().is_some_and(|number| meaning(number).0 == ErrorCode::InUse)
 }

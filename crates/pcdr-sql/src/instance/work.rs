@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use pcdr_core::observation::{DatabaseState, MirroringRole, MirroringState, RecoveryModel};
 use pcdr_core::ports::Progress;
+use pcdr_core::time::readable;
 use pcdr_core::{DatabaseName, Guid, Lsn};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{SqlInstance, answers};
+use super::SqlInstance;
+use super::answers::{self, RequestProgress};
 use crate::connection::{ResultSet, Row};
 use crate::error::SqlError;
 use crate::observation::{self, Restored};
@@ -26,6 +28,9 @@ const GO_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a killed session may take to roll back before the cancel is reported anyway.
 const KILL_LIMIT: Duration = Duration::from_secs(60);
+
+/// A connection that worked this short a time ago is given a statement without asking it anything first.
+const AT_HAND: Duration = Duration::from_secs(5);
 
 /// A connection of one's own, and who it is on the server.
 pub(super) struct Work {
@@ -81,6 +86,13 @@ pub(super) struct MirroringStanding {
     pub(super) is_safety_full: bool,
     pub(super) partner: String,
     pub(super) witness: Option<String>,
+}
+
+/// The row that tells where a database stands, and who asked.
+pub(super) fn state_row(sets: &[ResultSet]) -> Result<&Row, SqlError> {
+    sets.iter()
+        .find_map(|set| set.rows.first())
+        .ok_or_else(|| SqlError::Protocol("the state was not answered".to_owned()))
 }
 
 pub(super) fn read_standing(row: &Row) -> Result<Option<Standing>, SqlError> {
@@ -144,25 +156,43 @@ impl SqlInstance {
         &self,
         database: &DatabaseName,
     ) -> Result<(Work, Option<Standing>), SqlError> {
-        let statement = statement::database::state(database.as_str())?;
         loop {
-            let mut dedicated = self.pool.dedicated().await?;
+            let dedicated = self.pool.dedicated().await?;
             let was_fresh = dedicated.connection.is_fresh();
-            let answer = dedicated.connection.batch(&statement, Some(self.limits.query)).await;
-            let sets = match answer {
-                Ok(sets) => sets,
+            match self.ask(dedicated, database).await {
                 // It was gone while it waited for work.
-                Err(failed) if failed.error.ends_session() && !was_fresh => continue,
-                Err(failed) => return Err(failed.error),
-            };
-            let row = sets
-                .iter()
-                .find_map(|set| set.rows.first())
-                .ok_or_else(|| SqlError::Protocol("the state was not answered".to_owned()))?;
-            let standing = read_standing(row)?;
-            let (session_id, login_time) = answers::session(row)?;
-            return Ok((Work { session_id, login_time, connection: dedicated }, standing));
+                Err(error) if error.ends_session() && !was_fresh => {}
+                asked => return asked,
+            }
         }
+    }
+
+    /// A connection for a long statement that asks by itself where the database stands.
+    pub(super) async fn at_hand(&self, database: &DatabaseName) -> Result<Work, SqlError> {
+        let dedicated = self.pool.dedicated().await?;
+        match dedicated.connection.session() {
+            Some((session_id, login_time)) if dedicated.connection.idle() < AT_HAND => {
+                Ok(Work { session_id, login_time, connection: dedicated })
+            }
+            _ => {
+                self.pool.keep(dedicated.into_parts().0);
+                Ok(self.begin(database).await?.0)
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        mut dedicated: Dedicated,
+        database: &DatabaseName,
+    ) -> Result<(Work, Option<Standing>), SqlError> {
+        let statement = statement::database::state(database.as_str())?;
+        let sets = dedicated.connection.batch(&statement, Some(self.limits.query)).await?;
+        let row = state_row(&sets)?;
+        let standing = read_standing(row)?;
+        let (session_id, login_time) = answers::session(row)?;
+        dedicated.connection.is_session(session_id, &login_time);
+        Ok((Work { session_id, login_time, connection: dedicated }, standing))
     }
 
     /// Gives a connection back.
@@ -242,10 +272,16 @@ impl SqlInstance {
         let Ok(Some(row)) = self.read_row(&statement).await else {
             return;
         };
-        if let Ok(Some((percent, command))) = answers::progress(&row) {
-            #[allow(clippy::cast_possible_truncation, reason = "a percentage")]
-            progress.report(percent.clamp(0.0, 100.0) as f32, &command);
-        }
+        let Ok(Some(RequestProgress { percent, command, remaining })) = answers::progress(&row)
+        else {
+            return;
+        };
+        let detail = match remaining {
+            Some(remaining) => format!("{command}, {} left", readable(remaining)),
+            None => command,
+        };
+        #[allow(clippy::cast_possible_truncation, reason = "a percentage")]
+        progress.report(percent.clamp(0.0, 100.0) as f32, &detail);
     }
 
     /// Waits until a cancelled session is gone, and kills it when it does not go by itself.

@@ -64,6 +64,24 @@ pub fn back_up_log(database: &str, path: &str) -> Result<Statement, QuoteError> 
     )))
 }
 
+/// A full backup into a file of which an attempt before was cut off, and which holds no backup. What is in it
+/// goes.
+pub fn back_up_database_again(database: &str, path: &str) -> Result<Statement, QuoteError> {
+    let (database, path) = (quote::identifier(database)?, quote::path(path)?);
+    Ok(Statement::long(format!(
+        "BACKUP DATABASE {database} TO DISK = {path} WITH FORMAT, INIT, CHECKSUM, STATS = 5;"
+    )))
+}
+
+/// A log backup into a file of which an attempt before was cut off, and which holds no backup. What is in it
+/// goes.
+pub fn back_up_log_again(database: &str, path: &str) -> Result<Statement, QuoteError> {
+    let (database, path) = (quote::identifier(database)?, quote::path(path)?);
+    Ok(Statement::long(format!(
+        "BACKUP LOG {database} TO DISK = {path} WITH FORMAT, INIT, CHECKSUM, STATS = 5;"
+    )))
+}
+
 /// The tail of the log into a new file; the database is RESTORING after it.
 pub fn back_up_tail(database: &str, path: &str) -> Result<Statement, QuoteError> {
     let (database, path) = (quote::identifier(database)?, quote::path(path)?);
@@ -106,6 +124,17 @@ pub fn restore_log(database: &str, path: &str) -> Result<Statement, QuoteError> 
     let (database, path) = (quote::identifier(database)?, quote::path(path)?);
     Ok(Statement::long(format!(
         "RESTORE LOG {database} FROM DISK = {path} WITH NORECOVERY, STATS = 5;"
+    )))
+}
+
+/// Where a database stands, as [`state`] answers it, and then, if it waits for log, the restore of a log
+/// backup: one round trip for each backup of a chain.
+pub fn restore_next_log(database: &str, path: &str) -> Result<Statement, QuoteError> {
+    let (state, restore) = (state(database)?.batch, restore_log(database, path)?.batch);
+    let name = quote::name(database)?;
+    Ok(Statement::long(format!(
+        "{state}\nIF EXISTS (SELECT 1 FROM sys.databases AS w WHERE w.name = {name} \
+         AND (w.state = 1 OR w.is_in_standby = 1)) {restore}"
     )))
 }
 
@@ -290,10 +319,13 @@ pub(super) fn samples(
         ("set recovery full", set_recovery_full(database)?),
         ("back up database", back_up_database(database, path)?),
         ("back up log", back_up_log(database, path)?),
+        ("back up database again", back_up_database_again(database, path)?),
+        ("back up log again", back_up_log_again(database, path)?),
         ("back up tail", back_up_tail(database, path)?),
         ("restore database", restore_database(database, path, &[], false)?),
         ("restore database elsewhere", restore_database(database, path, &moves, true)?),
         ("restore log", restore_log(database, path)?),
+        ("restore next log", restore_next_log(database, path)?),
         ("recover", recover(database)?),
         ("sessions", sessions(database)?),
         ("kill", kill(57, "2026-03-01 10:45:00.123")?),

@@ -4,9 +4,9 @@ use super::{Failure, Session};
 use crate::engine::agent::as_agent;
 use crate::engine::agent::log_shipping_files::{base_name, join};
 use crate::engine::errors::OsError;
-use crate::engine::media;
 use crate::engine::msdb::monitor::SessionStatus;
 use crate::engine::msdb::{MonitorChange, MsdbTable};
+use crate::engine::transfer::share_site;
 use crate::value::Value;
 use std::path::Path;
 
@@ -101,16 +101,11 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let read = |e: &std::io::Error| Failure::of_file("read", source, OsError::of(e));
         let bytes = std::fs::read(from).map_err(|e| read(&e))?;
-        let size = media::declared_size(from).unwrap_or(bytes.len() as u64);
-        let link = {
+        let (there, here) = {
             let state = self.run.world.lock();
-            let here = state
-                .instances
-                .get(&self.run.instance)
-                .map(|i| i.config.site.clone())
-                .unwrap_or_default();
-            let there = share_site(&state, source).unwrap_or_else(|| here.clone());
-            (!there.eq_ignore_ascii_case(&here)).then(|| state.link(&there, &here))
+            let here = state.instances.get(&self.run.instance).map(|i| i.config.site.clone());
+            let here = here.unwrap_or_default();
+            (share_site(&state, source).unwrap_or_else(|| here.clone()), here)
         };
         // Half of it is there, under a name that nobody restores, while the rest is on its way.
         let write = |part: &[u8]| {
@@ -118,20 +113,10 @@ impl Session<'_> {
                 .map_err(|e| Failure::of_file("write", target, OsError::of(&e)))
         };
         write(&bytes[..bytes.len() / 2])?;
-        if let Some(link) = link {
-            let seconds = size as f64 / link.bandwidth.max(1) as f64;
-            tokio::time::sleep(link.latency * 2 + std::time::Duration::from_secs_f64(seconds))
-                .await;
+        if !there.eq_ignore_ascii_case(&here) {
+            self.run.world.carry_backup(&there, &here, from).await;
             self.folder(source).map_err(|os| Failure::of_file("read", source, os))?;
         }
         write(&bytes)
     }
-}
-
-/// The site that a UNC path's share stands in; `None` for a local path.
-fn share_site(state: &crate::engine::state::WorldState, path: &str) -> Option<String> {
-    let unix = path.replace('\\', "/");
-    let mut parts = unix.strip_prefix("//")?.split('/');
-    let key = format!("{}\\{}", parts.next()?, parts.next()?).to_lowercase();
-    state.shares.get(&key).map(|s| s.site.clone())
 }
