@@ -375,6 +375,7 @@ mod tests {
             notes: Vec::new(),
             left_behind: Vec::new(),
             facts: BTreeMap::new(),
+            drill: None,
         }
     }
 
