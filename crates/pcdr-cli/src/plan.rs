@@ -302,7 +302,7 @@ fn took_back(topology: &Topology, taken_back: &TakenBack) -> serde_json::Value {
 /// What a run did, for people.
 fn applied(document: &ApplyDocument, nothing: bool) -> String {
     if nothing {
-        return "Nothing to do: the world is as the plan would leave it.\n".to_owned();
+        return "Nothing was changed.\n".to_owned();
     }
     format!(
         "\n{}\n\n{}Done in {}. Journal: {}\n",

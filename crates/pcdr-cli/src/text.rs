@@ -37,19 +37,21 @@ pub fn plan(plan: &PlanContent) -> String {
         text.push_str(&self::evidence(evidence));
     }
     list(&mut text, "Consents given", plan.consents.iter());
-    if plan.predicted_losses.is_empty() {
-        text.push_str("\nPredicted loss: none.\n");
-    } else {
-        list(&mut text, "Predicted loss", plan.predicted_losses.iter());
-    }
+    list(&mut text, "Predicted loss", plan.predicted_losses.iter());
     if !plan.steps.is_empty() {
+        if plan.predicted_losses.is_empty() {
+            text.push_str("\nPredicted loss: none.\n");
+        }
         let duration = readable(plan.predicted_duration);
         let _infallible = write!(text, "\nPredicted duration: {duration}.\n\nSteps\n");
         steps(&mut text, &plan.steps);
     }
     list(&mut text, "Notes", plan.notes.iter());
     left_behind(&mut text, &plan.left_behind);
-    list(&mut text, "Proved: after every step these hold, on the model", plan.invariants.iter());
+    if !plan.steps.is_empty() {
+        let proved = "Proved: after every step these hold, on the model";
+        list(&mut text, proved, plan.invariants.iter());
+    }
     text
 }
 
