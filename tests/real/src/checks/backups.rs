@@ -7,7 +7,9 @@ use pcdr_core::observation::DatabaseState;
 use pcdr_core::ports::Progress;
 use pcdr_core::step::{DatabaseAction, LogEnd, LogRange};
 use pcdr_core::{ErrorCode, Lsn};
+use pcdr_sql::statement::database;
 
+use super::statements::carry_out;
 use crate::check::{Check, check};
 use crate::servers::Servers;
 
@@ -24,6 +26,14 @@ pub const CHECKS: &[Check] = &[
     check!(times_in_a_header_are_those_of_the_server_that_reads_it, needs: [Folders], decides: ["A9"]),
     check!(a_stopped_restore_can_be_made_again, needs: [Folders], decides: ["A10"]),
     check!(everything_committed_before_a_log_backup_began_is_in_it, needs: [Folders], decides: ["A37"]),
+    check!(
+        a_backup_that_was_cut_off_at_its_start_is_told_by_its_error_and_written_again,
+        needs: [Folders],
+        decides: ["A43"],
+        carries_out: &[
+            "database::back_up_database_again", "database::back_up_log_again", "database::restore_next_log",
+        ]
+    ),
 ];
 
 async fn full(servers: &Servers) -> String {
@@ -283,4 +293,41 @@ async fn everything_committed_before_a_log_backup_began_is_in_it(servers: &Serve
 
 fn quoted(path: &str) -> String {
     pcdr_sql::quote::path(path).unwrap()
+}
+
+/// Leaves the first bytes of a backup file, as an attempt that was cut off at its start does.
+fn cut_off(servers: &Servers, ending: &str) {
+    let path = servers.backup_mount().join(format!("{}_{ending}", servers.scratch));
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(64).unwrap();
+}
+
+async fn a_backup_that_was_cut_off_at_its_start_is_told_by_its_error_and_written_again(
+    servers: &Servers,
+) {
+    servers.create_database().await;
+    let name = servers.scratch.as_str();
+    let path = full(servers).await;
+    cut_off(servers, "full.bak");
+    // The action tells that the file holds no backup yet, and writes it.
+    servers.act("primary", DatabaseAction::BackUpDatabase { path: path.clone() }).await;
+    assert_eq!(servers.header("primary", &path).await.kind, BackupKind::Full);
+    cut_off(servers, "full.bak");
+    carry_out!(servers, "primary", database::back_up_database_again(name, &path));
+    assert_eq!(servers.header("primary", &path).await.kind, BackupKind::Full);
+
+    let log = servers.back_up_log("primary", "0").await;
+    servers.seed("secondary", &path, &log).await;
+    servers.write("primary", 1..4).await;
+    let next = servers.backup("1.trn");
+    std::fs::write(servers.backup_mount().join(format!("{}_1.trn", servers.scratch)), b"TAPE")
+        .unwrap();
+    carry_out!(servers, "primary", database::back_up_log_again(name, &next));
+    let header = servers.header("secondary", &next).await;
+    assert_eq!(header.kind, BackupKind::Log);
+    // Where the copy stands comes first, and the log is restored in the same batch.
+    let sets = carry_out!(servers, "secondary", database::restore_next_log(name, &next));
+    assert_eq!(sets[0].rows.len(), 1, "{sets:?}");
+    let position = servers.copy("secondary").await.log_position.known().copied().unwrap();
+    assert_eq!(position.redo_start_lsn, Some(header.last_lsn));
 }
